@@ -1,0 +1,1 @@
+"""The client that upstream services install: pika and the language, nothing else."""

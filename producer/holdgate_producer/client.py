@@ -1,0 +1,234 @@
+"""The client for threaded and plain programs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from time import monotonic
+from types import TracebackType
+from typing import TypeVar
+
+from holdgate_schema.errors import FieldError
+from holdgate_schema.messages import (
+    ChangeHold,
+    Client,
+    Command,
+    ExtendHold,
+    GetAvailability,
+    PlaceHold,
+    ReleaseHold,
+)
+from holdgate_schema.outcomes import Answer, Availability, Changed, Extended, Held, Refused, Released
+
+from .amqp import AmqpLink
+from .config import ClientConfig, is_positive
+from .core import Core, Stats
+from .errors import InvalidConfig, InvalidRequest, UnreadableAnswer
+from .link import Link
+from .outgoing import command_of, request_of
+
+A = TypeVar("A", bound=Answer)
+
+DEFAULTS_FOR_A_GIVEN_LINK = ClientConfig(url="amqp://127.0.0.1/", app_id="holdgate-client")
+
+
+def core_of(config: ClientConfig | None, link: Link | None) -> tuple[ClientConfig, Core]:
+    """The core for a client that was given a configuration, a link, or both."""
+    if config is None:
+        if link is None:
+            raise InvalidConfig([FieldError("config", "must be given unless a link is")])
+        config = DEFAULTS_FOR_A_GIVEN_LINK
+    return config, Core(link or AmqpLink(config), config.in_flight_max)
+
+
+def timeout_of(config: ClientConfig, timeout_seconds: float | None) -> float:
+    """The timeout of one request; raises `InvalidRequest`."""
+    if timeout_seconds is None:
+        return config.timeout_seconds
+    if not is_positive(timeout_seconds):
+        raise InvalidRequest([FieldError("timeout_seconds", "must be a number of seconds above 0")])
+    return timeout_seconds
+
+
+def expect(answer: Answer, kind: type[A]) -> A | Refused:
+    """The answer as the kind that the command leads to; raises `UnreadableAnswer` for any other."""
+    if isinstance(answer, kind | Refused):
+        return answer
+    text = f"request {answer.request_id} was answered with {type(answer).__name__} instead of {kind.__name__}"
+    raise UnreadableAnswer(text, request_id=answer.request_id)
+
+
+class BookingClient:
+    """Sends booking requests and gets each one's answer. One per process is enough; use it from any thread.
+
+    Promises:
+    - A refusal is an answer (`Refused`), also a retryable one; exceptions are for requests without an
+      answer, all of them `ProducerError`.
+    - A request whose answer is missing is sent again with the same id and body after each reconnect until its
+      timeout; the far side decides a request id once.
+    - Requests for one occurrence are published in the order of the `send` calls, also after a reconnect.
+    - A command that breaks the contract raises `InvalidRequest` before anything is sent.
+
+    Connecting goes on in the background from the start. Make the client after forking, not before. Leaving the
+    `with` block waits for open requests, at most `timeout_seconds`; after an exception it does not wait.
+    """
+
+    def __init__(self, config: ClientConfig | None = None, *, link: Link | None = None) -> None:
+        self._config, self._core = core_of(config, link)
+
+    def __enter__(self) -> BookingClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(wait_seconds=self._config.timeout_seconds if kind is None else 0.0)
+
+    # --- holds --------------------------------------------------------------------------------------------------
+
+    def place(
+        self,
+        occurrence_id: str,
+        items: Mapping[str, int],
+        *,
+        extras: Mapping[str, int] | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        client: Client | None = None,
+        ttl_seconds: int | None = None,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Held | Refused:
+        """Take the whole basket or nothing. Without a session one is issued: `answer.hold.session_id`."""
+        command = command_of(
+            PlaceHold,
+            request_id=request_id,
+            occurrence_id=occurrence_id,
+            items=items,
+            extras=extras,
+            session_id=session_id,
+            user_id=user_id,
+            client=client,
+            ttl_seconds=ttl_seconds,
+        )
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Held)
+
+    def change(
+        self,
+        occurrence_id: str,
+        session_id: str,
+        hold_id: str,
+        items: Mapping[str, int],
+        *,
+        extras: Mapping[str, int] | None = None,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Changed | Refused:
+        """Set the hold's quantities to these absolute numbers; its expiry does not move."""
+        command = command_of(
+            ChangeHold,
+            request_id=request_id,
+            occurrence_id=occurrence_id,
+            session_id=session_id,
+            hold_id=hold_id,
+            items=items,
+            extras=extras,
+        )
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Changed)
+
+    def extend(
+        self,
+        occurrence_id: str,
+        session_id: str,
+        hold_id: str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Extended | Refused:
+        """Give the hold its full time again from now."""
+        ids = {"occurrence_id": occurrence_id, "session_id": session_id, "hold_id": hold_id}
+        command = command_of(ExtendHold, request_id=request_id, **ids)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Extended)
+
+    def release(
+        self,
+        occurrence_id: str,
+        session_id: str,
+        hold_id: str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Released | Refused:
+        """Give the seats back."""
+        ids = {"occurrence_id": occurrence_id, "session_id": session_id, "hold_id": hold_id}
+        command = command_of(ReleaseHold, request_id=request_id, **ids)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Released)
+
+    def availability(
+        self, occurrence_id: str, *, request_id: str | None = None, timeout_seconds: float | None = None
+    ) -> Availability | Refused:
+        """What could be held right now."""
+        command = command_of(GetAvailability, request_id=request_id, occurrence_id=occurrence_id)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Availability)
+
+    # --- any command --------------------------------------------------------------------------------------------
+
+    def call(self, command: Command, *, timeout_seconds: float | None = None) -> Answer:
+        """Send any command, the catalogue's too, and wait for its answer. Raises `ProducerError`."""
+        return self.send(command, timeout_seconds=timeout_seconds).result()
+
+    def send(self, command: Command, *, timeout_seconds: float | None = None) -> Future[Answer]:
+        """Send and do not wait for the answer; see `send_many`."""
+        return self.send_many([command], timeout_seconds=timeout_seconds)[0]
+
+    def send_many(
+        self, commands: Sequence[Command], *, timeout_seconds: float | None = None
+    ) -> list[Future[Answer]]:
+        """Send in this order, one future per command, each of which ends within the timeout.
+
+        Raises `InvalidRequest` or `ClientClosed` before anything is sent. Waits while `in_flight_max` are open
+        or the broker takes nothing, at most the timeout; what found no room fails with `Blocked`. A future's
+        callbacks run on the client's own threads: be quick there and wait for nothing. Futures cannot be
+        cancelled.
+        """
+        timeout = timeout_of(self._config, timeout_seconds)
+        requests = [request_of(command, self._config.traceparent) for command in commands]
+        futures = self._core.take(requests, timeout)
+        deadline = monotonic() + timeout
+        while len(futures) < len(requests):
+            rest = requests[len(futures) :]
+            if not self._wait_for_room(deadline - monotonic()):
+                return futures + self._core.without_room(rest)
+            futures += self._core.take(rest, max(deadline - monotonic(), 0.0))
+        return futures
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for their answer."""
+        return self._core.in_flight
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the broker takes no requests at the moment (memory or disk alarm)."""
+        return self._core.is_blocked
+
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+        return self._core.stats
+
+    def wait_connected(self, timeout_seconds: float = 10.0) -> None:
+        """Wait for the connection, for example in a start-up check; raises `ConnectionLost` with the reason."""
+        self._core.wait_up(timeout_seconds)
+
+    def close(self, *, wait_seconds: float = 0.0) -> None:
+        """Wait so long for open answers, then hang up; what is left fails with `ClientClosed`. Idempotent."""
+        self._core.close(wait_seconds)
+
+    def _wait_for_room(self, timeout_seconds: float) -> bool:
+        room = threading.Event()
+        self._core.when_room(room.set)
+        return timeout_seconds > 0 and room.wait(timeout_seconds)

@@ -1,0 +1,1 @@
+"""The service: takes booking holds, one occurrence after another, and never oversells."""

@@ -1,0 +1,1 @@
+"""With which outside system: one folder each, and none knows another."""

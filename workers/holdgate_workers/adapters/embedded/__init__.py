@@ -1,0 +1,1 @@
+"""The embedded mode: PostgreSQL started by us, and the queue inside it."""

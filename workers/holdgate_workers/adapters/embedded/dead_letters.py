@@ -1,0 +1,93 @@
+"""The dead-letter queue of the embedded transport."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from holdgate_schema import topology
+from holdgate_workers.app.ports import DeadLetter, Outgoing
+
+from .routes import Posting, Routes, unpack
+from .session import connect, translated
+
+REASON_HEADER = "x-holdgate-reason"
+DETAIL_HEADER = "x-holdgate-detail"
+DIED_AT_HEADER = "x-holdgate-died-at"
+PARTITION_HEADER = "x-holdgate-partition"
+REPLAYS_HEADER = "x-holdgate-replays"
+
+_APPLICATION_NAME = "holdgate-dead-letters"
+_PARTITION = re.compile(r"holdgate\.requests\.(\d{2})\Z")
+
+_LETTERS = """
+    SELECT m.id, m.routing_key, m.properties, m.body, m.dead_reason, origin.name,
+        to_char(coalesce(m.dead_at, m.put_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    FROM holdgate_queue.messages m LEFT JOIN holdgate_queue.queues origin ON origin.id = m.dead_from
+    WHERE m.queue = (SELECT id FROM holdgate_queue.queues WHERE name = %s)
+    ORDER BY m.id LIMIT %s"""
+_COUNT = """
+    SELECT count(*) FROM holdgate_queue.messages
+    WHERE queue = (SELECT id FROM holdgate_queue.queues WHERE name = %s)"""
+
+
+class EmbeddedDeadLetters:
+    """Implements `DeadLetters` on the tables of the embedded queue. Each call raises `TransportError`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def list(self, limit: int) -> Sequence[DeadLetter]:
+        with translated(), connect(self._url, _APPLICATION_NAME) as connection:
+            rows = connection.execute(_LETTERS, (topology.DEAD_QUEUE, limit)).fetchall()
+        return [_letter(row) for row in rows]
+
+    def count(self) -> int:
+        with translated(), connect(self._url, _APPLICATION_NAME) as connection:
+            row = connection.execute(_COUNT, (topology.DEAD_QUEUE,)).fetchone()
+        return row[0] if row is not None else 0
+
+    def replay(self, choose: Callable[[DeadLetter], Outgoing | None], limit: int) -> Sequence[DeadLetter]:
+        """As the port says, and here even a crash in between replays nothing twice: it is one transaction."""
+        with translated(), connect(self._url, _APPLICATION_NAME) as connection, connection.transaction():
+            # Two who replay at once share the letters out instead of sending each twice.
+            rows = connection.execute(_LETTERS + " FOR UPDATE OF m SKIP LOCKED", (topology.DEAD_QUEUE, limit))
+            chosen = [
+                (letter, message) for letter in map(_letter, rows) if (message := choose(letter)) is not None
+            ]
+            posting = Posting([message for _, message in chosen])
+            posting.place(connection, Routes())
+            failed = {id(problem.message) for problem in posting.problems}
+            replayed = [letter for letter, message in chosen if id(message) not in failed]
+            connection.execute(
+                "DELETE FROM holdgate_queue.messages WHERE id = ANY(%s::bigint[])",
+                ([int(letter.id) for letter in replayed],),
+            )
+        return replayed
+
+
+def _letter(row: tuple[Any, ...]) -> DeadLetter:
+    number, routing_key, raw, body, reason, origin, died_at = row
+    properties = unpack(raw)
+    headers = properties.headers
+    replays = headers.get(REPLAYS_HEADER)
+    return DeadLetter(
+        id=str(number),
+        reason=str(reason or headers.get(REASON_HEADER) or "unroutable"),
+        detail=str(headers.get(DETAIL_HEADER) or ""),
+        died_at=str(headers.get(DIED_AT_HEADER) or died_at),
+        partition=_partition(origin, headers.get(PARTITION_HEADER)),
+        routing_key=routing_key,
+        body=body,
+        properties=properties,
+        replays=replays if isinstance(replays, int) else 0,
+        headers=headers,
+    )
+
+
+def _partition(origin: str | None, said: object) -> int | None:
+    if isinstance(said, int):
+        return said
+    found = _PARTITION.match(origin or "")
+    return int(found[1]) if found else None

@@ -1,0 +1,212 @@
+"""Messages to AMQP frames and back, without the objects that pika would make for each of them.
+
+The hot path only: a delivery that is complete in the buffer, and a message to publish. On this path pika spends
+four fifths of a consumer's time on dispatching. Everything else, and any delivery that is unusual, goes through pika.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from struct import Struct
+
+from pika import data
+
+from holdgate_schema.envelope import HeaderValue, Properties
+from holdgate_workers.app.ports import Outgoing
+
+from .properties import INT_MAX, PERSISTENT, TRANSIENT, plain_headers, short, table
+
+UNREADABLE_HEADER = "x-holdgate-unreadable"
+"""Stands in for a header table that could not be decoded."""
+
+FRAME_EXTRA_BYTES = 8
+"""What a frame is longer than its payload: kind, channel, size before it, one end byte after it."""
+
+METHOD, HEADER, BODY = 1, 2, 3
+DELIVER = b"\x00\x3c\x00\x3c"
+
+_HEAD = Struct(">BHL")
+_SIZE_AND_FLAGS = Struct(">QH")
+_U64 = Struct(">Q")
+_U32 = Struct(">L")
+_CONTENT = Struct(">BHLHHQH")
+_END = b"\xce"
+
+read_head = _HEAD.unpack_from
+
+Received = tuple[int, bool, str, Properties, bytes, int]
+"""Tag, redelivered, routing key, properties, body, and where the next frame starts."""
+
+
+def read_delivery(buffer: bytes, start: int, header: int, body_max: int) -> Received | None:
+    """The delivery whose method frame is at `start` and whose content header follows at `header`.
+
+    None if it is one for pika: a body in several frames, or not what it should be. Raises `EOFError` if the
+    buffer ends before the delivery does.
+    """
+    end = len(buffer)
+    if end - header < FRAME_EXTRA_BYTES:
+        raise EOFError
+    kind, _channel, size = read_head(buffer, header)
+    following = header + size + FRAME_EXTRA_BYTES
+    if following > end:
+        raise EOFError
+    body_size, flags = _SIZE_AND_FLAGS.unpack_from(buffer, header + 11)
+    if kind != HEADER or flags & 1 or body_size > body_max:
+        return None
+    if body_size:
+        if end - following < body_size + FRAME_EXTRA_BYTES:
+            raise EOFError
+        kind, _channel, size = read_head(buffer, following)
+        if kind != BODY or size != body_size:
+            return None
+        body = buffer[following + 7 : following + 7 + size]
+        following += size + FRAME_EXTRA_BYTES
+    else:
+        body = b""
+    at = start + 11
+    at += 1 + buffer[at]  # the consumer tag; a channel of ours has but one consumer
+    tag: int = _U64.unpack_from(buffer, at)[0]
+    redelivered = buffer[at + 8] & 1 == 1
+    at += 9
+    at += 1 + buffer[at]  # the exchange
+    routing_key = str(buffer[at + 1 : at + 1 + buffer[at]], "utf-8", "replace")
+    return tag, redelivered, routing_key, _read_properties(buffer, header + 21, flags), body, following
+
+
+def _read_properties(buffer: bytes, at: int, flags: int) -> Properties:
+    """In the order of AMQP's flags, from the highest bit."""
+
+    def text() -> str:
+        nonlocal at
+        start = at + 1
+        at = start + buffer[at]
+        return str(buffer[start:at], "utf-8", "replace")
+
+    content_type = text() if flags & 0x8000 else None
+    content_encoding = text() if flags & 0x4000 else None
+    headers: dict[str, HeaderValue] = {}
+    if flags & 0x2000:
+        size = _U32.unpack_from(buffer, at)[0]
+        if size:
+            headers = _read_table(buffer[at : at + 4 + size])
+        at += 4 + size
+    if flags & 0x1000:  # delivery mode
+        at += 1
+    if flags & 0x0800:  # priority
+        at += 1
+    correlation_id = text() if flags & 0x0400 else None
+    reply_to = text() if flags & 0x0200 else None
+    expiration = text() if flags & 0x0100 else None
+    message_id = text() if flags & 0x0080 else None
+    timestamp = None
+    if flags & 0x0040:
+        timestamp = _U64.unpack_from(buffer, at)[0]
+        at += 8
+    type_ = text() if flags & 0x0020 else None
+    user_id = text() if flags & 0x0010 else None
+    app_id = text() if flags & 0x0008 else None
+    return Properties(
+        message_id=message_id,
+        correlation_id=correlation_id,
+        reply_to=reply_to,
+        type=type_,
+        app_id=app_id,
+        user_id=user_id,
+        timestamp=timestamp,
+        content_type=content_type,
+        content_encoding=content_encoding,
+        expiration=expiration,
+        headers=headers,
+    )
+
+
+def _read_table(encoded: bytes) -> dict[str, HeaderValue]:
+    try:
+        return plain_headers(data.decode_table(encoded, 0)[0])
+    except Exception as exc:  # noqa: BLE001  # whatever pika trips over in what a stranger sent
+        return {UNREADABLE_HEADER: f"{type(exc).__name__}: {exc}"}
+
+
+def message_frames(channel: int, message: Outgoing, body_max: int) -> bytes:
+    """The frames that publish the message on the channel. Raises `ValueError` if AMQP cannot hold it."""
+    body = message.body
+    flags, properties = _property_bytes(message.properties, message.persistent)
+    parts = [
+        _publish_frame(channel, message.exchange, message.routing_key, message.mandatory),
+        _CONTENT.pack(HEADER, channel, len(properties) + 14, 60, 0, len(body), flags),
+        properties,
+        _END,
+    ]
+    if len(body) <= body_max:
+        if body:
+            parts += (_HEAD.pack(BODY, channel, len(body)), body, _END)
+    else:
+        for start in range(0, len(body), body_max):
+            chunk = body[start : start + body_max]
+            parts += (_HEAD.pack(BODY, channel, len(chunk)), chunk, _END)
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _publish_frame(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
+    payload = b"".join(
+        (b"\x00\x3c\x00\x28\x00\x00", _address(exchange), _address(routing_key), bytes((mandatory,)))
+    )
+    return _HEAD.pack(METHOD, channel, len(payload)) + payload + _END
+
+
+def _address(text: str) -> bytes:
+    """Where a message goes is never cut: it would go elsewhere."""
+    encoded = text.encode("utf-8", "strict")
+    if len(encoded) > 255:
+        raise ValueError("an exchange or routing key may have 255 bytes")
+    return bytes((len(encoded),)) + encoded
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode() if len(text) < 64 and text.isascii() else (short(text) or "").encode()
+    return bytes((len(encoded),)) + encoded
+
+
+def _property_bytes(properties: Properties, persistent: bool) -> tuple[int, bytes]:
+    flags = 0x1000
+    parts: list[bytes] = []
+    if properties.content_type is not None:
+        flags |= 0x8000
+        parts.append(_text(properties.content_type))
+    if properties.content_encoding is not None:
+        flags |= 0x4000
+        parts.append(_text(properties.content_encoding))
+    if properties.headers:
+        flags |= 0x2000
+        data.encode_table(parts, table(properties.headers))
+    parts.append(bytes((PERSISTENT if persistent else TRANSIENT,)))
+    if properties.correlation_id is not None:
+        flags |= 0x0400
+        parts.append(_text(properties.correlation_id))
+    if properties.reply_to is not None:
+        flags |= 0x0200
+        parts.append(_text(properties.reply_to))
+    if properties.expiration is not None:
+        flags |= 0x0100
+        parts.append(_text(properties.expiration))
+    if properties.message_id is not None:
+        flags |= 0x0080
+        parts.append(_text(properties.message_id))
+    if properties.timestamp is not None and 0 <= properties.timestamp <= INT_MAX:
+        flags |= 0x0040
+        parts.append(_U64.pack(properties.timestamp))
+    if properties.type is not None:
+        flags |= 0x0020
+        parts.append(_text(properties.type))
+    if properties.user_id is not None:
+        flags |= 0x0010
+        parts.append(_text(properties.user_id))
+    if properties.app_id is not None:
+        flags |= 0x0008
+        parts.append(_text(properties.app_id))
+    return flags, b"".join(parts)
+
+
+__all__ = ["UNREADABLE_HEADER", "message_frames", "read_delivery", "read_head"]

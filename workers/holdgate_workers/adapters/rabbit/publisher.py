@@ -1,0 +1,270 @@
+"""Publishing with asynchronous confirms, on a thread and a connection of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+from pika import spec
+
+from holdgate_workers.app.ports import Outgoing, Receipt
+
+from .connection import STEADY_SECONDS, backoff_seconds, connection_parameters, explain
+from .frames import message_frames
+from .receipts import GroupReceipt, Ledger
+from .wire import IoThread, WireConnection, drop, jitter
+
+_log = logging.getLogger(__name__)
+
+WAITING_MAX = 100_000
+HEARTBEAT_SECONDS = 10
+TURN_MESSAGES = 1000
+"""So many are written before the loop looks for confirms and heartbeats again."""
+HANG_UP_TIMEOUT_SECONDS = 2.0
+
+
+class RabbitPublisher:
+    """`app.ports.Publisher` on RabbitMQ.
+
+    What is written and then cut off is `lost` and never sent again by itself: it may have arrived, and only the
+    caller knows whether twice is harmless. What is not written yet waits for the next connection, `waiting_max`
+    messages at most; a group that does not fit is refused as a whole, `blocked` or `lost`. A message that no
+    connection could carry (a routing key over 255 bytes) is `unroutable`.
+    """
+
+    def __init__(
+        self, url: str, *, name: str, waiting_max: int = WAITING_MAX, heartbeat_seconds: int = HEARTBEAT_SECONDS
+    ) -> None:
+        self._dialling = connection_parameters(url, name=f"{name}.publish", heartbeat_seconds=heartbeat_seconds)
+        self._waiting_max = waiting_max
+        self._lock = threading.Lock()  # for the two sides of the waiting line, once per group
+        self._line: deque[GroupReceipt] = deque()
+        self._position = 0  # how much of the first group in the line is written
+        self._waiting = 0
+        self._given = 0
+        self._settled = 0
+        self._wake = False
+        self._ledger = Ledger(self._on_settled)
+        self._connection: Any = None
+        self._channel: Any = None
+        self._ready = False
+        self._alarm = ""
+        self._opened_at: float | None = None
+        self._attempts = 0
+        self._timer: Any = None
+        self._closing = False
+        self._drained = threading.Event()
+        self._hung_up = threading.Event()
+        self._io = IoThread(f"{name}-publish")
+        self._io.call(self._dial)
+
+    # --- the port, from any thread -----------------------------------------------------------------------------
+
+    def publish(self, messages: Sequence[Outgoing]) -> Receipt:
+        """Send a group. Returns at once."""
+        group = GroupReceipt(messages)
+        number = len(messages)
+        if not number:
+            return group
+        with self._lock:
+            refusal = self._refusal(number)
+            if not refusal:
+                self._given += number
+                self._waiting += number
+                self._line.append(group)
+                wake, self._wake = not self._wake, True
+        if refusal:
+            kind, detail = refusal
+            for index in range(number):
+                group.fail(index, kind, detail)
+        elif wake:
+            self._io.call(self._write)
+        return group
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many messages wait for their confirm, those not yet written included."""
+        return self._given - self._settled
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker has blocked the connection or it is down."""
+        return not self._ready or bool(self._alarm)
+
+    def close(self, timeout_seconds: float) -> None:
+        """Wait for open confirms up to the time given, then stop. Idempotent."""
+        if self._closing:
+            return
+        self._closing = True
+        self._io.call(self._check_drained)
+        self._drained.wait(timeout_seconds)
+        self._io.call(self._hang_up)
+        self._hung_up.wait(HANG_UP_TIMEOUT_SECONDS)
+        self._io.stop()
+
+    def _refusal(self, number: int) -> tuple[str, str] | None:
+        if self._closing:
+            return "lost", "the publisher is closed"
+        if self._waiting + number <= self._waiting_max:
+            return None
+        if self._alarm:
+            return "blocked", f"the broker takes no messages ({self._alarm}) and {self._waiting} wait already"
+        return "lost", f"the connection cannot keep up or is down and {self._waiting} messages wait already"
+
+    # --- writing, on the I/O thread ----------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        self._wake = False
+        if not self._ready or self._alarm:
+            return
+        frames: list[bytes] = []
+        written = 0
+        while self._line and written < TURN_MESSAGES:
+            written += self._write_group(self._line[0], TURN_MESSAGES - written, frames)
+        if frames:
+            self._connection.write(b"".join(frames))
+        with self._lock:
+            self._waiting -= written
+            wake = bool(self._line) and not self._wake
+            self._wake = self._wake or wake
+        if wake:
+            self._io.call(self._write)
+
+    def _write_group(self, group: GroupReceipt, room: int, frames: list[bytes]) -> int:
+        """Go on in the first group of the line, as far as there is room."""
+        start = self._position
+        stop = min(len(group.messages), start + room)
+        channel, body_max = self._channel.channel_number, self._connection.body_bytes_max
+        written = self._ledger.written
+        for index in range(start, stop):
+            message = group.messages[index]
+            try:
+                frames.append(message_frames(channel, message, body_max))
+            except Exception as exc:
+                _log.exception("a message for %r cannot be written", message.exchange)
+                group.fail(index, "unroutable", f"it cannot be written: {explain(exc)}")
+                self._on_settled(1)
+            else:
+                written(group, index, mandatory=message.mandatory)
+        if stop == len(group.messages):
+            self._line.popleft()
+            self._position = 0
+        else:
+            self._position = stop
+        return stop - start
+
+    def _on_settled(self, number: int) -> None:
+        self._settled += number
+        if self._closing:
+            self._check_drained()
+
+    def _check_drained(self) -> None:
+        if self._given == self._settled:
+            self._drained.set()
+
+    # --- the connection, on the I/O thread ---------------------------------------------------------------------
+
+    def _dial(self) -> None:
+        self._timer = None
+        try:
+            self._connection = WireConnection(
+                self._dialling,
+                on_open_callback=self._on_open,
+                on_open_error_callback=self._on_end,
+                on_close_callback=self._on_end,
+                custom_ioloop=self._io.loop,
+            )
+        except Exception as exc:
+            _log.exception("the publishing connection could not even be begun")
+            self._on_end(None, exc)
+
+    def _on_open(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        self._open_channel()
+
+    def _open_channel(self) -> None:
+        self._connection.channel(on_open_callback=self._on_channel)
+
+    def _on_channel(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._on_channel_closed)
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(self._on_confirm, callback=self._on_confirming)
+
+    def _on_confirming(self, _frame: Any) -> None:
+        self._opened_at = monotonic()
+        self._ready = True
+        self._write()
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        self._ledger.confirmed(
+            method.delivery_tag, multiple=method.multiple, nacked=method.INDEX == spec.Basic.Nack.INDEX
+        )
+
+    def _on_return(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._ledger.returned(
+            method.exchange, method.routing_key, properties.message_id, body, f"{method.reply_code} {method.reply_text}"
+        )
+
+    def _on_blocked(self, _connection: Any, frame: Any) -> None:
+        self._alarm = str(frame.method.reason or "alarm")
+        _log.warning("the broker has blocked publishing: %s", self._alarm)
+
+    def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
+        self._alarm = ""
+        _log.info("the broker takes messages again")
+        self._write()
+
+    def _on_channel_closed(self, _channel: Any, reason: BaseException) -> None:
+        """One message the broker cannot stand (no such exchange, no permission) ends the channel for all."""
+        self._ready = False
+        self._ledger.lost(explain(reason))
+        if self._connection.is_open and not self._closing:
+            _log.warning("the broker closed the publishing channel: %s", explain(reason))
+            self._open_channel()
+
+    def _on_end(self, _connection: Any, error: BaseException | None) -> None:
+        self._ready = False
+        self._alarm = ""
+        self._channel = None
+        self._ledger.lost(explain(error))
+        if self._opened_at is not None and monotonic() - self._opened_at >= STEADY_SECONDS:
+            self._attempts = 0
+        self._opened_at = None
+        if self._hanging_up:
+            self._hung_up.set()
+            return
+        seconds = backoff_seconds(self._attempts, jitter())
+        self._attempts += 1
+        self._timer = self._io.call_later(seconds, self._dial)
+        _log.warning("no broker connection to publish on (%s); next try in %.2f s", explain(error), seconds)
+
+    _hanging_up = False
+
+    def _hang_up(self) -> None:
+        self._hanging_up = True
+        self._give_up_line()
+        if self._timer is not None:
+            self._io.forget(self._timer)
+            self._hung_up.set()
+        elif self._connection.is_open:
+            self._connection.close()
+        else:
+            drop(self._connection, "closed")
+
+    def _give_up_line(self) -> None:
+        while self._line:
+            group = self._line.popleft()
+            start, self._position = self._position, 0
+            for index in range(start, len(group.messages)):
+                group.fail(index, "lost", "the publisher was closed before it could be sent")
+            self._on_settled(len(group.messages) - start)
+
+
+__all__ = ["WAITING_MAX", "RabbitPublisher"]

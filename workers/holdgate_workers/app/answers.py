@@ -1,0 +1,93 @@
+"""The messages that leave the gate: answers, and dead letters with their reason."""
+
+from __future__ import annotations
+
+from holdgate_schema.codec import encode
+from holdgate_schema.envelope import HeaderValue, Properties
+from holdgate_schema.outcomes import Answer, FieldProblem, Reason, Refused
+from holdgate_schema.topology import DEAD_EXCHANGE
+
+from .clock import DatabaseTime
+from .effects import Recorded
+from .incoming import Incoming
+from .ports import Outgoing
+
+APP_ID = "holdgate"
+DETAIL_CHARS_MAX = 500
+
+
+def recorded_of(item: Incoming, answer: Answer) -> Recorded:
+    """The answer as the journal keeps it."""
+    return Recorded(item.fingerprint, encode(answer), str(answer.__struct_config__.tag))
+
+
+def answer_message(item: Incoming, recorded: Recorded) -> Outgoing:
+    """The reply to a delivery: the recorded bytes, under the correlation id of this delivery."""
+    assert item.reply_to is not None
+    properties = item.delivery.properties
+    return Outgoing(
+        exchange="",
+        routing_key=item.reply_to,
+        body=recorded.reply,
+        properties=Properties(
+            correlation_id=properties.correlation_id or item.request_id,
+            type=f"answer.{recorded.outcome}.v1",
+            app_id=APP_ID,
+            headers=_trace(properties),
+        ),
+        persistent=False,
+    )
+
+
+def unreadable_answer(item: Incoming, time: DatabaseTime) -> Outgoing:
+    """The answer to a message that goes to the dead letters. Not recorded: there is nothing to repeat it for."""
+    errors = item.errors
+    answer = Refused(
+        request_id=item.request_id or "",
+        occurrence_id=item.occurrence_id or "",
+        version=0,
+        decided_at=time.now(),
+        reason=Reason.INVALID if errors else Reason.UNAVAILABLE,
+        retryable=not errors,
+        message="The message could not be read; it is kept in the dead letters"
+        if errors
+        else "The request could not be decided; it is kept in the dead letters and may be replayed",
+        errors=[FieldProblem(field=error.field, reason=error.reason) for error in errors],
+    )
+    return answer_message(item, Recorded(b"", encode(answer), "refused"))
+
+
+def dead_letter(item: Incoming, reason: str, detail: str, time: DatabaseTime) -> Outgoing:
+    """The message as it came, with why and when it could not be worked."""
+    delivery = item.delivery
+    properties = delivery.properties
+    headers: dict[str, HeaderValue] = {
+        **properties.headers,
+        "x-holdgate-reason": reason,
+        "x-holdgate-detail": detail[:DETAIL_CHARS_MAX],
+        "x-holdgate-partition": delivery.partition,
+        "x-holdgate-routing-key": delivery.routing_key,
+        "x-holdgate-died-at": time.now().isoformat(),
+    }
+    headers.pop("CC", None)
+    return Outgoing(
+        exchange=DEAD_EXCHANGE,
+        routing_key=delivery.routing_key,
+        body=delivery.body,
+        properties=Properties(
+            message_id=properties.message_id or item.request_id,
+            correlation_id=properties.correlation_id,
+            type=properties.type,
+            app_id=properties.app_id,
+            timestamp=properties.timestamp,
+            content_type=properties.content_type,
+            content_encoding=properties.content_encoding,
+            headers=headers,
+        ),
+        mandatory=True,
+    )
+
+
+def _trace(properties: Properties) -> dict[str, HeaderValue]:
+    trace = properties.headers.get("traceparent") if properties.headers else None
+    return {"traceparent": trace} if isinstance(trace, str) else {}

@@ -1,0 +1,201 @@
+"""What a protocol asks the world to do, and what the world says back.
+
+The protocols of this package are generators: they yield effects and are sent results. Production drives them
+with PostgreSQL and RabbitMQ, the simulator with a heap and a random number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from holdgate_workers.domain.decision import Claim, LimitKey
+from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool
+
+from .ports import ChannelId, Outgoing
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Load:
+    """Read what a batch needs, in one round trip. Answered by `Loaded` or `Unavailable`."""
+
+    occurrences: Sequence[str] = ()
+    holds: Sequence[str] = ()
+    """Holds that may have ended; looked up by id."""
+    starts: Sequence[tuple[str, datetime]] = ()
+    limits: Sequence[LimitKey] = ()
+    requests: Sequence[str] = ()
+    """Request ids that may have been answered before."""
+
+
+@dataclass(slots=True, frozen=True)
+class Recorded:
+    """An answer in the journal."""
+
+    fingerprint: bytes
+    reply: bytes
+    outcome: str
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Loaded:
+    """What was read. An occurrence that is missing does not exist; so does a hold or an answer."""
+
+    now: datetime
+    occurrences: dict[str, Occurrence] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    starts: dict[tuple[str, datetime], str] = field(default_factory=dict)
+    limits: dict[LimitKey, int] = field(default_factory=dict)
+    requests: dict[str, Recorded] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Unavailable:
+    """The database did not answer; nothing was changed by this effect."""
+
+    detail: str
+
+
+@dataclass(slots=True, frozen=True)
+class Fence:
+    """An occurrence's version as it was read and as it will be; equal where it was only looked at."""
+
+    occurrence_id: str
+    before: int
+    after: int
+
+
+@dataclass(slots=True, frozen=True)
+class PoolRow:
+    """What a commit does to one pool: deltas, and its definition where that changed."""
+
+    occurrence_id: str
+    key: str
+    held: int
+    sold: int
+    redefined: Pool | None
+
+
+@dataclass(slots=True, frozen=True)
+class DefinitionRow:
+    """An occurrence's new definition."""
+
+    occurrence_id: str
+    definition: Definition
+    version: int
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class JournalRow:
+    """One decided command."""
+
+    request_id: str
+    fingerprint: bytes
+    occurrence_id: str
+    version: int
+    kind: str
+    outcome: str
+    reason: str | None
+    session_id: str | None
+    hold_id: str | None
+    app_id: str | None
+    reply: bytes
+    events: Sequence[tuple[str, bytes]]
+    """(type, JSON) of each event."""
+    decided_at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Commit:
+    """Everything a batch changes, in one transaction. Answered by a `CommitResult`.
+
+    `expired_until` is the latest expiry time among the holds that the batch expires: the database refuses the
+    batch if its own clock has not reached it.
+    """
+
+    fences: list[Fence] = field(default_factory=list)
+    created: list[DefinitionRow] = field(default_factory=list)
+    redefined: list[DefinitionRow] = field(default_factory=list)
+    pools: list[PoolRow] = field(default_factory=list)
+    removed_pools: list[tuple[str, str]] = field(default_factory=list)
+    new_holds: list[Hold] = field(default_factory=list)
+    changed_holds: list[Hold] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    journal: list[JournalRow] = field(default_factory=list)
+    expired_until: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write and nothing to verify."""
+        return not (self.journal or self.fences)
+
+
+@dataclass(slots=True, frozen=True)
+class Committed:
+    """It is durable. `used` has the limits that were claimed, after the claim."""
+
+    now: datetime
+    used: dict[LimitKey, int]
+
+
+@dataclass(slots=True, frozen=True)
+class Conflict:
+    """It was rolled back because the world had moved on; what was known must be read again.
+
+    `kind`: `stale` (another writer), `duplicate` (a request id is in the journal), `limit` (a claim did not go
+    through), `early` (the database's clock has not reached an expiry), `retry` (deadlock, serialization).
+    """
+
+    kind: str
+    detail: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Impossible:
+    """It was rolled back because some row cannot be: a message in the batch is poison."""
+
+    detail: str
+
+
+@dataclass(slots=True, frozen=True)
+class Unknown:
+    """The connection was lost: it may be durable, may not be, or may still become so."""
+
+    detail: str
+
+
+CommitResult = Committed | Conflict | Impossible | Unknown | Unavailable
+
+
+@dataclass(slots=True, frozen=True)
+class Reply:
+    """Publish answers. Best effort: a lost one is asked for again under the same request id."""
+
+    messages: Sequence[Outgoing]
+
+
+@dataclass(slots=True, frozen=True)
+class Bury:
+    """Publish to the dead letters and wait for the confirm. Answered by True, or False: try again."""
+
+    messages: Sequence[Outgoing]
+
+
+@dataclass(slots=True, frozen=True)
+class Ack:
+    """Acknowledge everything up to the tag, per channel."""
+
+    tags: dict[ChannelId, int]
+
+
+@dataclass(slots=True, frozen=True)
+class Pause:
+    """Wait before the next attempt, the longer the more attempts there were. Answered by False to give up
+    (the process is stopping, or the partition is gone): what is unacknowledged is delivered again."""
+
+    attempt: int
+    why: str
+
+
+Effect = Load | Commit | Reply | Bury | Ack | Pause

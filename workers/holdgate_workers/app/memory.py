@@ -1,0 +1,128 @@
+"""What a worker remembers between batches: all of it can be thrown away at any time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+
+from holdgate_workers.domain.decision import Claim, LimitKey
+from holdgate_workers.domain.occurrence import Occurrence
+
+from .effects import Recorded
+
+
+class Occurrences:
+    """The occurrences in memory, the longest unused forgotten first once they weigh too much.
+
+    An occurrence weighs one plus its live holds.
+    """
+
+    def __init__(self, weight_max: int) -> None:
+        self._weight_max = weight_max
+        self._kept: OrderedDict[str, Occurrence] = OrderedDict()
+
+    def __contains__(self, occurrence_id: str) -> bool:
+        return occurrence_id in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, occurrence_id: str) -> Occurrence | None:
+        """The occurrence if it is remembered."""
+        occurrence = self._kept.get(occurrence_id)
+        if occurrence is not None:
+            self._kept.move_to_end(occurrence_id)
+        return occurrence
+
+    def keep(self, occurrence: Occurrence) -> None:
+        """Remember it."""
+        self._kept[occurrence.id] = occurrence
+
+    def forget(self, occurrence_ids: Iterable[str]) -> None:
+        """Throw these away."""
+        for occurrence_id in occurrence_ids:
+            self._kept.pop(occurrence_id, None)
+
+    def forget_where(self, gone: Callable[[str], bool]) -> None:
+        """Throw away those whose id is gone."""
+        self.forget([occurrence_id for occurrence_id in self._kept if gone(occurrence_id)])
+
+    def trim(self) -> None:
+        """Forget the longest unused until the rest is light enough. Only between batches."""
+        if len(self._kept) <= 1:
+            return
+        weight = sum(1 + len(occurrence.holds) for occurrence in self._kept.values())
+        while weight > self._weight_max and len(self._kept) > 1:
+            _, occurrence = self._kept.popitem(last=False)
+            weight -= 1 + len(occurrence.holds)
+
+
+class RecentAnswers:
+    """The last answers given, so that most repeated requests need no look into the journal.
+
+    Answers never change, so nothing here can be stale.
+    """
+
+    def __init__(self, answers_max: int) -> None:
+        self._answers_max = answers_max
+        self._kept: OrderedDict[str, Recorded] = OrderedDict()
+
+    def get(self, request_id: str) -> Recorded | None:
+        """The answer, if it was given lately."""
+        return self._kept.get(request_id)
+
+    def keep(self, request_id: str, recorded: Recorded) -> None:
+        """Remember an answer that is durable."""
+        self._kept[request_id] = recorded
+        if len(self._kept) > self._answers_max:
+            self._kept.popitem(last=False)
+
+
+class LimitsSeen:
+    """The shared limits as last seen. A guess for granting, never a ground for refusing."""
+
+    def __init__(self, limits_max: int = 50_000) -> None:
+        self._limits_max = limits_max
+        self._seen: OrderedDict[LimitKey, int] = OrderedDict()
+
+    def learn(self, used: Mapping[LimitKey, int]) -> None:
+        """Remember what the database said."""
+        self._seen.update(used)
+        while len(self._seen) > self._limits_max:
+            self._seen.popitem(last=False)
+
+    def forget(self, limits: Iterable[LimitKey]) -> None:
+        """Guess anew."""
+        for limit in limits:
+            self._seen.pop(limit, None)
+
+    def guess(self, limit: LimitKey) -> int:
+        """How much was used when last seen; 0 if never."""
+        return self._seen.get(limit, 0)
+
+
+class BatchLimits:
+    """The shared limits during one batch: what was read for it, else the guess, plus what it has claimed."""
+
+    def __init__(self, seen: LimitsSeen) -> None:
+        self._seen = seen
+        self._fresh: dict[LimitKey, int] = {}
+        self._claimed: dict[LimitKey, int] = {}
+
+    def used(self, limit: LimitKey) -> int:
+        """How much is used, claims of this batch included."""
+        base = self._fresh.get(limit)
+        return (self._seen.guess(limit) if base is None else base) + self._claimed.get(limit, 0)
+
+    def is_fresh(self, limit: LimitKey) -> bool:
+        """Whether the number was read for this batch."""
+        return limit in self._fresh
+
+    def read(self, limits: Mapping[LimitKey, int]) -> None:
+        """Take in what was read for this batch."""
+        self._fresh.update(limits)
+
+    def claim(self, claims: Iterable[Claim]) -> None:
+        """Count the claims of a decision of this batch."""
+        for claim in claims:
+            self._claimed[claim.limit] = self._claimed.get(claim.limit, 0) + claim.delta

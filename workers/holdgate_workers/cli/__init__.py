@@ -1,0 +1,1 @@
+"""By which human: the command line."""

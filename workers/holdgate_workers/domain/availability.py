@@ -1,0 +1,75 @@
+"""What could be held right now. The answer agrees with what a hold would get, if it came alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from holdgate_schema.messages import GetAvailability, TicketType
+from holdgate_schema.outcomes import Availability, PoolView, TicketView
+
+from .decision import Decision
+from .draft import Draft
+from .occurrence import Hold, Occurrence
+from .placing import not_on_sale
+from .settings import HoldRules
+
+
+def availability(draft: Draft, occurrence: Occurrence, command: GetAvailability) -> Decision:
+    """The pools, the ticket types and the next release. Holds past their time no longer count."""
+    definition = occurrence.definition
+    overdue = list(occurrence.due(draft.context.now))
+    back: dict[str, int] = {}
+    for hold in overdue:
+        for pool, taken in hold.draws.items():
+            back[pool] = back.get(pool, 0) + taken
+    pools = {
+        key: PoolView(
+            capacity=pool.capacity,
+            sellable=pool.sellable,
+            held=pool.held - back.get(key, 0),
+            sold=pool.sold,
+            available=pool.available(-back.get(key, 0)),
+        )
+        for key, pool in occurrence.pools.items()
+    }
+    why = not_on_sale(definition, draft.context.now)
+    rules = draft.context.settings.for_occurrence(definition.hold)
+    answer = Availability(
+        request_id=command.request_id,
+        occurrence_id=occurrence.id,
+        version=occurrence.version,
+        decided_at=draft.context.now,
+        product_id=definition.product_id,
+        status=definition.status,
+        on_sale=why is None,
+        not_on_sale=why,
+        starts_at=definition.starts_at,
+        ends_at=definition.ends_at,
+        pools=pools,
+        ticket_types={
+            key: TicketView(
+                label=ticket.label,
+                min_per_order=ticket.min_per_order,
+                max_per_order=ticket.max_per_order,
+                available=_ticket_available(ticket, pools, rules) if why is None else 0,
+            )
+            for key, ticket in definition.ticket_types.items()
+        },
+        next_release_at=None if not occurrence.holds else _next_release(occurrence, overdue),
+    )
+    return draft.decided(answer, recorded=False)
+
+
+def _ticket_available(ticket: TicketType, pools: dict[str, PoolView], rules: HoldRules) -> int:
+    bounds = [ticket.max_per_order, rules.max_seats_per_request, rules.max_seats_per_hold]
+    bounds += [available for key in ("total", *ticket.pools) if (available := pools[key].available) is not None]
+    most = min(bounds)
+    return most if most >= ticket.min_per_order else 0
+
+
+def _next_release(occurrence: Occurrence, overdue: list[Hold]) -> datetime | None:
+    past = {hold.id for hold in overdue}
+    return min(
+        (hold.expires_at for hold in occurrence.holds.values() if hold.state == "active" and hold.id not in past),
+        default=None,
+    )

@@ -1,0 +1,197 @@
+"""The catalogue side: an occurrence is put, closed, or given another capacity. What is taken stays taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+
+from msgspec.structs import replace
+
+from holdgate_schema.errors import FieldError
+from holdgate_schema.events import CapacityDeficit, OccurrenceChanged
+from holdgate_schema.ids import TOTAL_POOL
+from holdgate_schema.messages import CloseOccurrence, PoolDefinition, PutOccurrence, SetCapacity
+from holdgate_schema.outcomes import OccurrenceStored
+
+from .calendar import instant_of, zone_exists
+from .decision import Context, Decision
+from .draft import Draft
+from .occurrence import Definition, Occurrence, Pool
+from .refusals import Refusal
+
+FINAL = ("cancelled", "completed")
+
+
+def put(draft: Draft, occurrence: Occurrence | None, command: PutOccurrence) -> Decision:
+    """Create the occurrence or replace its definition; counters of what is held and sold are kept."""
+    errors = _definition_errors(command) or _conflicts(command, occurrence, draft.context)
+    if errors:
+        return Refusal(draft).invalid(errors)
+    definition = _definition(command)
+    pools = _pools(command, occurrence)
+    return _store(draft, occurrence, definition, pools)
+
+
+def close(draft: Draft, occurrence: Occurrence, command: CloseOccurrence) -> Decision:
+    """Take the occurrence off sale. Holds on it live on until they end by themselves."""
+    before = occurrence.definition
+    if before.status in FINAL and before.status != command.status:
+        return Refusal(draft).invalid([FieldError("status", f"is {before.status} already, which is final")])
+    definition = replace(before, status=command.status)
+    return _store(draft, occurrence, definition, occurrence.pools)
+
+
+def set_capacity(draft: Draft, occurrence: Occurrence, command: SetCapacity) -> Decision:
+    """Give one pool another capacity. Below what is taken it is allowed, told, and grants nothing new."""
+    pool = occurrence.pools.get(command.pool)
+    if pool is None:
+        known = ", ".join(sorted(occurrence.pools))
+        return Refusal(draft).invalid([FieldError("pool", f"is unknown; the occurrence has: {known}")])
+    if command.capacity is None and command.pool == TOTAL_POOL:
+        return Refusal(draft).invalid([FieldError("capacity", "of the pool 'total' cannot be unlimited")])
+    pools = dict(occurrence.pools)
+    pools[pool.key] = pool.redefined(command.capacity, pool.overbooking_percent, pool.buffer)
+    return _store(draft, occurrence, occurrence.definition, pools)
+
+
+def _store(
+    draft: Draft, occurrence: Occurrence | None, definition: Definition, pools: dict[str, Pool]
+) -> Decision:
+    version = 1 if occurrence is None else draft.version
+    now = draft.context.now
+    deficit: dict[str, int] = {}
+    for pool in pools.values():
+        target, taken = pool.target, pool.held + pool.sold
+        if target is not None and taken > target:
+            deficit[pool.key] = taken - target
+            draft.events.append(
+                CapacityDeficit(
+                    event_id=draft.event_id(),
+                    occurrence_id=draft.occurrence_id,
+                    version=version,
+                    occurred_at=now,
+                    pool=pool.key,
+                    target=target,
+                    taken=taken,
+                )
+            )
+    draft.events.append(
+        OccurrenceChanged(
+            event_id=draft.event_id(),
+            occurrence_id=draft.occurrence_id,
+            version=version,
+            occurred_at=now,
+            product_id=definition.product_id,
+            status=definition.status,
+            starts_at=definition.starts_at,
+            ends_at=definition.ends_at,
+            created=occurrence is None,
+        )
+    )
+    answer = OccurrenceStored(
+        request_id=draft.request_id,
+        occurrence_id=draft.occurrence_id,
+        version=version,
+        decided_at=now,
+        created=occurrence is None,
+        status=definition.status,
+        sellable={key: pool.sellable for key, pool in pools.items()},
+        deficit=deficit,
+    )
+    return draft.decided(answer, definition=definition, pools=pools)
+
+
+def _definition_errors(command: PutOccurrence) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if command.ends_at <= command.starts_at:
+        errors.append(FieldError("ends_at", "must be after starts_at"))
+    if not zone_exists(command.timezone):
+        errors.append(FieldError("timezone", f"is not a known IANA zone: {command.timezone!r}"))
+    if command.sales_open and command.sales_close and command.sales_close <= command.sales_open:
+        errors.append(FieldError("sales_close", "must be after sales_open"))
+    pools = [pool.key for pool in command.pools]
+    if TOTAL_POOL in pools:
+        errors.append(FieldError("pools", "'total' is given by capacity, overbooking_percent and buffer"))
+    for field, keys in (
+        ("pools", pools),
+        ("ticket_types", [ticket.key for ticket in command.ticket_types]),
+        ("extras", [extra.key for extra in command.extras]),
+    ):
+        errors += [
+            FieldError(field, f"{key!r} is given twice") for key in sorted(set(keys)) if keys.count(key) > 1
+        ]
+    errors += _unknown_pools(command, {TOTAL_POOL, *pools}) + _clashing_limits(command)
+    return errors
+
+
+def _unknown_pools(command: PutOccurrence, known: set[str]) -> list[FieldError]:
+    users = [(f"ticket_types.{ticket.key}.pools", ticket.pools) for ticket in command.ticket_types]
+    users += [(f"extras.{extra.key}.pools", extra.pools) for extra in command.extras]
+    errors = []
+    for field, named in users:
+        errors += [FieldError(field, f"{key!r} is not among the pools") for key in named if key not in known]
+        if len(set(named)) != len(named) or (field.startswith("ticket") and TOTAL_POOL in named):
+            errors.append(FieldError(field, "names a pool twice (tickets always draw from 'total')"))
+    return errors
+
+
+def _clashing_limits(command: PutOccurrence) -> list[FieldError]:
+    errors = [
+        FieldError(f"ticket_types.{ticket.key}.min_per_order", "must not be above max_per_order")
+        for ticket in command.ticket_types
+        if ticket.min_per_order > ticket.max_per_order
+    ]
+    hold = command.hold
+    if hold and hold.ttl_minutes and hold.lifetime_max_minutes and hold.lifetime_max_minutes < hold.ttl_minutes:
+        errors.append(FieldError("hold.lifetime_max_minutes", "must be at least hold.ttl_minutes"))
+    return errors
+
+
+def _conflicts(command: PutOccurrence, occurrence: Occurrence | None, context: Context) -> list[FieldError]:
+    taken_by = context.start_taken_by.get((command.product_id, command.starts_at.astimezone(UTC)))
+    if taken_by is not None and taken_by != command.occurrence_id:
+        return [FieldError("starts_at", f"is taken: occurrence {taken_by!r} of this product starts then")]
+    if occurrence is None:
+        return []
+    if occurrence.definition.status in FINAL:
+        return [FieldError("status", f"is {occurrence.definition.status}, which is final")]
+    kept = {TOTAL_POOL, *(pool.key for pool in command.pools)}
+    return [
+        FieldError("pools", f"{pool.key!r} cannot be left out: {pool.held} are held and {pool.sold} sold")
+        for pool in occurrence.pools.values()
+        if pool.key not in kept and pool.held + pool.sold
+    ]
+
+
+def _definition(command: PutOccurrence) -> Definition:
+    starts_at = command.starts_at.astimezone(UTC)
+    closes_at = starts_at - timedelta(minutes=command.cutoff_minutes)
+    if command.sales_close is not None:
+        closes_at = min(closes_at, instant_of(command.sales_close, command.timezone))
+    opens_at = instant_of(command.sales_open, command.timezone) if command.sales_open else None
+    return Definition(
+        product_id=command.product_id,
+        status=command.status,
+        starts_at=starts_at,
+        ends_at=command.ends_at.astimezone(UTC),
+        timezone=command.timezone,
+        opens_at=opens_at,
+        closes_at=closes_at,
+        ticket_types={ticket.key: ticket for ticket in command.ticket_types},
+        extras={extra.key: extra for extra in command.extras},
+        hold=command.hold,
+    )
+
+
+def _pools(command: PutOccurrence, occurrence: Occurrence | None) -> dict[str, Pool]:
+    total = PoolDefinition(
+        key=TOTAL_POOL,
+        capacity=command.capacity,
+        overbooking_percent=command.overbooking_percent,
+        buffer=command.buffer,
+    )
+    before = occurrence.pools if occurrence is not None else {}
+    pools = {}
+    for wanted in (total, *command.pools):
+        pool = before.get(wanted.key) or Pool(key=wanted.key, capacity=0, sellable=0)
+        pools[wanted.key] = pool.redefined(wanted.capacity, wanted.overbooking_percent, wanted.buffer)
+    return pools

@@ -1,0 +1,134 @@
+"""A decision in the making: everything that a command changes is collected here, nothing is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec.structs import replace
+
+from holdgate_schema.events import Event, HoldExpired
+from holdgate_schema.outcomes import Answer
+
+from .decision import Claim, Context, Decision, LimitKey
+from .occurrence import Definition, Hold, Occurrence, Pool
+
+Noticed = Literal["swept", "seats_needed", "touched_late"]
+
+
+@dataclass(slots=True)
+class Draft:
+    """What one command would do to an occurrence (None where there is none)."""
+
+    request_id: str
+    occurrence_id: str
+    occurrence: Occurrence | None
+    context: Context
+    events: list[Event] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+    new_hold: str | None = None
+    held: dict[str, int] = field(default_factory=dict)
+    sold: dict[str, int] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
+    unsure: list[LimitKey] = field(default_factory=list)
+
+    @property
+    def version(self) -> int:
+        """The occurrence's version once this is applied."""
+        return 0 if self.occurrence is None else self.occurrence.version + 1
+
+    def event_id(self) -> str:
+        """The id of the next event."""
+        return f"{self.request_id}/{len(self.events)}"
+
+    def take(self, draws: dict[str, int]) -> None:
+        """Count seats as held, or back (negative)."""
+        for pool, taken in draws.items():
+            self.held[pool] = self.held.get(pool, 0) + taken
+
+    def claim(self, scope: str, key: str, delta: int, cap: int) -> None:
+        """Take or give back some of a shared limit."""
+        self.claims.append(Claim(LimitKey(scope, key), delta, cap))
+
+    def used(self, limit: LimitKey) -> int:
+        """How much of a limit is used, this draft included."""
+        own = sum(claim.delta for claim in self.claims if claim.limit == limit)
+        return self.context.limits.used(limit) + own
+
+    def used_of(self, scope: str, key: str) -> int:
+        """How much of a limit is used, this draft included."""
+        return self.used(LimitKey(scope, key))
+
+    def allows(self, scope: str, key: str, delta: int, cap: int) -> bool:
+        """Whether a limit has room. A no that rests on a guess is noted: the number must be read first."""
+        limit = LimitKey(scope, key)
+        if self.used(limit) + delta <= cap:
+            return True
+        if not self.context.limits.is_fresh(limit):
+            self.unsure.append(limit)
+        return False
+
+    def available(self, keys: Iterable[str]) -> dict[str, int | None]:
+        """What is left per pool with this draft applied; None: unlimited."""
+        assert self.occurrence is not None
+        pools = self.occurrence.pools
+        return {key: pools[key].available(self.held.get(key, 0)) for key in keys}
+
+    def lacking(self, draws: dict[str, int]) -> dict[str, int]:
+        """By how much each pool falls short of a basket; empty if it fits."""
+        short: dict[str, int] = {}
+        for key, available in self.available(draws).items():
+            if available is not None and draws[key] > available:
+                short[key] = draws[key] - available
+        return short
+
+    def end(self, hold: Hold, state: Literal["expired", "released"]) -> Hold:
+        """Give back everything a hold took. The move is `active -> expired | released`; no other is made here."""
+        assert hold.state == "active", f"hold {hold.id} is {hold.state}, not active"
+        ended = replace(hold, state=state, ended_at=self.context.now)
+        self.holds.append(ended)
+        self.take({pool: -taken for pool, taken in hold.draws.items()})
+        self.claim("session", hold.session_id, -1, self.context.settings.max_per_session)
+        for stock, taken in hold.stock.items():
+            self.claim("stock", stock, -taken, 0)
+        return ended
+
+    def expire(self, hold: Hold, noticed: Noticed) -> Hold:
+        """End a hold whose time is over, with its one terminal event."""
+        assert hold.expires_at <= self.context.now, f"hold {hold.id} would expire early"
+        ended = self.end(hold, "expired")
+        self.events.append(
+            HoldExpired(
+                event_id=self.event_id(),
+                occurrence_id=self.occurrence_id,
+                version=self.version,
+                occurred_at=self.context.now,
+                hold=ended.view(),
+                reason=noticed,
+            )
+        )
+        return ended
+
+    def decided(
+        self,
+        answer: Answer,
+        *,
+        recorded: bool = True,
+        definition: Definition | None = None,
+        pools: dict[str, Pool] | None = None,
+    ) -> Decision:
+        """The finished decision."""
+        return Decision(
+            answer=answer,
+            events=self.events,
+            holds=self.holds,
+            new_hold=self.new_hold,
+            held=self.held,
+            sold=self.sold,
+            claims=self.claims,
+            definition=definition,
+            pools=pools,
+            recorded=recorded,
+            unsure=tuple(self.unsure),
+        )

@@ -1,0 +1,114 @@
+"""The life of a hold after it was placed: found, extended, released. Final states absorb.
+
+active -> converting -> confirmed -> cancelled
+active -> released | expired
+converting -> confirmed | released
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from holdgate_schema.events import HoldExtended, HoldReleased
+from holdgate_schema.messages import ChangeHold, ExtendHold, HoldCommand, ReleaseHold
+from holdgate_schema.outcomes import Extended, Reason, Released
+
+from .decision import Decision
+from .draft import Draft
+from .occurrence import Hold, Occurrence
+from .refusals import Refusal
+
+
+def find_hold(draft: Draft, occurrence: Occurrence, command: HoldCommand | ChangeHold) -> Hold | Decision:
+    """The session's active hold, or the refusal.
+
+    A hold past its time is over, whether or not anybody has noticed: it is expired here and not revived.
+    """
+    hold = occurrence.holds.get(command.hold_id) or draft.context.ended_holds.get(command.hold_id)
+    if hold is None or hold.session_id != command.session_id or hold.occurrence_id != occurrence.id:
+        return Refusal(draft).hold_not_found(command.hold_id)
+    if hold.state != "active":
+        return Refusal(draft).hold_final(hold.id, hold.state)
+    if hold.expires_at <= draft.context.now:
+        draft.expire(hold, "touched_late")
+        return Refusal(draft).hold_final(hold.id, "expired")
+    return hold
+
+
+def extend(draft: Draft, occurrence: Occurrence, command: ExtendHold) -> Decision:
+    """Give the hold its full time again from now, within its greatest age and number of extensions."""
+    hold = find_hold(draft, occurrence, command)
+    if isinstance(hold, Decision):
+        return hold
+    now = draft.context.now
+    rules = draft.context.settings.for_occurrence(occurrence.definition.hold)
+    if hold.extensions_used >= rules.extensions_max:
+        message = f"The hold was extended {hold.extensions_used} times, at most {rules.extensions_max} are allowed"
+        return Refusal(draft).limit(
+            Reason.EXTENSION_LIMIT,
+            "extensions",
+            message,
+            limit=rules.extensions_max,
+            used=hold.extensions_used,
+            requested=1,
+        )
+    oldest = hold.created_at + timedelta(minutes=rules.lifetime_max_minutes)
+    expires_at = min(now + hold.ttl, oldest)
+    if expires_at <= hold.expires_at:
+        message = f"A hold lives at most {rules.lifetime_max_minutes} minutes from its creation"
+        return Refusal(draft).limit(
+            Reason.EXTENSION_LIMIT,
+            "lifetime_minutes",
+            message,
+            limit=rules.lifetime_max_minutes,
+            used=int((now - hold.created_at).total_seconds() // 60),
+            requested=hold.ttl_seconds // 60,
+        )
+    extended = replace(hold, expires_at=expires_at, extensions_used=hold.extensions_used + 1)
+    draft.holds.append(extended)
+    view = extended.view()
+    draft.events.append(
+        HoldExtended(
+            event_id=draft.event_id(),
+            occurrence_id=occurrence.id,
+            version=draft.version,
+            occurred_at=now,
+            hold=view,
+        )
+    )
+    answer = Extended(
+        request_id=command.request_id,
+        occurrence_id=occurrence.id,
+        version=draft.version,
+        decided_at=now,
+        hold=view,
+        extensions_left=rules.extensions_max - extended.extensions_used,
+    )
+    return draft.decided(answer)
+
+
+def release(draft: Draft, occurrence: Occurrence, command: ReleaseHold) -> Decision:
+    """Give the hold's seats back."""
+    hold = find_hold(draft, occurrence, command)
+    if isinstance(hold, Decision):
+        return hold
+    view = draft.end(hold, "released").view()
+    draft.events.append(
+        HoldReleased(
+            event_id=draft.event_id(),
+            occurrence_id=occurrence.id,
+            version=draft.version,
+            occurred_at=draft.context.now,
+            hold=view,
+        )
+    )
+    answer = Released(
+        request_id=command.request_id,
+        occurrence_id=occurrence.id,
+        version=draft.version,
+        decided_at=draft.context.now,
+        hold=view,
+    )
+    return draft.decided(answer)

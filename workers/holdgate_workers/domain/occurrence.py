@@ -1,0 +1,230 @@
+"""The state of one occurrence as its consumer has it in memory: definition, pools, live holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from heapq import heapify, heappop, heappush
+
+from msgspec import Struct
+
+from holdgate_schema.ids import TOTAL_POOL
+from holdgate_schema.messages import ExtraDefinition, HoldOverrides, TicketType
+from holdgate_schema.outcomes import HoldState, HoldView, OccurrenceStatus
+
+
+class Definition(Struct, frozen=True, kw_only=True):
+    """What the catalogue says of an occurrence. Instants are UTC."""
+
+    product_id: str
+    status: OccurrenceStatus
+    starts_at: datetime
+    ends_at: datetime
+    timezone: str
+    opens_at: datetime | None
+    closes_at: datetime
+    ticket_types: dict[str, TicketType]
+    extras: dict[str, ExtraDefinition]
+    hold: HoldOverrides | None = None
+
+
+def target_sellable(capacity: int | None, overbooking_percent: int, buffer: int) -> int | None:
+    """How much may be sold of a capacity: the one place where overbooking and buffer count. None: unlimited."""
+    if capacity is None:
+        return None
+    return max(0, capacity * (100 + overbooking_percent) // 100 - buffer)
+
+
+class Pool(Struct, kw_only=True):
+    """A counter. `held + sold <= sellable` always; `sellable` is above its target only while seats that were
+    taken before the capacity was lowered come back."""
+
+    key: str
+    capacity: int | None
+    sellable: int | None
+    overbooking_percent: int = 0
+    buffer: int = 0
+    held: int = 0
+    sold: int = 0
+
+    @property
+    def target(self) -> int | None:
+        """What `sellable` is, or sinks to."""
+        return target_sellable(self.capacity, self.overbooking_percent, self.buffer)
+
+    def available(self, held_delta: int = 0) -> int | None:
+        """What could be taken if so much more were held; None: unlimited. Never negative."""
+        target = self.target
+        return None if target is None else max(0, target - self.held - held_delta - self.sold)
+
+    def redefined(self, capacity: int | None, overbooking_percent: int, buffer: int) -> Pool:
+        """The same counter under another capacity; what is taken stays taken."""
+        target = target_sellable(capacity, overbooking_percent, buffer)
+        return Pool(
+            key=self.key,
+            capacity=capacity,
+            overbooking_percent=overbooking_percent,
+            buffer=buffer,
+            held=self.held,
+            sold=self.sold,
+            sellable=None if target is None else max(target, self.held + self.sold),
+        )
+
+
+class Hold(Struct, frozen=True, kw_only=True):
+    """A basket on the occurrence for one session.
+
+    `draws` is what it took per pool and `stock` per shared stock when it was taken: a later change of the
+    catalogue must give back exactly that.
+    """
+
+    id: str
+    occurrence_id: str
+    session_id: str
+    user_id: str | None
+    state: HoldState
+    items: dict[str, int]
+    extras: dict[str, int]
+    draws: dict[str, int]
+    stock: dict[str, int]
+    seats: int
+    ttl_seconds: int
+    created_at: datetime
+    expires_at: datetime
+    extensions_used: int = 0
+    client_address: str | None = None
+    ended_at: datetime | None = None
+
+    def view(self) -> HoldView:
+        """The hold as its owner sees it."""
+        return HoldView(
+            hold_id=self.id,
+            occurrence_id=self.occurrence_id,
+            session_id=self.session_id,
+            user_id=self.user_id,
+            state=self.state,
+            items=self.items,
+            extras=self.extras,
+            seats=self.seats,
+            created_at=self.created_at,
+            expires_at=self.expires_at,
+            extensions_used=self.extensions_used,
+        )
+
+    @property
+    def ttl(self) -> timedelta:
+        """How long an extension gives it."""
+        return timedelta(seconds=self.ttl_seconds)
+
+
+class PoolChange(Struct, kw_only=True):
+    """What a batch did to one pool: deltas, and its new definition where that changed."""
+
+    held: int = 0
+    sold: int = 0
+    redefined: bool = False
+
+
+@dataclass(slots=True)
+class Unsaved:
+    """What was applied to an occurrence since it was last saved."""
+
+    version_before: int
+    pools: dict[str, PoolChange] = field(default_factory=dict)
+    holds: dict[str, bool] = field(default_factory=dict)
+    """Hold id -> whether it is new."""
+    removed_pools: set[str] = field(default_factory=set)
+    definition: bool = False
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """One occurrence. `holds` has the active and converting ones; all others are in the database only.
+
+    Nothing but `Decision.apply_to` may change it, and what was applied and could not be saved must be thrown
+    away with it.
+    """
+
+    id: str
+    definition: Definition
+    pools: dict[str, Pool]
+    version: int = 0
+    holds: dict[str, Hold] = field(default_factory=dict)
+    unsaved: Unsaved | None = None
+    _by_expiry: list[tuple[datetime, str]] = field(default_factory=list)
+
+    @property
+    def total(self) -> Pool:
+        """The pool that every ticket draws from."""
+        return self.pools[TOTAL_POOL]
+
+    def index(self) -> None:
+        """Prepare the order of expiry after the holds were loaded."""
+        self._by_expiry = [(hold.expires_at, hold.id) for hold in self.holds.values() if hold.state == "active"]
+        heapify(self._by_expiry)
+
+    def keep(self, hold: Hold) -> None:
+        """Put in a hold's new value."""
+        before = self.holds.get(hold.id)
+        if hold.state in ("active", "converting"):
+            self.holds[hold.id] = hold
+            if hold.state == "active" and (before is None or before.expires_at != hold.expires_at):
+                heappush(self._by_expiry, (hold.expires_at, hold.id))
+        else:
+            self.holds.pop(hold.id, None)
+
+    def next_expiry(self) -> datetime | None:
+        """When the earliest active hold ends; None if there is none."""
+        heap = self._by_expiry
+        while heap:
+            hold = self.holds.get(heap[0][1])
+            if hold is not None and hold.state == "active" and hold.expires_at == heap[0][0]:
+                return heap[0][0]
+            heappop(heap)
+        return None
+
+    def due(self, now: datetime) -> Iterator[Hold]:
+        """The active holds whose time is over, the longest overdue first."""
+        first = self.next_expiry()
+        if first is None or first > now:
+            return
+        seen: set[str] = set()
+        for expires_at, hold_id in sorted(entry for entry in self._by_expiry if entry[0] <= now):
+            hold = self.holds.get(hold_id)
+            if (
+                hold is not None
+                and hold.state == "active"
+                and hold.expires_at == expires_at
+                and hold_id not in seen
+            ):
+                seen.add(hold_id)
+                yield hold
+
+    def draws_of(self, items: dict[str, int], extras: dict[str, int]) -> dict[str, int]:
+        """What a basket takes from each pool, summed over everything in it."""
+        draws: dict[str, int] = {}
+        for key, quantity in items.items():
+            draws[TOTAL_POOL] = draws.get(TOTAL_POOL, 0) + quantity
+            for pool in self.definition.ticket_types[key].pools:
+                draws[pool] = draws.get(pool, 0) + quantity
+        for key, quantity in extras.items():
+            for pool in self.definition.extras[key].pools:
+                draws[pool] = draws.get(pool, 0) + quantity
+        return draws
+
+    def stock_of(self, extras: dict[str, int]) -> dict[str, int]:
+        """What a basket takes from each shared stock."""
+        stock: dict[str, int] = {}
+        for key, quantity in extras.items():
+            shared = self.definition.extras[key].stock
+            if shared is not None:
+                stock[shared.key] = stock.get(shared.key, 0) + quantity
+        return stock
+
+    def stock_cap(self, key: str) -> int:
+        """The cap of a shared stock as this occurrence's catalogue has it; 0 if it no longer knows it."""
+        caps = [
+            extra.stock.cap for extra in self.definition.extras.values() if extra.stock and extra.stock.key == key
+        ]
+        return max(caps, default=0)

@@ -1,0 +1,244 @@
+"""Taking a basket, and changing one: the whole of it or nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from holdgate_schema.errors import FieldError
+from holdgate_schema.events import HoldChanged, HoldCreated
+from holdgate_schema.messages import ChangeHold, PlaceHold
+from holdgate_schema.outcomes import Changed, Held, NotOnSale, Reason
+
+from .addresses import client_address
+from .decision import Decision
+from .draft import Draft
+from .lifecycle import find_hold
+from .occurrence import Definition, Hold, Occurrence
+from .refusals import Refusal
+from .settings import HoldRules
+
+
+def place(draft: Draft, occurrence: Occurrence, command: PlaceHold) -> Decision:
+    """Hold the basket for a session until its time is over."""
+    context = draft.context
+    rules = context.settings.for_occurrence(occurrence.definition.hold)
+    refused = _unfit_basket(draft, occurrence, command, rules)
+    if refused is not None:
+        return refused
+    ttl = rules.ttl(command.ttl_seconds)
+    if ttl is None:
+        longest = f"must be at most {rules.lifetime_max_minutes * 60}, the greatest age of a hold"
+        return Refusal(draft).invalid([FieldError("ttl_seconds", longest)])
+    hold = Hold(
+        id=command.request_id,
+        occurrence_id=occurrence.id,
+        session_id=command.session_id or context.sessions.issue(command.request_id),
+        user_id=command.user_id,
+        state="active",
+        items=command.items,
+        extras=command.extras,
+        draws=occurrence.draws_of(command.items, command.extras),
+        stock=occurrence.stock_of(command.extras),
+        seats=sum(command.items.values()),
+        ttl_seconds=int(ttl.total_seconds()),
+        created_at=context.now,
+        expires_at=context.now + ttl,
+        client_address=client_address(command.client, context.trusted_proxies) if command.client else None,
+    )
+    refused = _no_room(draft, occurrence, hold, hold.draws, hold.stock, new=True)
+    if refused is not None:
+        return refused
+    draft.holds.append(hold)
+    draft.new_hold = hold.id
+    view = hold.view()
+    draft.events.append(
+        HoldCreated(
+            event_id=draft.event_id(),
+            occurrence_id=occurrence.id,
+            version=draft.version,
+            occurred_at=context.now,
+            hold=view,
+        )
+    )
+    answer = Held(
+        request_id=command.request_id,
+        occurrence_id=occurrence.id,
+        version=draft.version,
+        decided_at=context.now,
+        hold=view,
+        available=draft.available(hold.draws),
+    )
+    return draft.decided(answer)
+
+
+def change(draft: Draft, occurrence: Occurrence, command: ChangeHold) -> Decision:
+    """Set a hold's quantities to absolute numbers. Its own seats never stand in its way."""
+    context = draft.context
+    hold = find_hold(draft, occurrence, command)
+    if isinstance(hold, Decision):
+        return hold
+    rules = context.settings.for_occurrence(occurrence.definition.hold)
+    refused = _unfit_basket(draft, occurrence, command, rules)
+    if refused is not None:
+        return refused
+    draws = occurrence.draws_of(command.items, command.extras)
+    stock = occurrence.stock_of(command.extras)
+    refused = _no_room(draft, occurrence, hold, _difference(draws, hold.draws), _difference(stock, hold.stock))
+    if refused is not None:
+        return refused
+    changed = replace(
+        hold,
+        items=command.items,
+        extras=command.extras,
+        draws=draws,
+        stock=stock,
+        seats=sum(command.items.values()),
+    )
+    draft.holds.append(changed)
+    view = changed.view()
+    draft.events.append(
+        HoldChanged(
+            event_id=draft.event_id(),
+            occurrence_id=occurrence.id,
+            version=draft.version,
+            occurred_at=context.now,
+            hold=view,
+        )
+    )
+    answer = Changed(
+        request_id=command.request_id,
+        occurrence_id=occurrence.id,
+        version=draft.version,
+        decided_at=context.now,
+        hold=view,
+        available=draft.available(draws),
+    )
+    return draft.decided(answer)
+
+
+def not_on_sale(definition: Definition, now: datetime) -> NotOnSale | None:
+    """Why the occurrence is not on sale at this instant; None if it is."""
+    if definition.status != "active":
+        return NotOnSale(definition.status)
+    if now >= definition.starts_at:
+        return NotOnSale.STARTED
+    if definition.opens_at is not None and now < definition.opens_at:
+        return NotOnSale.NOT_YET_OPEN
+    if now >= definition.closes_at:
+        return NotOnSale.PAST_CUTOFF
+    return None
+
+
+def _unfit_basket(
+    draft: Draft, occurrence: Occurrence, command: PlaceHold | ChangeHold, rules: HoldRules
+) -> Decision | None:
+    """The refusals that need no counting, in their fixed order."""
+    definition = occurrence.definition
+    why = not_on_sale(definition, draft.context.now)
+    if why is not None:
+        return Refusal(draft).not_on_sale(why, definition)
+    for key in command.items:
+        if key not in definition.ticket_types:
+            return Refusal(draft).unknown(Reason.UNKNOWN_TICKET, key, definition.ticket_types)
+    for key in command.extras:
+        if key not in definition.extras:
+            return Refusal(draft).unknown(Reason.UNKNOWN_EXTRA, key, definition.extras)
+    return _wrong_quantity(draft, definition, command) or _over_seat_limit(draft, command, rules)
+
+
+def _wrong_quantity(draft: Draft, definition: Definition, command: PlaceHold | ChangeHold) -> Decision | None:
+    for key, quantity in command.items.items():
+        ticket = definition.ticket_types[key]
+        if quantity < ticket.min_per_order:
+            return Refusal(draft).quantity(Reason.BELOW_MIN, key, limit=ticket.min_per_order, requested=quantity)
+    over = [
+        (key, quantity, definition.ticket_types[key].max_per_order) for key, quantity in command.items.items()
+    ] + [(key, quantity, definition.extras[key].max_per_order) for key, quantity in command.extras.items()]
+    for key, quantity, limit in over:
+        if quantity > limit:
+            return Refusal(draft).quantity(Reason.ABOVE_MAX, key, limit=limit, requested=quantity)
+    return None
+
+
+def _over_seat_limit(draft: Draft, command: PlaceHold | ChangeHold, rules: HoldRules) -> Decision | None:
+    seats = sum(command.items.values())
+    limits = (("seats_per_request", rules.max_seats_per_request), ("seats_per_hold", rules.max_seats_per_hold))
+    for subject, limit in limits:
+        if seats > limit:
+            message = f"At most {limit} seats per {subject.rpartition('_')[2]}, not {seats}"
+            return Refusal(draft).limit(
+                Reason.LIMIT_PER_REQUEST, subject, message, limit=limit, used=0, requested=seats
+            )
+    return None
+
+
+def _no_room(
+    draft: Draft,
+    occurrence: Occurrence,
+    hold: Hold,
+    draws: dict[str, int],
+    stock: dict[str, int],
+    *,
+    new: bool = False,
+) -> Decision | None:
+    """Take seats, stock and a place among the session's holds; the refusal if one of them is not there.
+
+    Holds that are past their time are expired first wherever they stand in the way.
+    """
+    cap = draft.context.settings.max_per_session
+    if new and not draft.allows("session", hold.session_id, 1, cap):
+        for overdue in occurrence.due(draft.context.now):
+            if overdue.session_id == hold.session_id:
+                draft.expire(overdue, "seats_needed")
+        if not draft.allows("session", hold.session_id, 1, cap):
+            return _session_full(draft, hold.session_id, cap)
+    lacking = draft.lacking(draws)
+    if lacking:
+        _make_room(draft, occurrence, lacking, spare=hold.id)
+        lacking = draft.lacking(draws)
+        if lacking:
+            return Refusal(draft).sold_out(next(iter(lacking)), {key: max(0, n) for key, n in draws.items()})
+    for key, taken in stock.items():
+        stock_cap = occurrence.stock_cap(key)
+        if taken > 0 and not draft.allows("stock", key, taken, stock_cap):
+            return _stock_gone(draft, key, stock_cap, taken)
+    draft.take(draws)
+    if new:
+        draft.claim("session", hold.session_id, 1, cap)
+    for key, taken in stock.items():
+        if taken:
+            draft.claim("stock", key, taken, occurrence.stock_cap(key))
+    return None
+
+
+def _make_room(draft: Draft, occurrence: Occurrence, lacking: dict[str, int], *, spare: str) -> None:
+    """Expire the due holds that hold what is lacking, no more of them than needed."""
+    ended = {hold.id for hold in draft.holds}
+    for hold in occurrence.due(draft.context.now):
+        if hold.id == spare or hold.id in ended:
+            continue
+        helps = [pool for pool in hold.draws if lacking.get(pool, 0) > 0]
+        if helps:
+            draft.expire(hold, "seats_needed")
+            for pool in helps:
+                lacking[pool] -= hold.draws[pool]
+            if all(missing <= 0 for missing in lacking.values()):
+                return
+
+
+def _session_full(draft: Draft, session_id: str, cap: int) -> Decision:
+    used = draft.used_of("session", session_id)
+    message = f"The session has {used} active holds, at most {cap} are allowed; release one or wait for one to end"
+    return Refusal(draft).limit(
+        Reason.LIMIT_PER_SESSION, "holds_per_session", message, limit=cap, used=used, requested=1
+    )
+
+
+def _stock_gone(draft: Draft, key: str, cap: int, taken: int) -> Decision:
+    return Refusal(draft).stock_gone(key, cap=cap, used=draft.used_of("stock", key), requested=taken)
+
+
+def _difference(wanted: dict[str, int], had: dict[str, int]) -> dict[str, int]:
+    return {key: wanted.get(key, 0) - had.get(key, 0) for key in wanted.keys() | had.keys()}

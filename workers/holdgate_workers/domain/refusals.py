@@ -1,0 +1,146 @@
+"""Refusals: what each one teaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from holdgate_schema.errors import FieldError
+from holdgate_schema.outcomes import FieldProblem, HoldState, NotOnSale, Reason, Refused
+
+from .decision import Decision
+from .draft import Draft
+from .occurrence import Definition
+
+
+class Refusal:
+    """Makes the refusals of one draft. What the draft has done so far (holds that expired) stays in them."""
+
+    __slots__ = ("_draft",)
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    def invalid(self, errors: Iterable[FieldError]) -> Decision:
+        """The request says something that cannot be; every problem is named."""
+        problems = [FieldProblem(field=error.field, reason=error.reason) for error in errors]
+        named = "; ".join(f"{problem.field} {problem.reason}" for problem in problems)
+        return self._refuse(Reason.INVALID, f"The request is not valid: {named}", errors=problems)
+
+    def forbidden(self, message: str) -> Decision:
+        """The sender may not do that."""
+        return self._refuse(Reason.FORBIDDEN, message)
+
+    def conflict(self) -> Decision:
+        """The request id was used before with another body. Not recorded: the id has its answer already."""
+        message = "This request_id was used before with another body; use a new request_id for a new request"
+        return self._refuse(Reason.REQUEST_CONFLICT, message, recorded=False)
+
+    def unknown_occurrence(self) -> Decision:
+        """Nobody has put such an occurrence."""
+        return self._refuse(Reason.UNKNOWN_OCCURRENCE, f"There is no occurrence {self._draft.occurrence_id!r}")
+
+    def hold_not_found(self, hold_id: str) -> Decision:
+        """No such hold for this session. Another session's hold looks the same: no oracle."""
+        return self._refuse(
+            Reason.HOLD_NOT_FOUND, "There is no such hold of this session on this occurrence", subject=hold_id
+        )
+
+    def hold_final(self, hold_id: str, state: HoldState) -> Decision:
+        """The hold has ended or is being turned into an order; place a new one."""
+        message = f"The hold is {state} and can no longer be changed"
+        return self._refuse(Reason.HOLD_FINAL, message, subject=hold_id, hold_state=state)
+
+    def not_on_sale(self, why: NotOnSale, definition: Definition) -> Decision:
+        """The occurrence is not on sale now."""
+        opens_at = definition.opens_at if why is NotOnSale.NOT_YET_OPEN else None
+        return self._refuse(
+            Reason.NOT_ON_SALE, f"The occurrence is not on sale: {why.value}", not_on_sale=why, opens_at=opens_at
+        )
+
+    def unknown(self, reason: Reason, key: str, known: Iterable[str]) -> Decision:
+        """The occurrence has no such ticket type or extra."""
+        message = f"The occurrence has no {key!r}; it has: {', '.join(sorted(known)) or 'none'}"
+        return self._refuse(reason, message, subject=key)
+
+    def quantity(self, reason: Reason, key: str, *, limit: int, requested: int) -> Decision:
+        """Too few or too many of one ticket type or extra."""
+        word = "at least" if reason is Reason.BELOW_MIN else "at most"
+        message = f"{key}: {word} {limit} per order, not {requested}"
+        return self._refuse(reason, message, subject=key, limit=limit, requested=requested)
+
+    def limit(
+        self, reason: Reason, subject: str, message: str, *, limit: int, used: int, requested: int
+    ) -> Decision:
+        """A limit is reached; carries the limit and what is used of it."""
+        return self._refuse(reason, message, subject=subject, limit=limit, used=used, requested=requested)
+
+    def sold_out(self, subject: str, requested: dict[str, int]) -> Decision:
+        """Not enough is left; carries what is, what is merely held, and when the earliest hold could free."""
+        occurrence = self._draft.occurrence
+        assert occurrence is not None
+        held = {key: occurrence.pools[key].held + self._draft.held.get(key, 0) for key in requested}
+        return self._refuse(
+            Reason.SOLD_OUT,
+            "Not enough is left; some may come back when holds end"
+            if any(held.values())
+            else "Not enough is left",
+            subject=subject,
+            requested=requested[subject],
+            available=self._draft.available(requested),
+            held=held,
+            next_release_at=occurrence.next_expiry(),
+        )
+
+    def stock_gone(self, stock: str, *, cap: int, used: int, requested: int) -> Decision:
+        """Not enough is left of an extra that several occurrences share."""
+        return self._refuse(
+            Reason.SOLD_OUT,
+            f"Not enough is left of {stock!r}, which several occurrences share",
+            subject=stock,
+            limit=cap,
+            used=used,
+            requested=requested,
+            available={stock: max(0, cap - used)},
+        )
+
+    def _refuse(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        recorded: bool = True,
+        errors: list[FieldProblem] | None = None,
+        not_on_sale: NotOnSale | None = None,
+        opens_at: datetime | None = None,
+        subject: str | None = None,
+        limit: int | None = None,
+        used: int | None = None,
+        requested: int | None = None,
+        available: dict[str, int | None] | None = None,
+        held: dict[str, int] | None = None,
+        next_release_at: datetime | None = None,
+        hold_state: HoldState | None = None,
+    ) -> Decision:
+        draft = self._draft
+        answer = Refused(
+            request_id=draft.request_id,
+            occurrence_id=draft.occurrence_id,
+            version=draft.version if recorded else max(0, draft.version - 1),
+            decided_at=draft.context.now,
+            reason=reason,
+            retryable=reason.retryable,
+            message=message,
+            errors=errors or [],
+            not_on_sale=not_on_sale,
+            opens_at=opens_at,
+            subject=subject,
+            limit=limit,
+            used=used,
+            requested=requested,
+            available=available or {},
+            held=held or {},
+            next_release_at=next_release_at,
+            hold_state=hold_state,
+        )
+        return draft.decided(answer, recorded=recorded)

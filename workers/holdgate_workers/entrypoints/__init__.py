@@ -1,0 +1,1 @@
+"""As which process: one thin main per role."""
