@@ -91,8 +91,10 @@ $(DEV): pyproject.toml requirements/ci.lock | $(PY)
 
 # Made with the oldest Python we support, so that what only that one needs is in the locks.
 PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(LOCK_VENV)/bin/python -m piptools compile --quiet \
-	--generate-hashes --allow-unsafe --strip-extras --build-deps-for editable \
+	--generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+LOCK_SOURCES := pyproject.toml requirements/extra.in
 
 lock: ## Write requirements/*.lock anew (ARGS=--upgrade for newer versions; needs Python 3.11)
 	@[ -x $(LOCK_VENV)/bin/python ] || { mkdir -p .holdgate && \
@@ -101,5 +103,5 @@ lock: ## Write requirements/*.lock anew (ARGS=--upgrade for newer versions; need
 			then "$$name" -m venv $(LOCK_VENV); break; fi; done; \
 		[ -x $(LOCK_VENV)/bin/python ] || { echo "The locks are made with Python 3.11, which was not found." >&2; exit 1; }; }
 	@$(LOCK_VENV)/bin/python -m pip install -qq --disable-pip-version-check 'pip-tools>=7.4'
-	$(PIP_COMPILE) $(ARGS) --extra service --extra dev --output-file requirements/ci.lock pyproject.toml
-	$(PIP_COMPILE) --extra service --constraint requirements/ci.lock --output-file requirements/service.lock pyproject.toml
+	$(PIP_COMPILE) $(ARGS) --extra service --extra dev --output-file requirements/ci.lock $(LOCK_SOURCES)
+	$(PIP_COMPILE) --extra service --constraint requirements/ci.lock --output-file requirements/service.lock $(LOCK_SOURCES)

@@ -160,21 +160,21 @@ class AsyncBookingClient:
         futures = self._core.take(requests, deadline - loop.time())
         while len(futures) < len(requests):
             rest = requests[len(futures) :]
-            if not await self._room(deadline - loop.time()):
+            if not await self._room(deadline):
                 return futures + self._core.without_room(rest)
             futures += self._core.take(rest, deadline - loop.time())
         return futures
 
-    async def _room(self, timeout_seconds: float) -> bool:
+    async def _room(self, deadline: float) -> bool:
         loop = asyncio.get_running_loop()
         room = asyncio.Event()
         self._core.when_room(lambda: _set(loop, room))
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout_at(deadline):
                 await room.wait()
         except TimeoutError:
             return False
-        return timeout_seconds > 0
+        return loop.time() < deadline
 
     # --- life ---------------------------------------------------------------------------------------------------
 

@@ -75,13 +75,33 @@ class AmqpLink:
     # --- the thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        while not self._turn_loop():
+            logger.warning("the connection thread goes on with a new connection")
+        self._loop.close()
+
+    def _turn_loop(self) -> bool:
+        """Run the loop until it is stopped; false if it fell over instead.
+
+        Nothing here should raise, but without this thread every request would time out until the process is
+        started again. While closing, an error is expected: pika 1.4 trips over its own assertion when a connection
+        is closed that is still opening.
+        """
         try:
             self._loop.start()
-        finally:
-            self._loop.close()
+        except Exception as exc:
+            session = self._session
+            if self._closing and session is None:
+                return True
+            logger.exception("an accident on the connection thread")
+            self._flush_is_due = False
+            if session is not None:
+                session.drop(f"{type(exc).__name__}: {exc}")
+            return False
+        return True
 
     def _connect(self) -> None:
         if self._closing:
+            self._loop.stop()
             return
         self._session = AmqpSession(
             self._config, self._loop, on_ready=self._ready, on_unblocked=self._flush, on_end=self._ended

@@ -198,9 +198,9 @@ class BookingClient:
         deadline = monotonic() + timeout
         while len(futures) < len(requests):
             rest = requests[len(futures) :]
-            if not self._wait_for_room(deadline - monotonic()):
+            if not self._wait_for_room(deadline):
                 return futures + self._core.without_room(rest)
-            futures += self._core.take(rest, max(deadline - monotonic(), 0.0))
+            futures += self._core.take(rest, deadline - monotonic())
         return futures
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ class BookingClient:
         """Wait so long for open answers, then hang up; what is left fails with `ClientClosed`. Idempotent."""
         self._core.close(wait_seconds)
 
-    def _wait_for_room(self, timeout_seconds: float) -> bool:
+    def _wait_for_room(self, deadline: float) -> bool:
         room = threading.Event()
         self._core.when_room(room.set)
-        return timeout_seconds > 0 and room.wait(timeout_seconds)
+        return room.wait(max(deadline - monotonic(), 0.0)) and monotonic() < deadline

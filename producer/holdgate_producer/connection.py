@@ -18,7 +18,8 @@ class BatchingConnection(pika.SelectConnection):
     @contextmanager
     def one_write(self) -> Iterator[None]:
         """Hold back what is sent inside and write it at the end."""
-        self._held = held = []
+        held: list[bytes] = []
+        self._held = held
         try:
             yield
         finally:

@@ -11,17 +11,13 @@ from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.spec import Basic, BasicProperties
 
-from holdgate_schema.codec import CONTENT_TYPE
 from holdgate_schema.slots import routing_key
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
 
 from .config import ClientConfig
 from .connection import BatchingConnection
 from .link import LinkEvents, Request
-
-PERSISTENT = 2
-
-_properties: Callable[..., BasicProperties] = BasicProperties
+from .properties import Envelope
 
 
 class AmqpSession:
@@ -45,9 +41,9 @@ class AmqpSession:
         self._connection: BatchingConnection | None = None
         self._publishing: Channel | None = None
         self._parameters = parameters(config)
-        self._user_id = getattr(self._parameters.credentials, "username", None)
         self._blocked = False
         self._ended = False
+        self._was_open = False
         self._steps_left = 2
         self._tag = 0
         self._unconfirmed: dict[int, str] = {}
@@ -55,6 +51,8 @@ class AmqpSession:
         self._confirms = 0
         # A new name per connection: the broker may not have noticed yet that the last one is dead.
         self.reply_queue = f"{REPLY_QUEUE_PREFIX}{config.app_id}.{secrets.token_hex(8)}"
+        login = getattr(self._parameters.credentials, "username", "")
+        self._envelope = Envelope(reply_to=self.reply_queue, app_id=config.app_id, user_id=login)
 
     def start(self, events: LinkEvents) -> None:
         """Begin to connect."""
@@ -85,20 +83,10 @@ class AmqpSession:
                 for request in requests:
                     self._publish(channel, request)
         except (OSError, pika.exceptions.AMQPError) as exc:
-            self._drop(_told(exc))
+            self.drop(_told(exc))
 
     def _publish(self, channel: Channel, request: Request) -> None:
-        properties = _properties(
-            content_type=CONTENT_TYPE,
-            delivery_mode=PERSISTENT,
-            message_id=request.request_id,
-            correlation_id=request.request_id,
-            reply_to=self.reply_queue,
-            type=request.type,
-            app_id=self._config.app_id,
-            user_id=self._user_id,
-            headers={"traceparent": request.traceparent} if request.traceparent else None,
-        )
+        properties = self._envelope.of(request)
         key = routing_key(request.occurrence_id)
         channel.basic_publish(REQUESTS_EXCHANGE, key, request.body, properties, mandatory=True)
         self._tag += 1
@@ -115,6 +103,7 @@ class AmqpSession:
     # --- opening ------------------------------------------------------------------------------------------------
 
     def _opened(self, connection: Any) -> None:
+        self._was_open = True
         connection.add_on_connection_blocked_callback(self._now_blocked)
         connection.add_on_connection_unblocked_callback(self._now_unblocked)
         connection.channel(on_open_callback=self._set_up_publishing)
@@ -128,7 +117,7 @@ class AmqpSession:
 
     def _set_up_replies(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._channel_closed)
-        channel.add_on_cancel_callback(lambda _: self._drop("the reply queue was deleted"))
+        channel.add_on_cancel_callback(lambda _: self.drop("the reply queue was deleted"))
         channel.queue_declare(
             self.reply_queue,
             exclusive=True,
@@ -203,7 +192,7 @@ class AmqpSession:
         if self._ended:
             return
         if were_due and self._unconfirmed and confirms_before == self._confirms and not self._blocked:
-            self._drop(f"no publisher confirm for {self._config.confirm_timeout_seconds:g} s")
+            self.drop(f"no publisher confirm for {self._config.confirm_timeout_seconds:g} s")
             return
         confirms, due = self._confirms, bool(self._unconfirmed) and not self._blocked
         self._loop.call_later(
@@ -213,19 +202,23 @@ class AmqpSession:
     def _channel_closed(self, _channel: object, error: Exception) -> None:
         connection = self._connection
         if connection is not None and not connection.is_closing:
-            self._drop(_told(error))
+            self.drop(_told(error))
 
-    def _drop(self, detail: str) -> None:
+    def drop(self, detail: str) -> None:
         """Give the connection up without waiting for a broker that may never answer."""
-        connection = self._connection
         self._end(detail)
-        if connection is not None and not connection.is_closed:
-            # pika has no public way to abort; its own heartbeat does the same.
-            connection._terminate_stream(pika.exceptions.AMQPConnectionError(detail))
+        self.abort()
 
     def abort(self) -> None:
-        """End at once."""
-        self._drop("closed")
+        """Cut the line; `on_end` follows if it was not called yet."""
+        connection = self._connection
+        if connection is None or connection.is_closed:
+            self._end("closed")
+        elif self._was_open:
+            # pika has no public way to cut the line; its own heartbeat does the same.
+            connection._terminate_stream(pika.exceptions.AMQPConnectionError("given up"))
+        elif not connection.is_closing:
+            connection.close()
 
     def _end(self, detail: str) -> None:
         if not self._ended:

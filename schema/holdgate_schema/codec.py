@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 BODY_BYTES_MAX = 16 * 1024
 FINGERPRINT_BYTES = 16
+REASON_CHARS_MAX = 200
 CONTENT_TYPE = "application/json"
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -62,7 +63,7 @@ def decode_command(body: bytes) -> tuple[Command, bytes]:
         repeated = _repeated_keys(body)
         if repeated:
             errors = [FieldError(name, "is given more than once") for name in sorted(repeated)]
-            raise InvalidMessage(errors) if repeated & _IDENTITY else _explained(body, errors)
+            raise _explained(body, errors)
     return command, fingerprint(canonical)
 
 
@@ -91,16 +92,24 @@ def _decoded(decode: Callable[[bytes], T], body: bytes) -> T:
 def _field_error(exc: Exception) -> FieldError:
     match = _PATH.match(str(exc))
     if match is None or not match["path"]:
-        return FieldError("body", str(exc))
+        return FieldError("body", _printable(str(exc)))
     path = match["of"] or match["path"]
-    return FieldError(path.removeprefix("$.").removeprefix("$") or "body", match["what"])
+    return FieldError(path.removeprefix("$.").removeprefix("$") or "body", _printable(match["what"]))
+
+
+def _printable(reason: str) -> str:
+    """The reason fit for a log line and a database: it may quote what the sender wrote."""
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in reason[:REASON_CHARS_MAX])
+    return shown if len(reason) <= REASON_CHARS_MAX else f"{shown}…"
 
 
 def _explained(body: bytes, errors: list[FieldError]) -> InvalidMessage:
-    """The error with as much of the sender's identity as can be read."""
+    """The error with as much of the sender's identity as can be read. One that is given twice cannot."""
     try:
         identity = _identity_decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if _repeated_keys(body) & _IDENTITY:
+            return InvalidMessage(errors)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return InvalidMessage(errors)
     return InvalidMessage(errors, request_id=identity.request_id, occurrence_id=identity.occurrence_id)
 
@@ -113,7 +122,8 @@ def _repeated_keys(body: bytes) -> set[str]:
         names = [name for name, _ in pairs]
         repeated.update(name for name in set(names) if names.count(name) > 1)
 
-    json.loads(body, object_pairs_hook=note)
+    text = body.decode(errors="replace")
+    json.loads(text, object_pairs_hook=note, parse_int=str, parse_float=str)
     return repeated
 
 

@@ -7,14 +7,14 @@ Commands are closed objects. Answers and events are open: new fields may be adde
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from enum import EnumMeta
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from inspect import cleandoc
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.inspect import DateTimeType, StructType, Type, UnionType, multi_type_info
+from msgspec.inspect import DateTimeType, Metadata, StructType, Type, UnionType, multi_type_info
 
 from .events import EVENT_TYPES, event_type
 from .messages import COMMAND_TYPES, type_name
@@ -37,7 +37,9 @@ COMMANDS = tuple(type_name(kind) for kind in COMMAND_TYPES)
 ANSWERS = tuple(answer_type(kind) for kind in ANSWER_TYPES)
 EVENTS = tuple(event_type(kind) for kind in EVENT_TYPES)
 
-_ENUMS: tuple[EnumMeta, ...] = (Reason, NotOnSale)
+_WALL = {"pattern": WALL_TIME}
+_AWARE = {"format": "date-time", "pattern": AWARE_TIME}
+_ENUMS: tuple[type[StrEnum], ...] = (Reason, NotOnSale)
 _CODE_POINT = re.compile(r"\\u([0-9a-f]{4})")
 
 
@@ -62,7 +64,7 @@ def component_schemas(kinds: Sequence[type[Struct]], ref_template: str) -> Json:
     for enum in _ENUMS:
         if enum.__name__ in components:
             # In the order of the code, which is the order of the checks.
-            components[enum.__name__] |= {"type": "string", "enum": [str(member.value) for member in enum]}
+            components[enum.__name__] |= {"type": "string", "enum": [member.value for member in enum]}
     tidied: Json = {name: _tidied(components[name]) for name in sorted(components)}
     return tidied
 
@@ -88,7 +90,7 @@ def _tidied(node: Any) -> Any:
         tidy["pattern"] = portable(tidy["pattern"])
     for tag in ("type", "outcome"):
         choice = tidy.get("properties", {}).get(tag, {})
-        if set(choice) == {"enum"} and len(choice["enum"]) == 1:
+        if len(choice.get("enum", ())) == 1:
             tidy["properties"][tag] = {"type": "string", "const": choice["enum"][0]}
     if "enum" in tidy and all(isinstance(value, str) for value in tidy["enum"]):
         tidy.setdefault("type", "string")
@@ -98,13 +100,22 @@ def _tidied(node: Any) -> Any:
 def _say_times(struct: StructType, schema: Json) -> None:
     """msgspec leaves out what it does not enforce; readers still want to know what a time looks like."""
     for field in struct.fields:
-        for part in field.type.types if isinstance(field.type, UnionType) else (field.type,):
-            if isinstance(part, DateTimeType):
-                said = schema["properties"][field.encode_name]
-                said = next((branch for branch in said.get("anyOf", ()) if branch["type"] == "string"), said)
-                said |= (
-                    {"pattern": WALL_TIME} if part.tz is False else {"format": "date-time", "pattern": AWARE_TIME}
-                )
+        part = next((part for part in _parts(field.type) if isinstance(part, DateTimeType)), None)
+        if part is not None:
+            said = schema["properties"][field.encode_name]
+            said = next((branch for branch in said.get("anyOf", ()) if branch["type"] == "string"), said)
+            said |= _WALL if part.tz is False else _AWARE
+
+
+def _parts(kind: Type) -> Iterator[Type]:
+    """What a field's type may be, without annotations and alternatives."""
+    if isinstance(kind, Metadata):
+        yield from _parts(kind.type)
+    elif isinstance(kind, UnionType):
+        for member in kind.types:
+            yield from _parts(member)
+    else:
+        yield kind
 
 
 def _structs(kinds: Sequence[type[Struct]]) -> list[StructType]:

@@ -53,8 +53,8 @@ class Observer:
     def conflicted(self, kind: str) -> None:
         """A commit was rolled back and the batch starts again."""
 
-    def buried(self, reason: str) -> None:
-        """A message went to the dead letters."""
+    def buried(self, item: Incoming, reason: str, detail: str) -> None:
+        """A message goes to the dead letters."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -292,8 +292,8 @@ class Gate:
     def _answer(self, settled: Settled) -> Generator[Effect, Any, None]:
         """Reply, and bury what could not be decided, with its reason."""
         replies = settled.replies
-        for item, reason, _ in settled.dead:
-            self._observer.buried(reason)
+        for item, reason, detail in settled.dead:
+            self._observer.buried(item, reason, detail)
             if item.reply_to is not None:
                 replies.append(unreadable_answer(item, self._time))
         if replies:
@@ -312,4 +312,3 @@ class Gate:
 
 def _named(item: Incoming) -> str:
     return "; ".join(f"{error.field}: {error.reason}" for error in item.errors)
-

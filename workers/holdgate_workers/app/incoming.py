@@ -12,7 +12,6 @@ from holdgate_schema.messages import (
     Command,
     ExtendHold,
     PlaceHold,
-    PutOccurrence,
     ReleaseHold,
     type_name,
 )
@@ -39,6 +38,8 @@ class Incoming:
     command: Command | None
     errors: list[FieldError]
     reply_to: str | None
+    received_at: float = 0.0
+    """Monotonic seconds; set by whoever took it in, for measuring."""
 
     @property
     def kind(self) -> str:
@@ -78,8 +79,3 @@ def hold_named(command: Command | None) -> str | None:
 def hold_of(command: Command | None) -> str | None:
     """The hold that a command makes or is about."""
     return command.request_id if isinstance(command, PlaceHold) else hold_named(command)
-
-
-def start_of(command: Command | None) -> tuple[str, PutOccurrence] | None:
-    """The product of a put, whose start must be nobody else's."""
-    return (command.product_id, command) if isinstance(command, PutOccurrence) else None

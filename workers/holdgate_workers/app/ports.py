@@ -147,3 +147,19 @@ class DeadLetters(Protocol):
         A crash in between leaves the letter in place: it may then be published twice, under its own request id.
         Returns those that were replayed.
         """
+
+
+class Transport(Protocol):
+    """A queue system: how to get at its consuming and its publishing side."""
+
+    def declare(self, partitions: int) -> None:
+        """Make exchanges, queues and bindings what they must be. Idempotent; raises `TransportError`."""
+
+    def consumer(self, sink: Sink, *, name: str, prefetch: int) -> Consumer:
+        """A consumer that tells the sink."""
+
+    def publisher(self, *, name: str) -> Publisher:
+        """A publisher with a connection of its own."""
+
+    def dead_letters(self) -> DeadLetters:
+        """The dead-letter queue."""

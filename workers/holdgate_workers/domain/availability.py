@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from holdgate_schema.messages import GetAvailability, TicketType
 from holdgate_schema.outcomes import Availability, PoolView, TicketView
 
 from .decision import Decision
 from .draft import Draft
-from .occurrence import Hold, Occurrence
+from .occurrence import Occurrence
 from .placing import not_on_sale
 from .settings import HoldRules
 
@@ -17,9 +15,8 @@ from .settings import HoldRules
 def availability(draft: Draft, occurrence: Occurrence, command: GetAvailability) -> Decision:
     """The pools, the ticket types and the next release. Holds past their time no longer count."""
     definition = occurrence.definition
-    overdue = list(occurrence.due(draft.context.now))
     back: dict[str, int] = {}
-    for hold in overdue:
+    for hold in occurrence.due(draft.context.now):
         for pool, taken in hold.draws.items():
             back[pool] = back.get(pool, 0) + taken
     pools = {
@@ -55,7 +52,7 @@ def availability(draft: Draft, occurrence: Occurrence, command: GetAvailability)
             )
             for key, ticket in definition.ticket_types.items()
         },
-        next_release_at=None if not occurrence.holds else _next_release(occurrence, overdue),
+        next_release_at=occurrence.next_release(draft.context.now),
     )
     return draft.decided(answer, recorded=False)
 
@@ -65,11 +62,3 @@ def _ticket_available(ticket: TicketType, pools: dict[str, PoolView], rules: Hol
     bounds += [available for key in ("total", *ticket.pools) if (available := pools[key].available) is not None]
     most = min(bounds)
     return most if most >= ticket.min_per_order else 0
-
-
-def _next_release(occurrence: Occurrence, overdue: list[Hold]) -> datetime | None:
-    past = {hold.id for hold in overdue}
-    return min(
-        (hold.expires_at for hold in occurrence.holds.values() if hold.state == "active" and hold.id not in past),
-        default=None,
-    )

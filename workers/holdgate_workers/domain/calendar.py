@@ -5,9 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+_LOCAL_NAMES = ("localtime", "posixrules")
+_LOCAL_TREES = ("posix/", "right/")
+"""Files that a machine may have beside the zones: they differ from machine to machine or count leap seconds."""
+
 
 def zone_exists(name: str) -> bool:
     """Whether the IANA zone is known."""
+    if name in _LOCAL_NAMES or name.startswith(_LOCAL_TREES):
+        return False
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -31,8 +37,8 @@ def instant_of(wall: datetime, zone: str) -> datetime:
 def _end_of_gap(after: datetime, zone: str) -> datetime:
     """The transition itself: the last instant before which the zone's offset was the old one."""
     tz = ZoneInfo(zone)
-    low = after.timestamp() - 86_400
-    high = after.timestamp()
+    high = int(after.timestamp() // 1)
+    low = high - 86_400
     new = datetime.fromtimestamp(high, tz).utcoffset()
     while high - low > 1:
         middle = (low + high) // 2

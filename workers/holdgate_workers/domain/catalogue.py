@@ -19,6 +19,7 @@ from .occurrence import Definition, Occurrence, Pool
 from .refusals import Refusal
 
 FINAL = ("cancelled", "completed")
+YEAR_MIN, YEAR_MAX = 1970, 2999
 
 
 def put(draft: Draft, occurrence: Occurrence | None, command: PutOccurrence) -> Decision:
@@ -101,7 +102,11 @@ def _store(
 
 
 def _definition_errors(command: PutOccurrence) -> list[FieldError]:
-    errors: list[FieldError] = []
+    errors = [
+        FieldError(field, f"must be in a year from {YEAR_MIN} to {YEAR_MAX}")
+        for field in ("starts_at", "ends_at", "sales_open", "sales_close")
+        if (time := getattr(command, field)) is not None and not YEAR_MIN <= time.year <= YEAR_MAX
+    ]
     if command.ends_at <= command.starts_at:
         errors.append(FieldError("ends_at", "must be after starts_at"))
     if not zone_exists(command.timezone):
@@ -139,6 +144,12 @@ def _clashing_limits(command: PutOccurrence) -> list[FieldError]:
         FieldError(f"ticket_types.{ticket.key}.min_per_order", "must not be above max_per_order")
         for ticket in command.ticket_types
         if ticket.min_per_order > ticket.max_per_order
+    ]
+    caps: dict[str, int] = {}
+    errors += [
+        FieldError(f"extras.{extra.key}.stock", "has another cap under the same key")
+        for extra in command.extras
+        if extra.stock and caps.setdefault(extra.stock.key, extra.stock.cap) != extra.stock.cap
     ]
     hold = command.hold
     if hold and hold.ttl_minutes and hold.lifetime_max_minutes and hold.lifetime_max_minutes < hold.ttl_minutes:

@@ -42,7 +42,8 @@ def decide(occurrence: Occurrence | None, command: Command, context: Context) ->
     if isinstance(command, PutOccurrence):
         return put(draft, occurrence, command)
     if occurrence is None:
-        return Refusal(draft).unknown_occurrence()
+        read = isinstance(command, GetAvailability | SweepHolds)
+        return Refusal(draft).unknown_occurrence(recorded=not read)
     return _on_occurrence(draft, occurrence, command)
 
 

@@ -55,8 +55,7 @@ def extend(draft: Draft, occurrence: Occurrence, command: ExtendHold) -> Decisio
             requested=1,
         )
     oldest = hold.created_at + timedelta(minutes=rules.lifetime_max_minutes)
-    expires_at = min(now + hold.ttl, oldest)
-    if expires_at <= hold.expires_at:
+    if oldest <= hold.expires_at:
         message = f"A hold lives at most {rules.lifetime_max_minutes} minutes from its creation"
         return Refusal(draft).limit(
             Reason.EXTENSION_LIMIT,
@@ -66,6 +65,7 @@ def extend(draft: Draft, occurrence: Occurrence, command: ExtendHold) -> Decisio
             used=int((now - hold.created_at).total_seconds() // 60),
             requested=hold.ttl_seconds // 60,
         )
+    expires_at = max(hold.expires_at, min(now + hold.ttl, oldest))
     extended = replace(hold, expires_at=expires_at, extensions_used=hold.extensions_used + 1)
     draft.holds.append(extended)
     view = extended.view()

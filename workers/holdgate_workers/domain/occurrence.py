@@ -184,6 +184,14 @@ class Occurrence:
             heappop(heap)
         return None
 
+    def next_release(self, now: datetime) -> datetime | None:
+        """When the earliest active hold that is not past its time ends; None if there is none."""
+        first = self.next_expiry()
+        if first is None or first > now:
+            return first
+        ends = (hold.expires_at for hold in self.holds.values() if hold.state == "active")
+        return min((end for end in ends if end > now), default=None)
+
     def due(self, now: datetime) -> Iterator[Hold]:
         """The active holds whose time is over, the longest overdue first."""
         first = self.next_expiry()

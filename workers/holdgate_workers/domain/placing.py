@@ -24,13 +24,13 @@ def place(draft: Draft, occurrence: Occurrence, command: PlaceHold) -> Decision:
     """Hold the basket for a session until its time is over."""
     context = draft.context
     rules = context.settings.for_occurrence(occurrence.definition.hold)
-    refused = _unfit_basket(draft, occurrence, command, rules)
-    if refused is not None:
-        return refused
     ttl = rules.ttl(command.ttl_seconds)
     if ttl is None:
         longest = f"must be at most {rules.lifetime_max_minutes * 60}, the greatest age of a hold"
         return Refusal(draft).invalid([FieldError("ttl_seconds", longest)])
+    refused = _unfit_basket(draft, occurrence, command, rules)
+    if refused is not None:
+        return refused
     hold = Hold(
         id=command.request_id,
         occurrence_id=occurrence.id,
@@ -196,14 +196,12 @@ def _no_room(
             return _session_full(draft, hold.session_id, cap)
     lacking = draft.lacking(draws)
     if lacking:
-        _make_room(draft, occurrence, lacking, spare=hold.id)
-        lacking = draft.lacking(draws)
+        lacking = _make_room(draft, occurrence, draws, lacking, spare=hold.id)
         if lacking:
             return Refusal(draft).sold_out(next(iter(lacking)), {key: max(0, n) for key, n in draws.items()})
     for key, taken in stock.items():
-        stock_cap = occurrence.stock_cap(key)
-        if taken > 0 and not draft.allows("stock", key, taken, stock_cap):
-            return _stock_gone(draft, key, stock_cap, taken)
+        if taken > 0 and not _stock_fits(draft, occurrence, key, taken, spare=hold.id):
+            return _stock_gone(draft, key, occurrence.stock_cap(key), taken)
     draft.take(draws)
     if new:
         draft.claim("session", hold.session_id, 1, cap)
@@ -213,19 +211,34 @@ def _no_room(
     return None
 
 
-def _make_room(draft: Draft, occurrence: Occurrence, lacking: dict[str, int], *, spare: str) -> None:
-    """Expire the due holds that hold what is lacking, no more of them than needed."""
+def _make_room(
+    draft: Draft, occurrence: Occurrence, draws: dict[str, int], lacking: dict[str, int], *, spare: str
+) -> dict[str, int]:
+    """Expire the due holds that hold what is lacking, no more of them than needed; what is lacking then."""
     ended = {hold.id for hold in draft.holds}
     for hold in occurrence.due(draft.context.now):
-        if hold.id == spare or hold.id in ended:
+        if hold.id == spare or hold.id in ended or not hold.draws.keys() & lacking.keys():
             continue
-        helps = [pool for pool in hold.draws if lacking.get(pool, 0) > 0]
-        if helps:
-            draft.expire(hold, "seats_needed")
-            for pool in helps:
-                lacking[pool] -= hold.draws[pool]
-            if all(missing <= 0 for missing in lacking.values()):
-                return
+        draft.expire(hold, "seats_needed")
+        lacking = draft.lacking(draws)
+        if not lacking:
+            break
+    return lacking
+
+
+def _stock_fits(draft: Draft, occurrence: Occurrence, key: str, taken: int, *, spare: str) -> bool:
+    """Whether a shared stock has room, once the due holds here that have some of it are expired."""
+    cap = occurrence.stock_cap(key)
+    if draft.allows("stock", key, taken, cap):
+        return True
+    ended = {hold.id for hold in draft.holds}
+    for hold in occurrence.due(draft.context.now):
+        if hold.id == spare or hold.id in ended or key not in hold.stock:
+            continue
+        draft.expire(hold, "seats_needed")
+        if draft.used_of("stock", key) + taken <= cap:
+            return True
+    return False
 
 
 def _session_full(draft: Draft, session_id: str, cap: int) -> Decision:
@@ -241,4 +254,4 @@ def _stock_gone(draft: Draft, key: str, cap: int, taken: int) -> Decision:
 
 
 def _difference(wanted: dict[str, int], had: dict[str, int]) -> dict[str, int]:
-    return {key: wanted.get(key, 0) - had.get(key, 0) for key in wanted.keys() | had.keys()}
+    return {key: wanted.get(key, 0) - had.get(key, 0) for key in {**wanted, **had}}

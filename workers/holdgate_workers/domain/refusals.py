@@ -36,9 +36,10 @@ class Refusal:
         message = "This request_id was used before with another body; use a new request_id for a new request"
         return self._refuse(Reason.REQUEST_CONFLICT, message, recorded=False)
 
-    def unknown_occurrence(self) -> Decision:
+    def unknown_occurrence(self, *, recorded: bool) -> Decision:
         """Nobody has put such an occurrence."""
-        return self._refuse(Reason.UNKNOWN_OCCURRENCE, f"There is no occurrence {self._draft.occurrence_id!r}")
+        message = f"There is no occurrence {self._draft.occurrence_id!r}"
+        return self._refuse(Reason.UNKNOWN_OCCURRENCE, message, recorded=recorded)
 
     def hold_not_found(self, hold_id: str) -> Decision:
         """No such hold for this session. Another session's hold looks the same: no oracle."""
@@ -89,7 +90,7 @@ class Refusal:
             requested=requested[subject],
             available=self._draft.available(requested),
             held=held,
-            next_release_at=occurrence.next_expiry(),
+            next_release_at=occurrence.next_release(self._draft.context.now),
         )
 
     def stock_gone(self, stock: str, *, cap: int, used: int, requested: int) -> Decision:

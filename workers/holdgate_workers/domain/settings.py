@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -9,6 +10,8 @@ from typing import Any
 
 from holdgate_schema.errors import FieldError
 from holdgate_schema.messages import HoldOverrides
+
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
 class InvalidSettings(ValueError):
@@ -48,10 +51,11 @@ class Settings:
                 self.max_seats_per_request,
                 self.max_seats_per_hold,
             )
-        ttl_minutes = _first(overrides.ttl_minutes, self.ttl_minutes)
+        # What the occurrence says stands; the house's value gives way where the two would not go together.
+        ttl, lifetime = overrides.ttl_minutes, overrides.lifetime_max_minutes
         return HoldRules(
-            ttl_minutes,
-            max(ttl_minutes, _first(overrides.lifetime_max_minutes, self.lifetime_max_minutes)),
+            min(self.ttl_minutes, lifetime or self.ttl_minutes) if ttl is None else ttl,
+            max(self.lifetime_max_minutes, ttl or 0) if lifetime is None else lifetime,
             _first(overrides.extensions_max, self.extensions_max),
             _first(overrides.max_seats_per_request, self.max_seats_per_request),
             _first(overrides.max_seats_per_hold, self.max_seats_per_hold),
@@ -139,8 +143,8 @@ def _whole(value: object) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    if isinstance(value, str) and value.strip().lstrip("-").isascii() and value.strip().lstrip("-").isdigit():
-        return int(value) if len(value) < 12 else None
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value)
     return None
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TypeAlias
 
 from holdgate_schema import topology
 from holdgate_workers.app.ports import ChannelId, Delivery, Sink
@@ -55,6 +57,8 @@ _REMOVE = "DELETE FROM holdgate_queue.messages WHERE id = ANY(%s::bigint[])"
 _LOCK = "SELECT queue FROM unnest(%s::integer[]) AS wanted (queue) WHERE pg_try_advisory_lock(%s, queue)"
 _UNLOCK = "SELECT pg_advisory_unlock(%s, queue) FROM unnest(%s::integer[]) AS freed (queue)"
 _NOTIFY = "SELECT pg_notify(name, '') FROM unnest(%s::text[]) AS freed (name)"
+
+_Row: TypeAlias = tuple[int, ChannelId, int, str, bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -187,33 +191,36 @@ class EmbeddedConsumer(SessionThread):
 
     def _move(self, session: Session, now: float, touched: set[int]) -> None:
         """Remove what was acknowledged and fetch what there is room for, in one round trip."""
+        hungry = self._hungry(now, touched)
+        both = hungry and self._acknowledged
+        rows: Sequence[_Row] = ()
+        with translated(), session.connection.pipeline() if both else nullcontext():
+            self._remove(session)
+            if hungry:
+                rooms = [self._prefetch - len(channel.unacknowledged) for channel in hungry]
+                wants = ([channel.queue for channel in hungry], [channel.id for channel in hungry], rooms)
+                rows = session.connection.execute(_FETCH, wants).fetchall()
+        self._acknowledged.clear()
+        self._deliver(hungry, rows)
+
+    def _hungry(self, now: float, touched: set[int]) -> list[_Channel]:
+        """The channels to fetch for: those with room whose queue was touched, or all when the poll is due."""
         due = now >= self._next_poll
         if due:
             self._next_poll = now + IDLE_POLL_SECONDS
-        hungry = [
+        return [
             channel
             for channel in self._channels.values()
             if channel.active
             and len(channel.unacknowledged) < self._prefetch
             and (due or channel.hungry or channel.queue in touched)
         ]
-        if not hungry and not self._acknowledged:
-            return
-        rows: Sequence[tuple[int, int, int, str, bytes, bytes]] = ()
-        with translated(), session.connection.pipeline():
-            self._remove(session)
-            if hungry:
-                rooms = [self._prefetch - len(channel.unacknowledged) for channel in hungry]
-                wants = ([item.queue for item in hungry], [item.id for item in hungry], rooms)
-                rows = session.connection.execute(_FETCH, wants).fetchall()
-        self._acknowledged.clear()
-        self._deliver(hungry, rows)
 
     def _remove(self, session: Session) -> None:
         if self._acknowledged:
             session.connection.execute(_REMOVE, (self._acknowledged,))
 
-    def _deliver(self, fetched: list[_Channel], rows: Sequence[tuple[int, int, int, str, bytes, bytes]]) -> None:
+    def _deliver(self, fetched: list[_Channel], rows: Sequence[_Row]) -> None:
         for channel in fetched:
             channel.hungry = False
         for message, number, deliveries, routing_key, properties, body in sorted(rows):

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from holdgate_schema import topology
 from holdgate_workers.app.ports import DeadLetter, Outgoing
+from holdgate_workers.app.replay import (
+    DETAIL_HEADER,
+    DIED_AT_HEADER,
+    PARTITION_HEADER,
+    REASON_HEADER,
+    REPLAYS_HEADER,
+    ROUTING_KEY_HEADER,
+)
 
 from .routes import Posting, Routes, unpack
 from .session import connect, translated
-
-REASON_HEADER = "x-holdgate-reason"
-DETAIL_HEADER = "x-holdgate-detail"
-DIED_AT_HEADER = "x-holdgate-died-at"
-PARTITION_HEADER = "x-holdgate-partition"
-REPLAYS_HEADER = "x-holdgate-replays"
 
 _APPLICATION_NAME = "holdgate-dead-letters"
 _PARTITION = re.compile(r"holdgate\.requests\.(\d{2})\Z")
@@ -49,17 +52,21 @@ class EmbeddedDeadLetters:
         return row[0] if row is not None else 0
 
     def replay(self, choose: Callable[[DeadLetter], Outgoing | None], limit: int) -> Sequence[DeadLetter]:
-        """As the port says, and here even a crash in between replays nothing twice: it is one transaction."""
+        """As the port says, among the `limit` oldest. What no queue takes stays.
+
+        It is one transaction, so here even a crash in between replays nothing twice.
+        """
         with translated(), connect(self._url, _APPLICATION_NAME) as connection, connection.transaction():
             # Two who replay at once share the letters out instead of sending each twice.
             rows = connection.execute(_LETTERS + " FOR UPDATE OF m SKIP LOCKED", (topology.DEAD_QUEUE, limit))
             chosen = [
-                (letter, message) for letter in map(_letter, rows) if (message := choose(letter)) is not None
+                (letter, replace(message, mandatory=True))
+                for letter in map(_letter, rows)
+                if (message := choose(letter)) is not None
             ]
             posting = Posting([message for _, message in chosen])
             posting.place(connection, Routes())
-            failed = {id(problem.message) for problem in posting.problems}
-            replayed = [letter for letter, message in chosen if id(message) not in failed]
+            replayed = [letter for place, (letter, _) in enumerate(chosen) if place not in posting.problems]
             connection.execute(
                 "DELETE FROM holdgate_queue.messages WHERE id = ANY(%s::bigint[])",
                 ([int(letter.id) for letter in replayed],),
@@ -78,7 +85,7 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
         detail=str(headers.get(DETAIL_HEADER) or ""),
         died_at=str(headers.get(DIED_AT_HEADER) or died_at),
         partition=_partition(origin, headers.get(PARTITION_HEADER)),
-        routing_key=routing_key,
+        routing_key=str(headers.get(ROUTING_KEY_HEADER) or routing_key),
         body=body,
         properties=properties,
         replays=replays if isinstance(replays, int) else 0,

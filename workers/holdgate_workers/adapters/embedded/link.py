@@ -74,6 +74,10 @@ class _LinkThread(SessionThread):
         self._next_beat = self._next_poll = 0.0
 
     def opened(self, session: Session) -> None:
+        # To lose the removal of an answer with the server only brings it twice; a posting says for itself what
+        # it needs.
+        with translated():
+            session.connection.execute("SET synchronous_commit = off")
         self._beat(session)
         self._events.up(self._address)
 
@@ -110,14 +114,9 @@ class _LinkThread(SessionThread):
             drop_queues(session.connection, [self._queue])
 
     def _take_answers(self, session: Session) -> None:
-        connection = session.connection
-        with translated(), connection.pipeline():
-            connection.execute("BEGIN")
-            # Losing this with the server would only bring the answers twice.
-            connection.execute("SET LOCAL synchronous_commit = off")
-            taken = connection.execute(_TAKE, (self._queue,))
-            connection.execute("COMMIT")
-        for _, raw, body in sorted(taken.fetchall()):
+        with translated():
+            rows = session.connection.execute(_TAKE, (self._queue,)).fetchall()
+        for _, raw, body in sorted(rows):
             properties = unpack(raw)
             self._events.answered(properties.correlation_id or "", body, properties.type)
 
@@ -125,8 +124,7 @@ class _LinkThread(SessionThread):
         requests = [self._given.popleft() for _ in range(min(len(self._given), TRANSACTION_MAX))]
         if not requests:
             return
-        outgoing = [self._outgoing(request) for request in requests]
-        posting = Posting(outgoing)
+        posting = Posting([self._outgoing(request) for request in requests])
         try:
             posting.commit(session.connection, self._routes)
         except TransportError as exc:
@@ -135,9 +133,8 @@ class _LinkThread(SessionThread):
             for request in requests:
                 self._events.nacked(request.request_id, str(exc))
             return
-        problems = {id(problem.message): problem for problem in posting.problems}
-        for request, message in zip(requests, outgoing, strict=True):
-            problem = problems.get(id(message))
+        for place, request in enumerate(requests):
+            problem = posting.problems.get(place)
             if problem is None:
                 self._events.confirmed(request.request_id)
             elif problem.kind == "unroutable":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from itertools import count, islice
 
 from holdgate_workers.app.ports import Outgoing, PublishProblem, TransportError
 
@@ -24,11 +25,11 @@ class EmbeddedReceipt:
 
     def __init__(self, messages: Sequence[Outgoing]) -> None:
         self.messages = tuple(messages)
-        self._problems: Sequence[PublishProblem] = ()
+        self._problems: list[PublishProblem] = []
         self._settled = threading.Event()
 
     def settle(self, problems: Sequence[PublishProblem]) -> None:
-        self._problems = tuple(problems)
+        self._problems = list(problems)
         self._settled.set()
 
     def fail(self, kind: str, detail: str) -> None:
@@ -37,7 +38,7 @@ class EmbeddedReceipt:
     def wait(self, timeout_seconds: float) -> Sequence[PublishProblem]:
         if self._settled.wait(timeout_seconds):
             return self._problems
-        return tuple(PublishProblem(message, "lost", "not confirmed in time") for message in self.messages)
+        return [PublishProblem(message, "lost", "not confirmed in time") for message in self.messages]
 
 
 class EmbeddedPublisher:
@@ -157,12 +158,10 @@ class _Poster(SessionThread):
         except TransportError as exc:
             self._failed(session, groups, posting, str(exc))
             return
-        by_message: dict[int, list[PublishProblem]] = {}
-        for problem in posting.problems:
-            by_message.setdefault(id(problem.message), []).append(problem)
+        places = count()
         for receipt in groups:
-            found = [problem for message in receipt.messages for problem in by_message.get(id(message), ())]
-            self._publisher.settled(receipt, problems=found)
+            found = [posting.problems.get(place) for place in islice(places, len(receipt.messages))]
+            self._publisher.settled(receipt, problems=[problem for problem in found if problem is not None])
 
     def _failed(self, session: Session, groups: list[EmbeddedReceipt], posting: Posting, detail: str) -> None:
         if broken(session.connection) and not posting.sent:

@@ -23,8 +23,13 @@ _decode = msgspec.msgpack.Decoder().decode
 _STATE = """SELECT number,
         (SELECT coalesce(jsonb_object_agg(name, id), '{}') FROM holdgate_queue.queues WHERE name = ANY(%s))
     FROM holdgate_queue.generation"""
-_INSERT = """INSERT INTO holdgate_queue.messages (queue, routing_key, properties, body)
-    SELECT * FROM unnest(%s::integer[], %s::text[], %s::bytea[], %s::bytea[])"""
+_ENTER = """SELECT pg_advisory_xact_lock_shared(%s, %s),
+        set_config('synchronous_commit', CASE WHEN %s THEN 'on' ELSE 'off' END, true)"""
+_INSERT = """WITH put AS (
+        INSERT INTO holdgate_queue.messages (queue, routing_key, properties, body)
+        SELECT * FROM unnest(%s::integer[], %s::text[], %s::bytea[], %s::bytea[])
+    )
+    SELECT pg_notify(name, '') FROM unnest(%s::text[]) AS touched (name)"""
 
 
 def pack(properties: Properties) -> bytes:
@@ -135,21 +140,20 @@ class Posting:
 
     def __init__(self, messages: Sequence[Outgoing]) -> None:
         self._messages = messages
-        self.problems: list[PublishProblem] = []
+        self.problems: dict[int, PublishProblem] = {}
+        """By the message's place in the group."""
         self.sent = False
         """Whether the commit may have reached the server: if the connection breaks now, the outcome is unknown."""
 
     def commit(self, connection: Connection, routes: Routes) -> None:
         """Put the messages into their queues, in the order given, and tell the listeners. Raises `TransportError`.
 
-        Afterwards `problems` says what went nowhere.
+        Afterwards `problems` says what went nowhere. To be called once.
         """
         try:
             with translated(), connection.pipeline():
                 # Not `connection.transaction()`: in a pipeline it waits for all else before it sends the COMMIT.
                 connection.execute("BEGIN")
-                if not any(message.persistent for message in self._messages):
-                    connection.execute("SET LOCAL synchronous_commit = off")
                 self.place(connection, routes)
                 self.sent = True
                 connection.execute("COMMIT")
@@ -161,7 +165,8 @@ class Posting:
 
     def place(self, connection: Connection, routes: Routes) -> None:
         """What `commit` does, inside the caller's transaction. Raises what the driver raises."""
-        connection.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", (LOCK_SPACE, GATE))
+        durable = any(message.persistent for message in self._messages)
+        connection.execute(_ENTER, (LOCK_SPACE, GATE, durable))
         # A statement of its own: its snapshot must be younger than the lock.
         answer = connection.execute(_STATE, (_queues_named(self._messages),)).fetchone()
         if answer is None:
@@ -170,23 +175,21 @@ class Posting:
         self._insert(connection, self._rows(routes, answer[1]))
 
     def _rows(self, routes: Routes, named: dict[str, int]) -> list[tuple[int, Outgoing]]:
-        self.problems = []
         known: dict[tuple[str, str], set[int] | None] = {}
         rows: list[tuple[int, Outgoing]] = []
-        for message in self._messages:
+        for index, message in enumerate(self._messages):
             key = (message.exchange, message.routing_key)
             if key not in known:
                 known[key] = _queues_of(*key, routes, named)
             queues = known[key]
-            if queues is None:
-                self.problems.append(
-                    PublishProblem(message, "nacked", f"there is no exchange {message.exchange!r}")
-                )
-            elif queues:
+            if queues:
                 rows.extend((queue, message) for queue in queues)
+            elif queues is None:
+                what = f"there is no exchange {message.exchange!r}"
+                self.problems[index] = PublishProblem(message, "nacked", what)
             elif message.mandatory:
                 where = f"no queue takes {message.routing_key!r} of exchange {message.exchange!r}"
-                self.problems.append(PublishProblem(message, "unroutable", where))
+                self.problems[index] = PublishProblem(message, "unroutable", where)
         return rows
 
     @staticmethod
@@ -197,9 +200,8 @@ class Posting:
         keys = [message.routing_key for _, message in rows]
         properties = [pack(message.properties) for _, message in rows]
         bodies = [message.body for _, message in rows]
-        connection.execute(_INSERT, (queues, keys, properties, bodies))
         channels = [notify_channel(queue) for queue in set(queues)]
-        connection.execute("SELECT pg_notify(name, '') FROM unnest(%s::text[]) AS touched (name)", (channels,))
+        connection.execute(_INSERT, (queues, keys, properties, bodies, channels))
 
 
 def _queues_of(exchange: str, routing_key: str, routes: Routes, named: dict[str, int]) -> set[int] | None:

@@ -7,7 +7,7 @@ import pika
 from holdgate_workers.app.ports import TransportError
 
 CONSUMER_HEARTBEAT_SECONDS = 5
-"""A dead worker's partition is handed on after two to three of these. Under 5 s busy machines are taken for dead."""
+"""A dead worker's partition goes on after two to three of these. Under 5 s, busy machines are taken for dead."""
 BLOCKED_TIMEOUT_SECONDS = 300.0
 SOCKET_TIMEOUT_SECONDS = 5.0
 STACK_TIMEOUT_SECONDS = 10.0
@@ -57,7 +57,7 @@ def backoff_seconds(attempt: int, jitter: float) -> float:
 
     Exponential with full jitter: a broker that comes back is not met by all workers at the same moment.
     """
-    ceiling = min(BACKOFF_CAP_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(attempt, _EXPONENT_MAX))
+    ceiling: float = min(BACKOFF_CAP_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(attempt, _EXPONENT_MAX))
     return BACKOFF_LEAST_SECONDS + jitter * (ceiling - BACKOFF_LEAST_SECONDS)
 
 

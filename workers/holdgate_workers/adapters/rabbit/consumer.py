@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any
 
 import pika
+from pika import exceptions
 
 from holdgate_schema.topology import partition_queue
 from holdgate_workers.app.ports import ChannelId, Delivery, Sink
@@ -233,7 +234,7 @@ class _Life:
                 on_close_callback=self._on_end,
                 custom_ioloop=self._io.loop,
             )
-        except Exception as exc:
+        except (exceptions.AMQPError, OSError, RuntimeError, ValueError) as exc:
             _log.exception("partition %02d: the connection could not even be begun", self.partition)
             self._io.call(partial(self._on_end, None, exc))
             return

@@ -11,17 +11,18 @@ from pika import spec
 
 from holdgate_schema.envelope import HEADERS_MAX, HeaderValue, Properties
 
-TABLE_MAX = 2 * HEADERS_MAX
-"""More headers than this are cut off: enough to see that there are too many, and for our own on top."""
-VALUE_CHARS_MAX = 1024
-"""Longer header values are cut: all headers together must fit into one frame."""
+READ_MAX = HEADERS_MAX + 1
+"""More headers than this are not looked at: it is enough to see that there are too many."""
+WRITE_MAX = READ_MAX + 15
+"""Room for our own on top."""
+VALUE_CHARS_MAX = 512
+"""Longer header values are cut: all headers together must fit into one frame (128 KB), at 4 bytes a character."""
 SHORT_BYTES_MAX = 255
 
 PERSISTENT = 2
 TRANSIENT = 1
 
 INT_MAX = 2**63 - 1
-_INT_MIN = -(2**63)
 
 
 def from_wire(found: Any) -> Properties:
@@ -63,13 +64,13 @@ def to_wire(properties: Properties, *, persistent: bool) -> Any:
     )
 
 
-def plain_headers(found: Mapping[Any, Any]) -> dict[str, HeaderValue]:
-    """At most `TABLE_MAX` headers, each a plain value of bounded length."""
+def plain_headers(found: Mapping[Any, Any], maximum: int = READ_MAX) -> dict[str, HeaderValue]:
+    """At most so many headers, each a plain value of bounded length. Our own are never cut off."""
     headers: dict[str, HeaderValue] = {}
     for name, value in found.items():
-        if len(headers) == TABLE_MAX:
-            break
-        headers[str(_text(name))] = _plain(value)
+        text = str(_text(name))
+        if len(headers) < maximum or text.startswith("x-holdgate-"):
+            headers[text] = _plain(value)
     return headers
 
 
@@ -96,19 +97,15 @@ def _plain(value: Any) -> HeaderValue:
 
 def table(headers: Mapping[str, HeaderValue]) -> dict[str, Any]:
     """A table that pika can write. It knows no floats, so they go as text."""
-    table: dict[str, Any] = {}
-    for name, value in headers.items():
-        if len(table) == TABLE_MAX:
-            break
-        plain = _plain(value)
-        if isinstance(plain, float) or (
-            isinstance(plain, int) and not isinstance(plain, bool) and not _INT_MIN <= plain <= INT_MAX
-        ):
-            plain = str(plain)
-        elif isinstance(plain, str):
-            plain = plain.encode("utf-8", "replace").decode()
-        table[str(short(name))] = plain
-    return table
+    return {str(short(name)): _writable(value) for name, value in plain_headers(headers, WRITE_MAX).items()}
+
+
+def _writable(value: HeaderValue) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float) or (isinstance(value, int) and not -INT_MAX <= value <= INT_MAX):
+        return str(value)
+    return value
 
 
 def _text(value: Any) -> str | None:

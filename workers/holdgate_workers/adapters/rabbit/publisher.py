@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from pika import spec
+from pika import exceptions, spec
 
 from holdgate_workers.app.ports import Outgoing, Receipt
 
@@ -57,6 +57,7 @@ class RabbitPublisher:
         self._attempts = 0
         self._timer: Any = None
         self._closing = False
+        self._hanging_up = False
         self._drained = threading.Event()
         self._hung_up = threading.Event()
         self._io = IoThread(f"{name}-publish")
@@ -144,8 +145,8 @@ class RabbitPublisher:
             message = group.messages[index]
             try:
                 frames.append(message_frames(channel, message, body_max))
-            except Exception as exc:
-                _log.exception("a message for %r cannot be written", message.exchange)
+            except Exception as exc:  # noqa: BLE001  # whatever it is, the others must go out
+                _log.warning("a message for %r cannot be written: %s", message.exchange, explain(exc))
                 group.fail(index, "unroutable", f"it cannot be written: {explain(exc)}")
                 self._on_settled(1)
             else:
@@ -178,7 +179,7 @@ class RabbitPublisher:
                 on_close_callback=self._on_end,
                 custom_ioloop=self._io.loop,
             )
-        except Exception as exc:
+        except (exceptions.AMQPError, OSError, RuntimeError, ValueError) as exc:
             _log.exception("the publishing connection could not even be begun")
             self._on_end(None, exc)
 
@@ -208,9 +209,8 @@ class RabbitPublisher:
         )
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._ledger.returned(
-            method.exchange, method.routing_key, properties.message_id, body, f"{method.reply_code} {method.reply_text}"
-        )
+        detail = f"{method.reply_code} {method.reply_text}"
+        self._ledger.returned(method.exchange, method.routing_key, properties.message_id, body, detail)
 
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
         self._alarm = str(frame.method.reason or "alarm")
@@ -245,16 +245,14 @@ class RabbitPublisher:
         self._timer = self._io.call_later(seconds, self._dial)
         _log.warning("no broker connection to publish on (%s); next try in %.2f s", explain(error), seconds)
 
-    _hanging_up = False
-
     def _hang_up(self) -> None:
         self._hanging_up = True
         self._give_up_line()
         if self._timer is not None:
             self._io.forget(self._timer)
             self._hung_up.set()
-        elif self._connection.is_open:
-            self._connection.close()
+        elif self._connection.is_open and not self._alarm:
+            self._connection.close()  # nothing is consumed here, so the polite way is right
         else:
             drop(self._connection, "closed")
 

@@ -103,7 +103,7 @@ class Ledger:
             settled += 1
             receipt, index = entry
             if nacked:
-                receipt.fail(index, "nacked", "the broker refused the message, for example because a queue is full")
+                receipt.fail(index, "nacked", "the broker refused it; perhaps a queue is full")
             elif self._returned and each in self._returned:
                 receipt.fail(index, "unroutable", self._returned.pop(each))
             else:

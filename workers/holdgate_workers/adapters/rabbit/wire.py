@@ -35,6 +35,7 @@ class WireConnection(pika.SelectConnection):  # type: ignore[misc]  # pika ships
     until the delivery limit has taken everything that was prefetched with it.
     """
 
+    _frame_buffer: bytes
     _receive: Receive | None = None
     _receiving_channel = 0
 
@@ -81,6 +82,8 @@ class WireConnection(pika.SelectConnection):  # type: ignore[misc]  # pika ships
                     received = read_delivery(buffer, at, following, body_max)
                 except EOFError:
                     break
+                except (IndexError, struct.error):
+                    received = None  # properties that end beyond their frame: pika's way below survives them
                 if received is not None:
                     at = received[-1]
                     receive(received)
@@ -98,7 +101,7 @@ def _decode(buffer: bytes) -> tuple[int, Any]:
         decoded: tuple[int, Any] = frame.decode_frame(buffer)
     except exceptions.InvalidFrameError:
         raise
-    except Exception as exc:
+    except Exception as exc:  # whatever pika trips over
         header = _header_without_table(buffer, exc)
         if header is None:
             raise
@@ -185,7 +188,7 @@ class IoThread:
         while not self._stopping:
             try:
                 self._loop.start()
-            except Exception:
+            except Exception:  # noqa: BLE001
                 # One connection's accident must not take the other partitions with it.
                 _log.exception("an error reached the I/O loop; going on")
         self._loop.close()

@@ -1,0 +1,129 @@
+"""What an installation is on the broker, as tables for people and programs: slots, topology, rights.
+
+The rights are the least that works, as RabbitMQ's three patterns. `{name}` is the name of an upstream program:
+give each one a login of its own, so that none reads another's answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+from . import topology
+from .slots import SLOTS, TEST_VECTORS, routing_key, slot_of
+
+_EDGES = ("occ-28", "occ-26", "occ-153")
+"""The first slot, one that needs leading zeros, the last slot."""
+
+NOTHING = "^$"
+_OURS = r"holdgate\.(requests(\.[0-9]{2})?|unroutable|dead|events)"
+
+
+@dataclass(frozen=True)
+class Role:
+    """One kind of login: what it does and the patterns for `rabbitmqctl set_permissions`."""
+
+    name: str
+    does: str
+    configure: str
+    write: str
+    read: str
+
+
+ROLES: tuple[Role, ...] = (
+    Role(
+        "producer",
+        "publishes requests and reads its own answers",
+        r"^holdgate\.reply\.{name}\.",
+        r"^holdgate\.requests$",
+        r"^holdgate\.reply\.{name}\.",
+    ),
+    Role(
+        "listener",
+        "reads events from a queue of its own, which it declares and binds",
+        r"^{name}\.",
+        r"^{name}\.",
+        r"^({name}\.|holdgate\.events$)",
+    ),
+    Role(
+        "worker",
+        "decides requests, answers them, publishes events, isolates what cannot be worked",
+        NOTHING,
+        r"^(amq\.default|holdgate\.(requests|dead|events))$",
+        r"^holdgate\.requests\.[0-9]{2}$",
+    ),
+    Role(
+        "operator",
+        "declares the exchanges, queues and bindings; looks at dead letters and replays them",
+        rf"^{_OURS}$",
+        rf"^{_OURS}$",
+        rf"^{_OURS}$",
+    ),
+)
+
+
+def roles(name: str = "NAME") -> Iterator[Role]:
+    """The roles with a program's name put in; it must need no escaping (`a-z0-9_-`)."""
+    for role in ROLES:
+        yield Role(
+            role.name,
+            role.does,
+            *(part.replace("{name}", name) for part in (role.configure, role.write, role.read)),
+        )
+
+
+def slots_table() -> dict[str, Any]:
+    """The routing key formula with what an implementation must reproduce."""
+    return {
+        "slots": SLOTS,
+        "formula": "slot = crc32_ieee(utf8(occurrence_id)) mod 256; routing key = 'slot.' + three digits",
+        "vectors": [
+            {
+                "occurrence_id": occurrence_id,
+                "utf8_hex": occurrence_id.encode().hex(),
+                "crc32": crc32(occurrence_id.encode()),
+                "slot": slot_of(occurrence_id),
+                "routing_key": routing_key(occurrence_id),
+            }
+            for occurrence_id in (*(vector[0] for vector in TEST_VECTORS), *_EDGES)
+        ],
+    }
+
+
+def topology_table(partitions: int = topology.PARTITIONS_DEFAULT) -> dict[str, Any]:
+    """Exchanges, queues, bindings and rights of an installation with so many partitions.
+
+    How many there are is up to operations and may change; producers never name a partition queue.
+    """
+    return {
+        "partitions": partitions,
+        "exchanges": [
+            {"name": item.name, "type": item.kind, "durable": True, "arguments": item.arguments}
+            for item in topology.EXCHANGES
+        ],
+        "queues": [
+            {"name": item.name, "durable": True, "arguments": item.arguments}
+            for item in topology.queues(partitions)
+        ],
+        "bindings": [
+            {"exchange": item.exchange, "routing_key": item.routing_key, "queue": item.queue}
+            for item in topology.bindings(partitions)
+            if item.exchange != topology.REQUESTS_EXCHANGE
+        ],
+        "slot_bindings": {
+            "exchange": topology.REQUESTS_EXCHANGE,
+            "rule": f"slot.<nnn> is bound to holdgate.requests.<pp>, pp = nnn mod {partitions}, two digits",
+        },
+        "permissions": [
+            {
+                "role": role.name,
+                "does": role.does,
+                "configure": role.configure,
+                "write": role.write,
+                "read": role.read,
+            }
+            for role in ROLES
+        ],
+    }

@@ -1,0 +1,507 @@
+"""The published contract is current, sound, and says what the code does."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator, Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from holdgate_schema import contract
+from holdgate_schema.asyncapi import ANSWER_OF, DEAD_LETTER, document
+from holdgate_schema.codec import (
+    BODY_BYTES_MAX,
+    CONTENT_TYPE,
+    decode_answer,
+    decode_command,
+    decode_event,
+    encode,
+)
+from holdgate_schema.envelope import HEADERS_MAX
+from holdgate_schema.errors import InvalidMessage
+from holdgate_schema.examples import as_json, examples
+from holdgate_schema.installation import roles, slots_table
+from holdgate_schema.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, message_schema
+from holdgate_schema.messages import ChangeHold, Client, Command, PlaceHold, PutOccurrence
+from holdgate_schema.outcomes import NotOnSale, Reason
+from holdgate_schema.refusal_examples import refusal
+from holdgate_schema.slots import TEST_VECTORS, routing_key, slot_of
+from holdgate_schema.topology import (
+    DEAD_EXCHANGE,
+    DEAD_QUEUE,
+    EVENTS_EXCHANGE,
+    EXCHANGES,
+    PARTITIONS_MAX,
+    REQUESTS_EXCHANGE,
+    bindings,
+    may_reply_to,
+    queues,
+)
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+PROSE = ROOT / "docs" / "contract.md"
+SHOWN = examples()
+FENCED = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def decoded(name: str, body: bytes) -> Any:
+    """The message by our own codec, with the decoder that its name asks for."""
+    if name in COMMANDS:
+        return decode_command(body)[0]
+    return decode_answer(body) if name in ANSWERS else decode_event(body)
+
+
+def validator(name: str) -> Draft202012Validator:
+    """The validator of one message's published schema."""
+    return Draft202012Validator(message_schema(name))
+
+
+def accepts(name: str, message: object) -> bool:
+    return validator(name).is_valid(message)
+
+
+# --- the generated files -----------------------------------------------------------------------------------------
+
+
+def test_the_generated_files_are_current() -> None:
+    assert contract.stale_files(ROOT) == []
+
+
+def test_a_stale_missing_or_left_over_file_is_named_and_repaired(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / contract.ASYNCAPI_FILE).parent.mkdir(parents=True)
+    contract.write_files(tmp_path)
+    assert contract.stale_files(tmp_path) == []
+    slots = contract.CONTRACT_FOLDER / "slots.json"
+    (tmp_path / slots).write_text("{}")
+    (tmp_path / contract.ASYNCAPI_FILE).unlink()
+    left_over = contract.SCHEMA_FOLDER / "hold.place.v0.json"
+    (tmp_path / left_over).write_text("{}")
+    assert set(contract.stale_files(tmp_path)) == {slots, contract.ASYNCAPI_FILE, left_over}
+    assert contract.main(["--check", "--root", str(tmp_path)]) == 1
+    assert str(slots) in capsys.readouterr().err
+    assert contract.main(["--write", "--root", str(tmp_path)]) == 0
+    assert contract.main(["--check", "--root", str(tmp_path)]) == 0
+
+
+def test_every_document_can_be_printed_and_an_unknown_one_is_refused_with_the_list(capsys: Any) -> None:
+    for name in contract.names():
+        assert contract.render(name).endswith("\n")
+    assert contract.main(["--print", "schema", "hold.place.v1"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "hold.place.v1"
+    assert contract.main(["--print", "schema", "hold.steal.v1"]) == 2
+    assert "hold.place.v1" in capsys.readouterr().err
+
+
+def test_the_document_is_written_as_yaml_that_reads_back_the_same() -> None:
+    assert yaml.safe_load(contract.render("asyncapi")) == document()
+
+
+# --- AsyncAPI ----------------------------------------------------------------------------------------------------
+
+AMQP_KEYS = {
+    "channels": {"is", "exchange", "queue", "bindingVersion"},
+    "operations": {
+        *("expiration", "userId", "cc", "priority", "deliveryMode", "mandatory", "bcc", "timestamp", "ack"),
+        "bindingVersion",
+    },
+    "messages": {"contentEncoding", "messageType", "bindingVersion"},
+}
+NAME = re.compile(r"[A-Za-z0-9._-]+\Z")
+
+
+def nodes(value: Any) -> Iterator[Any]:
+    yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from nodes(child)
+
+
+def resolved(root: Any, ref: str) -> Any:
+    assert ref.startswith("#/"), f"{ref} leads out of the document"
+    node = root
+    for part in ref[2:].split("/"):
+        node = node[part.replace("~1", "/").replace("~0", "~")]
+    return resolved(root, node["$ref"]) if isinstance(node, dict) and "$ref" in node else node
+
+
+def test_the_document_has_what_asyncapi_3_requires() -> None:
+    whole = document()
+    assert whole["asyncapi"] == "3.0.0"
+    assert {"title", "version"} <= whole["info"].keys()
+    assert all({"host", "protocol"} <= server.keys() for server in whole["servers"].values())
+    extensions = {key for key in whole if key.startswith("x-")}
+    known = {"asyncapi", "id", "info", "defaultContentType", "servers", "channels", "operations", "components"}
+    assert whole.keys() - extensions == known
+    for section in ("channels", "operations"):
+        assert all(NAME.match(key) for key in whole[section])
+    assert all(NAME.match(key) for part in whole["components"].values() for key in part)
+    for channel in whole["channels"].values():
+        named = set(re.findall(r"\{([^}]+)\}", channel["address"] or ""))
+        assert named == set(channel.get("parameters", {}))
+    for operation in whole["operations"].values():
+        assert operation["action"] in ("send", "receive")
+        assert operation["channel"]["$ref"].startswith("#/channels/")
+
+
+def test_every_reference_in_the_document_leads_somewhere() -> None:
+    whole = document()
+    for node in nodes(whole):
+        if isinstance(node, dict) and "$ref" in node:
+            assert node.keys() == {"$ref"}, "what stands beside a $ref is ignored by Draft 7"
+            resolved(whole, node["$ref"])
+
+
+def test_operations_only_use_messages_of_their_own_channel() -> None:
+    whole = document()
+    for operation in whole["operations"].values():
+        sides = [operation, *([operation["reply"]] if "reply" in operation else [])]
+        for side in sides:
+            prefix = side["channel"]["$ref"] + "/messages/"
+            assert all(message["$ref"].startswith(prefix) for message in side["messages"])
+
+
+def test_every_command_has_one_operation_whose_reply_is_its_answer_or_a_refusal() -> None:
+    whole = document()
+    seen = []
+    for operation in whole["operations"].values():
+        if "reply" not in operation:
+            continue
+        (command,) = (resolved(whole, message["$ref"])["name"] for message in operation["messages"])
+        answers = [resolved(whole, message["$ref"])["name"] for message in operation["reply"]["messages"]]
+        assert answers == [ANSWER_OF[command], "answer.refused.v1"]
+        assert operation["reply"]["address"] == {"location": "$message.header#/replyTo"}
+        seen.append(command)
+    assert sorted(seen) == sorted(COMMANDS)
+
+
+def test_amqp_bindings_use_only_the_keys_of_version_0_3_0() -> None:
+    whole = document()
+    parts = {
+        **{key: whole[key] for key in ("channels", "operations")},
+        "messages": whole["components"]["messages"],
+    }
+    for section, allowed in AMQP_KEYS.items():
+        for item in parts[section].values():
+            binding = item.get("bindings", {}).get("amqp", {})
+            assert binding.keys() <= allowed
+            assert binding.get("bindingVersion", "0.3.0") == "0.3.0"
+            if section == "channels":
+                assert (binding["is"] == "routingKey") == ("exchange" in binding) == ("queue" not in binding)
+
+
+def test_the_examples_in_the_document_validate_against_its_own_schemas() -> None:
+    whole = document()
+    schemas = {"components": {"schemas": whole["components"]["schemas"]}}
+    messages = whole["components"]["messages"]
+    assert messages.keys() == {*MESSAGES, DEAD_LETTER}
+    for name, message in messages.items():
+        if name == DEAD_LETTER:
+            continue
+        assert message["contentType"] == CONTENT_TYPE
+        assert message["examples"]
+        for example in message["examples"]:
+            Draft7Validator({**schemas, **message["payload"]}).validate(example["payload"])
+            Draft7Validator({**schemas, "allOf": [message["payload"]]}).validate(example["payload"])
+            decoded(name, json.dumps(example["payload"]).encode())
+
+
+# --- the schemas -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_each_schema_is_valid_self_contained_and_portable(name: str) -> None:
+    schema = message_schema(name)
+    Draft202012Validator.check_schema(schema)
+    for node in nodes(schema):
+        if isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            resolved(schema, node["$ref"])
+        if isinstance(node, dict) and isinstance(node.get("pattern"), str):
+            assert "(?" not in node["pattern"].replace("(?:", ""), "RE2 has no look-around"
+            assert "\\u" not in node["pattern"]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_each_schema_accepts_what_our_encoder_makes(name: str) -> None:
+    validator(name).validate(as_json(SHOWN[name]))
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_schema_of_refusals_accepts_every_reason(reason: Reason) -> None:
+    validator("answer.refused.v1").validate(as_json(refusal(reason)))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_are_closed_at_every_depth_for_the_schema_and_the_codec_alike(name: str) -> None:
+    message = as_json(SHOWN[name])
+    for path in _objects(message):
+        spoilt = copy.deepcopy(message)
+        _at(spoilt, path)["unheard-of"] = 1 if path not in (["items"], ["extras"]) else 0
+        assert not accepts(name, spoilt)
+        with pytest.raises(InvalidMessage):
+            decode_command(json.dumps(spoilt).encode())
+
+
+@pytest.mark.parametrize("name", [*ANSWERS, *EVENTS])
+def test_answers_and_events_may_grow_fields(name: str) -> None:
+    assert accepts(name, {**as_json(SHOWN[name]), "added_later": True})
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_missing_field_or_a_wrong_type_is_refused_by_the_schema_and_the_codec_alike(name: str) -> None:
+    message = as_json(SHOWN[name])
+    for field in message_schema(name)["required"]:
+        for spoilt in (
+            {key: value for key, value in message.items() if key != field},
+            {**message, field: [[]]},
+        ):
+            assert not accepts(name, spoilt)
+            with pytest.raises(InvalidMessage):
+                decoded(name, json.dumps(spoilt).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("hold.place.v1", {"items": {}}),
+        ("hold.place.v1", {"items": {"adult": 0}}),
+        ("hold.place.v1", {"items": {"adult": 501}}),
+        ("hold.place.v1", {"items": {"adult": "2"}}),
+        ("hold.place.v1", {"items": {"adult": True}}),
+        ("hold.place.v1", {"items": {"Adult": 2}}),
+        ("hold.place.v1", {"request_id": "4F7D6B1E-0C55-4F0A-9A53-2F8F3F0F7C01"}),
+        ("hold.place.v1", {"request_id": "4f7d6b1e0c554f0a9a532f8f3f0f7c01"}),
+        ("hold.place.v1", {"occurrence_id": "two words"}),
+        ("hold.place.v1", {"occurrence_id": "x" * 65}),
+        ("hold.place.v1", {"session_id": ""}),
+        ("hold.place.v1", {"ttl_seconds": 0}),
+        ("hold.place.v1", {"type": "hold.place.v2"}),
+        ("hold.place.v1", {"client": {"address": "localhost"}}),
+        ("occurrence.put.v1", {"starts_at": "2026-12-05T10:00:00"}),
+        ("occurrence.put.v1", {"starts_at": 1764928800}),
+        ("occurrence.put.v1", {"sales_open": "2026-11-01T09:00:00Z"}),
+        ("occurrence.put.v1", {"capacity": -1}),
+        ("occurrence.put.v1", {"ticket_types": []}),
+        ("occurrence.put.v1", {"status": "cancelled"}),
+        ("occurrence.close.v1", {"status": "active"}),
+    ],
+)
+def test_what_breaks_a_bound_is_refused_by_the_schema_and_the_codec_alike(
+    name: str, change: dict[str, Any]
+) -> None:
+    spoilt = {**as_json(SHOWN[name]), **change}
+    assert not accepts(name, spoilt)
+    with pytest.raises(InvalidMessage):
+        decode_command(json.dumps(spoilt).encode())
+
+
+def _objects(value: Any, path: list[Any] | None = None) -> Iterator[list[Any]]:
+    path = path or []
+    if isinstance(value, dict):
+        yield path
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(child, dict | list):
+            yield from _objects(child, [*path, key])
+
+
+def _at(value: Any, path: list[Any]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+ids = st.uuids().map(str)
+keys = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,49}", fullmatch=True)
+visible = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=64)
+baskets = st.dictionaries(keys, st.integers(1, 500), min_size=1, max_size=5)
+clients = st.builds(Client, address=st.ip_addresses().map(str), forwarded_for=st.just(["203.0.113.9"]))
+commands: st.SearchStrategy[Command] = st.one_of(
+    st.builds(
+        PlaceHold,
+        request_id=ids,
+        occurrence_id=visible,
+        items=baskets,
+        extras=st.just({}) | baskets,
+        session_id=st.none() | visible,
+        user_id=st.none() | visible,
+        client=st.none() | clients,
+        ttl_seconds=st.none() | st.integers(1, 7200),
+    ),
+    st.builds(
+        ChangeHold,
+        request_id=ids,
+        occurrence_id=visible,
+        session_id=visible,
+        hold_id=ids,
+        items=baskets,
+        extras=st.just({}) | baskets,
+    ),
+)
+
+
+@given(commands)
+def test_the_schema_accepts_every_command_that_our_encoder_makes_and_the_codec_reads_it_back(
+    command: Command,
+) -> None:
+    body = encode(command)
+    validator(json.loads(body)["type"]).validate(json.loads(body))
+    assert decode_command(body)[0] == command
+
+
+# --- the wire ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+def test_messages_of_the_first_release_are_read_and_written_byte_for_byte(path: Path) -> None:
+    """These files are what deployed programs send and stored answers are. They are added to, never changed."""
+    body = path.read_bytes()
+    name = next(name for name in MESSAGES if path.stem == name or path.stem.startswith(f"{name}."))
+    assert encode(decoded(name, body)) == body
+    validator(name).validate(json.loads(body))
+
+
+def test_there_is_a_golden_message_of_every_type_and_every_reason() -> None:
+    found = {path.stem for path in GOLDEN.glob("*.json")}
+    wanted = (set(MESSAGES) - {"answer.refused.v1"}) | {f"answer.refused.v1.{reason}" for reason in Reason}
+    assert wanted <= found
+
+
+# --- slots and rights --------------------------------------------------------------------------------------------
+
+
+def test_the_published_slots_are_those_of_the_code() -> None:
+    table = slots_table()
+    assert {(row["occurrence_id"], row["crc32"], row["slot"]) for row in table["vectors"]} >= set(TEST_VECTORS)
+    for row in table["vectors"]:
+        assert bytes.fromhex(row["utf8_hex"]).decode() == row["occurrence_id"]
+        assert (row["slot"], row["routing_key"]) == (
+            slot_of(row["occurrence_id"]),
+            routing_key(row["occurrence_id"]),
+        )
+    assert {0, 255} <= {row["slot"] for row in table["vectors"]}
+    assert any(0 < row["slot"] < 10 for row in table["vectors"]), "somebody will forget the leading zeros"
+
+
+def test_each_role_has_the_rights_that_its_work_needs_and_no_others() -> None:
+    """To declare is to configure, to publish to write, to consume to read, to bind to write to the queue and read
+    the exchange."""
+    by_name = {role.name: role for role in roles("shop")}
+
+    def may(role: str, right: str, name: str) -> bool:
+        return re.search(getattr(by_name[role], right), name) is not None
+
+    names = [queue.name for queue in queues(PARTITIONS_MAX)] + [exchange.name for exchange in EXCHANGES]
+    assert all(may("operator", "configure", name) for name in names)
+    for binding in bindings(PARTITIONS_MAX):
+        assert may("operator", "write", binding.queue)
+        assert may("operator", "read", binding.exchange)
+    for queue in queues(PARTITIONS_MAX):
+        dead_letter_exchange = queue.arguments.get("x-dead-letter-exchange")
+        assert may("operator", "read", queue.name)
+        assert dead_letter_exchange is None or may("operator", "write", str(dead_letter_exchange))
+        assert may("worker", "read", queue.name) == (queue.name != DEAD_QUEUE)
+        for stranger in ("producer", "listener"):
+            assert not any(may(stranger, right, queue.name) for right in ("configure", "write", "read"))
+    assert all(may("worker", "write", name) for name in ("amq.default", DEAD_EXCHANGE, EVENTS_EXCHANGE))
+    assert not any(may("worker", "configure", name) for name in names)
+    assert may("producer", "write", REQUESTS_EXCHANGE)
+    assert not any(may("producer", "write", name) for name in ("amq.default", EVENTS_EXCHANGE, DEAD_EXCHANGE))
+    for right in ("configure", "read"):
+        assert may("producer", right, "holdgate.reply.shop.1a2b")
+        assert not may("producer", right, "holdgate.reply.shopkeeper.1a2b")
+    assert may("listener", "read", EVENTS_EXCHANGE)
+    assert not may("listener", "write", EVENTS_EXCHANGE)
+
+
+# --- the prose ---------------------------------------------------------------------------------------------------
+
+
+def fenced() -> list[tuple[str, str, str]]:
+    """(language, tag, text) of every fenced block."""
+    return [(found[1], found[2] or "", found[3]) for found in FENCED.finditer(PROSE.read_text(encoding="utf-8"))]
+
+
+TAGGED = [(tag, text) for language, tag, text in fenced() if language == "json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), TAGGED, ids=[f"{number}-{tag}" for number, (tag, _) in enumerate(TAGGED)]
+)
+def test_examples_in_the_prose_are_valid_messages(name: str, text: str) -> None:
+    assert name in MESSAGES, "a JSON block must say which message it is: ```json hold.place.v1"
+    validator(name).validate(json.loads(text))
+    message = decoded(name, text.encode())
+    assert json.loads(encode(message)) == json.loads(text), "shown as it is on the wire"
+
+
+def test_the_prose_shows_every_message_and_names_every_reason() -> None:
+    text = PROSE.read_text(encoding="utf-8")
+    assert {tag for tag, _ in TAGGED} == set(MESSAGES)
+    table = [line.split("`")[1] for line in text.splitlines() if re.match(r"\| [0-9]+ \| `", line)]
+    assert table == [reason.value for reason in Reason], "in the order of the checks"
+    for why in NotOnSale:
+        assert f"`{why.value}`" in text
+
+
+def test_the_refusal_table_says_rightly_what_may_be_retried() -> None:
+    rows = re.findall(r"^\| [0-9]+ \| `(\w+)` .*\| (no|\*\*yes\*\*) \|$", PROSE.read_text(encoding="utf-8"), re.M)
+    assert {reason: retry == "**yes**" for reason, retry in rows} == {r.value: r.retryable for r in Reason}
+
+
+def test_the_numbers_in_the_prose_are_those_of_the_code() -> None:
+    text = PROSE.read_text(encoding="utf-8")
+    for row in slots_table()["vectors"]:
+        cells = (f"`{row['occurrence_id']}`", str(row["crc32"]), str(row["slot"]), f"`{row['routing_key']}`")
+        assert f"| {' | '.join(cells)} |" in text
+    for role in roles():
+        cells = [f"`{part.replace('|', chr(92) + '|')}`" for part in (role.configure, role.write, role.read)]
+        assert f"| {role.name}: {role.does} | {' | '.join(cells)} |" in text
+    assert f"| body | {BODY_BYTES_MAX} bytes |" in text
+    assert f"| headers | {HEADERS_MAX} |" in text
+    assert may_reply_to("holdgate.reply." + "x" * 100)
+    assert not may_reply_to("holdgate.reply." + "x" * 101)
+
+
+def test_links_in_the_documents_lead_to_files() -> None:
+    for page in (PROSE, ROOT / "docs" / "lifecycle.md", *(ROOT / "docs" / "adr").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_javascript_in_the_prose_computes_the_published_routing_keys() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    (script,) = (text for language, _, text in fenced() if language == "js")
+    given_ids = [row["occurrence_id"] for row in slots_table()["vectors"]]
+    script += f"console.log(JSON.stringify({json.dumps(given_ids)}.map(routingKey)));\n"
+    run = subprocess.run(
+        [node, "--input-type=module", "--eval", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    if "does not provide an export named 'crc32'" in run.stderr:
+        pytest.skip("node is older than 20.15")
+    assert json.loads(run.stdout) == [row["routing_key"] for row in slots_table()["vectors"]], run.stderr
+
+
+def test_the_schemas_refuse_with_an_error_that_names_the_field() -> None:
+    spoilt = {**as_json(SHOWN["hold.place.v1"]), "ttl_seconds": 0}
+    with pytest.raises(ValidationError) as caught:
+        validator("hold.place.v1").validate(spoilt)
+    assert list(caught.value.absolute_path) == ["ttl_seconds"]
+
+
+def test_a_put_in_the_prose_spells_wall_times_without_an_offset() -> None:
+    put = SHOWN["occurrence.put.v1"]
+    assert isinstance(put, PutOccurrence)
+    assert put.sales_open is not None
+    assert put.sales_open.tzinfo is None

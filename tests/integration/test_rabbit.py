@@ -1,0 +1,447 @@
+"""What RabbitMQ does to its clients, and that ours survive it."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import pika
+import pytest
+from tests.conformance.transport_harness import RecordingSink, numbered, request
+from tests.support.rabbit import AMQP_PORT, channel, eventually, rabbitmqctl, vhost_of
+from tests.support.tcp_proxy import proxied
+
+from holdgate_schema import topology
+from holdgate_schema.slots import slot_key
+from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
+from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
+from holdgate_workers.adapters.rabbit.dead_letters import RabbitDeadLetters
+from holdgate_workers.adapters.rabbit.frames import UNREADABLE_HEADER
+from holdgate_workers.adapters.rabbit.publisher import RabbitPublisher
+from holdgate_workers.adapters.rabbit.topology import (
+    DifferentArguments,
+    PermissionMissing,
+    declare,
+    inspect,
+)
+from holdgate_workers.app.ports import Outgoing, TransportError
+
+pytestmark = pytest.mark.services
+
+WAIT = 15.0
+
+
+@pytest.fixture
+def url(vhost_url: str) -> Iterator[str]:
+    """The session's virtual host with two partitions, emptied and made anew for each test."""
+    _clear(vhost_url)
+    declare(vhost_url, 2)
+    yield vhost_url
+    _clear(vhost_url)
+
+
+def _clear(url: str) -> None:
+    with channel(url) as raw:
+        for name in [DEAD_QUEUE, *map(partition_queue, range(topology.PARTITIONS_MAX))]:
+            raw.queue_delete(name)
+        for exchange in topology.EXCHANGES:
+            raw.exchange_delete(exchange.name)
+        for partitions in range(1, topology.PARTITIONS_MAX + 1):
+            raw.exchange_delete(f"holdgate.partitions.{partitions:02d}")
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def consumer(stack: ExitStack) -> Make:
+    def make(url: str, sink: RecordingSink, **options: int) -> RabbitConsumer:
+        made = RabbitConsumer(url, sink, name="worker", **options)
+        stack.callback(made.close)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def publisher(stack: ExitStack) -> Make:
+    def make(url: str, **options: int) -> RabbitPublisher:
+        made = RabbitPublisher(url, name="worker", **options)
+        stack.callback(made.close, 1.0)
+        return made
+
+    return make
+
+
+def publish(publisher: RabbitPublisher, messages: list[Outgoing]) -> None:
+    assert publisher.publish(messages).wait(WAIT) == []
+
+
+# --- topology ---------------------------------------------------------------------------------------------------
+
+
+def test_declaring_twice_changes_nothing(url: str) -> None:
+    declare(url, 2)
+    found = inspect(url, 2)
+    assert all(item.exists for item in found)
+    assert {item.name for item in found} >= {REQUESTS_EXCHANGE, DEAD_QUEUE, partition_queue(1)}
+
+
+def test_inspect_tells_what_is_missing_and_how_much_waits(url: str, publisher: Make) -> None:
+    publish(publisher(url), numbered(1, 3))
+    found = {item.name: item for item in inspect(url, 3)}
+    assert found[partition_queue(0)].messages == 3
+    assert found[partition_queue(0)].consumers == 0
+    assert not found[partition_queue(2)].exists
+    assert found[partition_queue(1)].exists
+
+
+def test_other_arguments_are_an_error_that_names_the_queue_and_a_way_out(url: str) -> None:
+    with channel(url) as raw:
+        raw.queue_delete(DEAD_QUEUE)
+        raw.queue_declare(DEAD_QUEUE, durable=True)
+    with pytest.raises(DifferentArguments) as caught:
+        declare(url, 2)
+    assert caught.value.name == DEAD_QUEUE
+    assert "x-queue-type" in str(caught.value)
+    assert "declare again" in caught.value.way_out
+
+
+def test_missing_rights_are_an_error_that_names_the_command(url: str) -> None:
+    rabbitmqctl("add_user", "holdgate-powerless", "secret")
+    try:
+        rabbitmqctl("set_permissions", "-p", vhost_of(url), "holdgate-powerless", "^$", ".*", ".*")
+        mine = pika.URLParameters(url)
+        powerless = f"amqp://holdgate-powerless:secret@{mine.host}:{mine.port}/{vhost_of(url)}"
+        with pytest.raises(PermissionMissing) as caught:
+            declare(powerless, 2)
+        assert "set_permissions" in caught.value.way_out
+    finally:
+        rabbitmqctl("delete_user", "holdgate-powerless")
+
+
+def test_an_unreachable_broker_is_a_transport_error_without_the_password() -> None:
+    with pytest.raises(TransportError) as caught:
+        declare("amqp://someone:hunter2@127.0.0.1:1/x", 2)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("after", [1, 3, 5])
+def test_another_number_of_partitions_binds_each_slot_to_one_queue(url: str, publisher: Make, after: int) -> None:
+    declare(url, after)
+    sent = publisher(url)
+    for slot in range(topology.SLOTS):
+        message = replace(request(b""), routing_key=slot_key(slot))
+        sent.publish([message])
+    publish(sent, [request(b"last")])
+    with channel(url) as raw:
+        counts = [
+            raw.queue_declare(partition_queue(partition), passive=True).method.message_count
+            for partition in range(after)
+        ]
+    assert sum(counts) == topology.SLOTS + 1
+    assert max(counts) - min(counts) <= 2
+    declare(url, 2)
+    found = {item.name: item for item in inspect(url, 2)}
+    assert found["holdgate.partitions.02"].exists
+    assert not [
+        item for item in inspect(url, after) if item.name == f"holdgate.partitions.{after:02d}" and item.exists
+    ]
+
+
+# --- consuming --------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_queue_is_waited_for(url: str, consumer: Make) -> None:
+    sink = RecordingSink()
+    consumer(url, sink).subscribe(2)
+    with pytest.raises(AssertionError):
+        sink.wait_for(lambda: sink.subscriptions, timeout=0.5)
+    declare(url, 3)
+    sink.wait_for_subscription()
+    assert sink.losses == []
+
+
+def test_a_deleted_queue_loses_the_channel_once_and_is_subscribed_again(url: str, consumer: Make) -> None:
+    """The broker cancels the consumer; pika does not answer that, so the connection must go."""
+    sink = RecordingSink()
+    consumer(url, sink).subscribe(0)
+    first = sink.wait_for_subscription()
+    with channel(url) as raw:
+        raw.queue_delete(partition_queue(0))
+    sink.wait_for_loss()
+    declare(url, 2)
+    second = sink.wait_for_subscription(2)
+    assert second != first
+    assert sink.losses == [(0, first)]
+
+
+def test_a_channel_that_the_broker_closes_comes_back_with_everything(
+    url: str, consumer: Make, publisher: Make
+) -> None:
+    sink = RecordingSink()
+    mine = consumer(url, sink)
+    publish(publisher(url), numbered(1, 20))
+    mine.subscribe(0)
+    first = sink.wait_for_deliveries(20)[0]
+    mine._io.call(lambda: mine._lives[first.channel]._channel.basic_ack(999_999))
+    sink.wait_for_deliveries(40)
+    assert sink.losses == [(0, first.channel)]
+    assert sink.bodies[:20] == sink.bodies[20:]
+    assert all(delivery.redelivered for delivery in sink.deliveries[20:])
+
+
+def test_connections_closed_by_an_operator_come_back(url: str, consumer: Make, publisher: Make) -> None:
+    sink = RecordingSink()
+    mine, sent = consumer(url, sink), publisher(url)
+    mine.subscribe(0)
+    mine.subscribe(1)
+    sink.wait_for_subscription(2)
+    publish(sent, numbered(1, 1))
+    rabbitmqctl("close_all_connections", "--vhost", vhost_of(url), "test")
+    sink.wait_for_subscription(4)
+    assert sorted(sink.losses) == sorted(sink.subscriptions[:2])
+    publish(sent, [request(b"again", 1)])
+    sink.wait_for(lambda: b"again" in sink.bodies)
+
+
+def test_tries_to_connect_are_spaced_out(url: str, consumer: Make, caplog: pytest.LogCaptureFixture) -> None:
+    sink = RecordingSink()
+    with proxied(url, AMQP_PORT) as (proxy, through):
+        proxy.cut()
+        mine = consumer(through, sink)
+        mine.subscribe(0)
+        eventually(lambda: mine._lines.get(0) is not None and mine._lines[0].attempts >= 4, "four tries")
+        proxy.open()
+        sink.wait_for_subscription()
+        mine.close()
+    tries = [record for record in caplog.records if "next try in" in record.getMessage()]
+    assert 4 <= len(tries) <= 8
+    assert sink.losses == sink.subscriptions
+
+
+def test_a_silent_broker_is_noticed_by_its_missing_heartbeat(url: str, consumer: Make) -> None:
+    sink = RecordingSink()
+    with proxied(url, AMQP_PORT) as (proxy, through):
+        mine = consumer(through, sink, heartbeat_seconds=1)
+        mine.subscribe(0)
+        sink.wait_for_subscription()
+        proxy.hold_answers()
+        sink.wait_for_loss()
+        proxy.release_answers()
+        sink.wait_for_subscription(2)
+        mine.close()
+
+
+class Raw(pika.BasicProperties):  # type: ignore[misc]
+    """Properties whose table of headers is whatever the test says."""
+
+    table = b""
+
+    def encode(self) -> list[bytes]:
+        text = [struct.pack("B", len(part)) + part for part in (b"application/json", b"corr", b"holdgate.reply.x")]
+        return [struct.pack(">H", 0x8000 | 0x2000 | 0x0400 | 0x0200), text[0], self.table, text[1], text[2]]
+
+
+def _table(*fields: bytes) -> bytes:
+    joined = b"".join(fields)
+    return struct.pack(">I", len(joined)) + joined
+
+
+NESTED = _table()
+for _ in range(2000):
+    NESTED = _table(b"\x01nF" + NESTED)
+
+STRANGE = {
+    "a date in milliseconds": _table(b"\x04when", b"T" + struct.pack(">Q", 1_763_800_000_000_000)),
+    "infinity": _table(b"\x01x", b"d" + struct.pack(">d", float("inf"))),
+    "deeply nested": NESTED,
+}
+
+
+@pytest.mark.parametrize("table", STRANGE.values(), ids=STRANGE.keys())
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_headers_that_cannot_be_read_spoil_neither_their_message_nor_the_others(
+    url: str, consumer: Make, table: bytes, size: int
+) -> None:
+    sink = RecordingSink()
+    properties = Raw()
+    properties.table = table
+    body = b"x" * size
+    with channel(url) as raw:
+        raw.basic_publish("", partition_queue(0), b"before")
+        raw.basic_publish("", partition_queue(0), body, properties)
+        raw.basic_publish("", partition_queue(0), b"after")
+        raw.basic_publish("", DEAD_QUEUE, body, properties)
+        raw.queue_declare(partition_queue(0), passive=True)
+    consumer(url, sink).subscribe(0)
+    sink.wait_for_deliveries(3)
+    assert sink.bodies == [b"before", body, b"after"]
+    found = sink.deliveries[1].properties
+    assert (found.correlation_id, found.reply_to) == ("corr", "holdgate.reply.x")
+    assert list(found.headers) == [UNREADABLE_HEADER]
+    assert sink.losses == []
+    (letter,) = RabbitDeadLetters(url).list(10)
+    assert letter.body == body
+    assert letter.properties.correlation_id == "corr"
+
+
+def test_more_headers_than_are_read_are_cut_off(url: str, consumer: Make) -> None:
+    sink = RecordingSink()
+    headers = {f"h{number}": "x" * 2000 for number in range(50)} | {"list": [1, {"a": 2}]}
+    with channel(url) as raw:
+        raw.basic_publish("", partition_queue(0), b"{}", pika.BasicProperties(headers=headers))
+    consumer(url, sink).subscribe(0)
+    found = sink.wait_for_deliveries(1)[0].properties.headers
+    assert len(found) == 33
+    assert {len(str(value)) for value in found.values()} == {512}
+
+
+def test_closing_leaves_no_thread_and_no_connection(url: str) -> None:
+    before = threading.active_count()
+    mine, sent = RabbitConsumer(url, RecordingSink(), name="w"), RabbitPublisher(url, name="w")
+    mine.subscribe(0)
+    publish(sent, numbered(1, 1))
+    mine.close()
+    sent.close(WAIT)
+    eventually(lambda: threading.active_count() == before, "the threads' end")
+
+
+def test_closing_without_a_broker_is_quick() -> None:
+    mine = RabbitConsumer("amqp://guest:guest@127.0.0.1:1/", RecordingSink(), name="w")
+    sent = RabbitPublisher("amqp://guest:guest@127.0.0.1:1/", name="w")
+    mine.subscribe(0)
+    receipt = sent.publish(numbered(1, 2))
+    mine.close()
+    sent.close(0.1)
+    assert [problem.kind for problem in receipt.wait(1)] == ["lost", "lost"]
+    assert sent.unconfirmed == 0
+
+
+# --- publishing -------------------------------------------------------------------------------------------------
+
+
+def test_a_message_that_closes_the_channel_loses_the_open_ones_and_no_later_ones(
+    url: str, publisher: Make
+) -> None:
+    sent = publisher(url)
+    publish(sent, numbered(1, 1))
+    bad = replace(request(b"?"), exchange="no.such.exchange")
+    problems = sent.publish([bad]).wait(WAIT)
+    assert [problem.kind for problem in problems] == ["lost"]
+    assert "404" in problems[0].detail
+    publish(sent, numbered(2, 50))
+    assert sent.unconfirmed == 0
+
+
+def test_a_message_that_amqp_cannot_hold_is_refused_alone(url: str, publisher: Make) -> None:
+    sent = publisher(url)
+    good = numbered(1, 2)
+    bad = replace(request(b"?"), routing_key="k" * 256)
+    problems = sent.publish([good[0], bad, good[1]]).wait(WAIT)
+    assert [(problem.kind, problem.message) for problem in problems] == [("unroutable", bad)]
+
+
+def test_a_full_queue_refuses(url: str, publisher: Make) -> None:
+    with channel(url) as raw:
+        raw.queue_declare("full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}, exclusive=True)
+        messages = [replace(request(b"%d" % number), exchange="", routing_key="full") for number in range(20)]
+        problems = publisher(url).publish(messages).wait(WAIT)
+    assert problems
+    assert {problem.kind for problem in problems} == {"nacked"}
+
+
+def test_what_waits_for_a_connection_is_sent_when_there_is_one(url: str, publisher: Make) -> None:
+    sink = RecordingSink()
+    with proxied(url, AMQP_PORT) as (proxy, through):
+        proxy.cut()
+        sent = publisher(through, waiting_max=100)
+        receipts = [sent.publish(numbered(first, first + 9)) for first in range(1, 101, 10)]
+        refused = sent.publish(numbered(101, 101))
+        assert [problem.kind for problem in refused.wait(WAIT)] == ["lost"]
+        assert sent.blocked
+        assert sent.unconfirmed == 100
+        proxy.open()
+        assert [receipt.wait(WAIT) for receipt in receipts] == [[]] * 10
+        assert not sent.blocked
+        consumer = RabbitConsumer(url, sink, name="reader")
+        consumer.subscribe(0)
+        sink.wait_for_deliveries(100)
+        consumer.close()
+        sent.close(WAIT)
+    assert sink.bodies == [b"%d" % number for number in range(1, 101)]
+
+
+def test_what_was_cut_off_is_lost_and_not_sent_again(url: str, publisher: Make) -> None:
+    with proxied(url, AMQP_PORT) as (proxy, through), channel(url) as raw:
+        sent = publisher(through)
+        publish(sent, numbered(1, 1))
+        proxy.hold_answers()
+        receipt = sent.publish(numbered(2, 11))
+        early = receipt.wait(0.05)
+        assert [problem.kind for problem in early] == ["lost"] * 10
+
+        def count() -> int:
+            return int(raw.queue_declare(partition_queue(0), passive=True).method.message_count)
+
+        eventually(lambda: count() == 11, "the messages in the queue")
+        proxy.break_connections()
+        assert [problem.kind for problem in receipt.wait(WAIT)] == ["lost"] * 10
+        publish(sent, numbered(12, 12))
+        assert count() == 12
+        sent.close(WAIT)
+
+
+def test_an_alarm_holds_messages_back_until_it_is_over(url: str, publisher: Make) -> None:
+    """The alarm is told by the proxy: a real one would stop every publisher of this broker."""
+
+    def method(number: int, arguments: bytes = b"") -> bytes:
+        payload = struct.pack(">HH", 10, number) + arguments
+        return struct.pack(">BHI", 1, 0, len(payload)) + payload + b"\xce"
+
+    with proxied(url, AMQP_PORT) as (proxy, through):
+        sent = publisher(through, waiting_max=10)
+        publish(sent, numbered(1, 1))
+        proxy.tell_clients(method(60, b"\x0alow memory"))
+        eventually(lambda: sent.blocked)
+        receipt = sent.publish(numbered(2, 11))
+        refused = sent.publish(numbered(12, 12)).wait(WAIT)
+        assert [problem.kind for problem in refused] == ["blocked"]
+        assert "low memory" in refused[0].detail
+        assert sent.unconfirmed == 10
+        proxy.tell_clients(method(61))
+        assert receipt.wait(WAIT) == []
+        assert not sent.blocked
+        sent.close(WAIT)
+
+
+def test_a_letter_killed_by_the_broker_says_so(url: str, publisher: Make) -> None:
+    publish(publisher(url), [request(b"{}", message_id="m-1")])
+    with channel(url) as raw:
+        _reject_one(raw)
+    dead = RabbitDeadLetters(url)
+    eventually(lambda: dead.count() == 1, "the dead letter")
+    (letter,) = dead.list(10)
+    assert letter.reason == "rejected"
+    assert letter.partition == 0
+    assert letter.id == "m-1"
+    assert letter.detail == f"from {partition_queue(0)}"
+    assert letter.died_at
+
+
+def _reject_one(raw: Any) -> None:
+    """By consuming: such a queue forbids `basic.get`."""
+    for method, _, _ in raw.consume(partition_queue(0), inactivity_timeout=WAIT):
+        raw.basic_reject(method.delivery_tag, requeue=False)
+        raw.cancel()
+        return

@@ -1,0 +1,72 @@
+"""Never run, only type-checked: what the client's types promise to the programs that use it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import assert_never, assert_type
+
+from holdgate_producer import (
+    AsyncBookingClient,
+    Availability,
+    BookingClient,
+    Changed,
+    ClientConfig,
+    Extended,
+    Held,
+    Refused,
+    Released,
+)
+from holdgate_producer.link import Link, LinkEvents
+from holdgate_producer.testing import FakeGate
+from holdgate_schema.messages import Command
+from holdgate_schema.outcomes import Answer, HoldView, Reason
+
+
+def an_answer_is_narrowed_by_isinstance(client: BookingClient) -> str:
+    answer = client.place("occ-1", {"adult": 2}, extras={"lunch": 1}, ttl_seconds=60)
+    assert_type(answer, Held | Refused)
+    if isinstance(answer, Held):
+        assert_type(answer.hold, HoldView)
+        return answer.hold.hold_id
+    assert_type(answer, Refused)
+    assert_type(answer.reason, Reason)
+    return answer.message
+
+
+def match_is_exhaustive(client: BookingClient) -> int:
+    answer = client.place("occ-1", {"adult": 2})
+    match answer:
+        case Held():
+            return answer.hold.seats
+        case Refused():
+            return 0
+        case _:
+            assert_never(answer)
+
+
+def each_method_has_its_answer(client: BookingClient) -> None:
+    assert_type(client.change("occ-1", "s", "h", {"adult": 1}), Changed | Refused)
+    assert_type(client.extend("occ-1", "s", "h"), Extended | Refused)
+    assert_type(client.release("occ-1", "s", "h"), Released | Refused)
+    assert_type(client.availability("occ-1"), Availability | Refused)
+
+
+def any_command_can_be_sent(client: BookingClient, command: Command) -> None:
+    assert_type(client.call(command), Answer)
+    assert_type(client.send(command), Future[Answer])
+    assert_type(client.send_many([command]), list[Future[Answer]])
+
+
+async def asyncio_has_the_same(client: AsyncBookingClient) -> None:
+    answer = await client.place("occ-1", {"adult": 2})
+    assert_type(answer, Held | Refused)
+    assert_type(await client.availability("occ-1"), Availability | Refused)
+
+
+def the_double_is_a_link(gate: FakeGate) -> BookingClient:
+    link: Link = gate
+    return BookingClient(ClientConfig(url="amqp://localhost/", app_id="x"), link=link)
+
+
+def the_core_hears_what_links_tell(client: BookingClient) -> LinkEvents:
+    return client._core

@@ -1,0 +1,38 @@
+"""PostgreSQL array literals, made as text in one go.
+
+The driver turns a Python list into an array value by value, which costs more than the whole decision; joining
+text costs a few microseconds a row. Every function here takes a column and gives the literal for one parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+
+def plain(values: Iterable[object]) -> str:
+    """Values whose text needs no quoting: numbers, uuids, booleans. None becomes NULL."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def quoted(values: Iterable[str | None]) -> str:
+    """Any text. None becomes NULL."""
+    return "{" + ",".join(["NULL" if value is None else _quote(value) for value in values]) + "}"
+
+
+def binary(values: Iterable[bytes]) -> str:
+    """Bytes, as bytea in hex."""
+    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
+
+
+def times(values: Iterable[datetime | None]) -> str:
+    """Aware times. None becomes NULL."""
+    return "{" + ",".join(["NULL" if value is None else '"' + value.isoformat() + '"' for value in values]) + "}"
+
+
+def _quote(value: str) -> str:
+    if "\\" in value:
+        value = value.replace("\\", "\\\\")
+    if '"' in value:
+        value = value.replace('"', '\\"')
+    return '"' + value + '"'

@@ -1,0 +1,293 @@
+"""The fenced commit: everything a batch changes, in one transaction and one round trip.
+
+All statements travel in one pipeline, the COMMIT included, so no lock is ever held across our own thinking.
+That leaves no chance to look at a row count in between: `holdgate_require` looks for us and rolls back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection, Cursor
+
+from holdgate_workers.app.effects import Commit, Committed, Fence
+from holdgate_workers.domain.decision import Claim, LimitKey
+from holdgate_workers.domain.occurrence import Hold
+
+from . import arrays
+from .rows import basket_of, definition_text
+
+STALE = "HG001"
+LIMIT = "HG002"
+EARLY = "HG003"
+BROKEN_MOVE = "HG004"
+
+_FENCE = f"""
+WITH fence AS (SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f (id, before, after)),
+fenced AS (
+  UPDATE occurrences o SET version = f.after FROM fence f
+  WHERE o.id = f.id AND o.version = f.before RETURNING 1)
+SELECT holdgate_require((SELECT count(*) FROM fenced) = %s, '{STALE}', 'somebody else wrote')"""
+
+_UNCHANGED = f"""
+SELECT holdgate_require(count(*) = %s, '{STALE}', 'somebody else wrote')
+FROM occurrences o JOIN unnest(%s::text[], %s::bigint[]) AS f (id, version)
+  ON o.id = f.id AND o.version = f.version"""
+
+_NOT_EARLY = f"SELECT holdgate_require(%s::timestamptz <= clock_timestamp(), '{EARLY}', 'a hold is not due yet')"
+
+_CREATE = """
+INSERT INTO occurrences (id, product_id, starts_at, ends_at, status, definition, version)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::jsonb[],
+  %s::bigint[])"""
+
+_REDEFINE = """
+UPDATE occurrences o SET product_id = d.product_id, starts_at = d.starts_at, ends_at = d.ends_at,
+  status = d.status, definition = d.definition
+FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::jsonb[])
+  AS d (id, product_id, starts_at, ends_at, status, definition)
+WHERE o.id = d.id"""
+
+_REMOVE_POOLS = f"""
+WITH gone AS (
+  DELETE FROM pools p USING unnest(%s::text[], %s::text[]) AS g (occurrence_id, key)
+  WHERE p.occurrence_id = g.occurrence_id AND p.key = g.key AND p.held + p.sold = 0 RETURNING 1)
+SELECT holdgate_require((SELECT count(*) FROM gone) = %s, '{BROKEN_MOVE}', 'a pool in use was to be removed')"""
+
+# Deltas, not values: should two writers ever slip past the fence, the CHECK still sees the true sum.
+_COUNT = f"""
+WITH counted AS (
+  UPDATE pools p SET held = p.held + c.held, sold = p.sold + c.sold
+  FROM unnest(%s::text[], %s::text[], %s::integer[], %s::integer[]) AS c (occurrence_id, key, held, sold)
+  WHERE p.occurrence_id = c.occurrence_id AND p.key = c.key RETURNING 1)
+SELECT holdgate_require((SELECT count(*) FROM counted) = %s, '{BROKEN_MOVE}', 'a pool is missing')"""
+
+_DEFINE_POOLS = """
+INSERT INTO pools AS p (occurrence_id, key, capacity, overbooking_percent, buffer, sellable, held, sold)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::integer[], %s::integer[], %s::integer[], %s::integer[],
+  %s::integer[], %s::integer[])
+ON CONFLICT (occurrence_id, key) DO UPDATE SET capacity = excluded.capacity,
+  overbooking_percent = excluded.overbooking_percent, buffer = excluded.buffer, sellable = excluded.sellable,
+  held = p.held + excluded.held, sold = p.sold + excluded.sold"""
+
+_NEW_HOLDS = """
+INSERT INTO holds (id, occurrence_id, session_id, user_id, state, basket, seats, ttl_seconds, created_at,
+  expires_at, extensions_used, client_address, ended_at)
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::integer[],
+  %s::integer[], %s::timestamptz[], %s::timestamptz[], %s::smallint[], %s::inet[], %s::timestamptz[])"""
+
+_CHANGED_HOLDS = f"""
+WITH moved AS (
+  UPDATE holds h SET state = c.state, basket = c.basket, seats = c.seats, expires_at = c.expires_at,
+    extensions_used = c.extensions_used, ended_at = c.ended_at
+  FROM unnest(%s::uuid[], %s::text[], %s::jsonb[], %s::integer[], %s::timestamptz[], %s::smallint[],
+    %s::timestamptz[]) AS c (id, state, basket, seats, expires_at, extensions_used, ended_at)
+  WHERE h.id = c.id AND h.state IN ('active', 'converting') RETURNING 1)
+SELECT holdgate_require((SELECT count(*) FROM moved) = %s, '{BROKEN_MOVE}', 'a hold that has ended was to move')"""
+
+# In key order, so that two batches that share limits wait for one another instead of locking crosswise.
+_CLAIM = f"""
+WITH claimed AS (
+  INSERT INTO shared_limits AS s (scope, key, used, cap)
+  SELECT scope, key, used, cap FROM unnest(%s::text[], %s::text[], %s::integer[], %s::integer[])
+    AS c (scope, key, used, cap) ORDER BY scope, key
+  ON CONFLICT (scope, key) DO UPDATE SET used = s.used + excluded.used, cap = excluded.cap
+  WHERE s.used + excluded.used <= excluded.cap
+  RETURNING s.scope, s.key, s.used),
+checked AS MATERIALIZED (
+  SELECT holdgate_require(count(*) = %s, '{LIMIT}', 'a shared limit is reached')::text AS ok FROM claimed)
+SELECT c.scope, c.key, c.used, checked.ok FROM checked LEFT JOIN claimed c ON true"""
+
+_GIVE_BACK = f"""
+WITH given AS (
+  UPDATE shared_limits s SET used = s.used + g.used
+  FROM (SELECT s.scope, s.key, g.used FROM shared_limits s
+    JOIN unnest(%s::text[], %s::text[], %s::integer[]) AS g (scope, key, used) ON s.scope = g.scope AND s.key = g.key
+    ORDER BY s.scope, s.key FOR UPDATE OF s) AS g
+  WHERE s.scope = g.scope AND s.key = g.key
+  RETURNING s.scope, s.key, s.used),
+checked AS MATERIALIZED (
+  SELECT holdgate_require(count(*) = %s, '{BROKEN_MOVE}', 'a limit to give back to is missing')::text AS ok FROM given)
+SELECT c.scope, c.key, c.used, checked.ok FROM checked LEFT JOIN given c ON true"""
+
+_JOURNAL = """
+INSERT INTO journal (request_id, fingerprint, occurrence_id, version, kind, outcome, reason, session_id, hold_id,
+  app_id, reply, events, decided_at)
+SELECT * FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+  %s::text[], %s::uuid[], %s::text[], %s::json[], %s::json[], %s::timestamptz[])"""
+
+
+def commit(connection: Connection[tuple[Any, ...]], plan: Commit) -> Committed:
+    """Make the batch durable. Raises the driver's exceptions; none of them leaves anything half done."""
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        _fence(connection, plan.fences)
+        if plan.expired_until is not None:
+            connection.execute(_NOT_EARLY, [plan.expired_until])
+        _define(connection, plan)
+        _hold(connection, plan)
+        claimed = _claim(connection, plan)
+        _record(connection, plan)
+        clock = connection.execute("SELECT clock_timestamp()")
+        connection.execute("COMMIT")
+    row = clock.fetchone()
+    assert row is not None
+    used = {
+        LimitKey(scope, key): used
+        for cursor in claimed
+        for scope, key, used, _ in cursor.fetchall()
+        if scope is not None
+    }
+    return Committed(row[0], used)
+
+
+def _fence(connection: Connection[tuple[Any, ...]], fences: Sequence[Fence]) -> None:
+    """First of all, so that a writer who comes too late waits for nothing but this row and then leaves."""
+    written = sorted((f for f in fences if f.after != f.before), key=lambda f: f.occurrence_id)
+    looked_at = [f for f in fences if f.after == f.before]
+    if written:
+        ids = arrays.quoted(f.occurrence_id for f in written)
+        before, after = arrays.plain(f.before for f in written), arrays.plain(f.after for f in written)
+        connection.execute(_FENCE, [ids, before, after, len(written)])
+    if looked_at:
+        ids = arrays.quoted(f.occurrence_id for f in looked_at)
+        connection.execute(_UNCHANGED, [len(looked_at), ids, arrays.plain(f.before for f in looked_at)])
+
+
+def _define(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
+    for statement, rows, versioned in ((_CREATE, plan.created, True), (_REDEFINE, plan.redefined, False)):
+        if rows:
+            columns = [
+                arrays.quoted(row.occurrence_id for row in rows),
+                arrays.quoted(row.definition.product_id for row in rows),
+                arrays.times(row.definition.starts_at for row in rows),
+                arrays.times(row.definition.ends_at for row in rows),
+                arrays.quoted(row.definition.status for row in rows),
+                arrays.quoted(definition_text(row.definition) for row in rows),
+            ]
+            if versioned:
+                columns.append(arrays.plain(row.version for row in rows))
+            connection.execute(statement, columns)
+    if plan.removed_pools:
+        ids, keys = zip(*plan.removed_pools, strict=True)
+        connection.execute(_REMOVE_POOLS, [arrays.quoted(ids), arrays.quoted(keys), len(ids)])
+    _count(connection, plan)
+
+
+def _count(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
+    counted = sorted(
+        (row for row in plan.pools if row.redefined is None and (row.held or row.sold)),
+        key=lambda row: (row.occurrence_id, row.key),
+    )
+    if counted:
+        connection.execute(
+            _COUNT,
+            [
+                arrays.quoted(row.occurrence_id for row in counted),
+                arrays.quoted(row.key for row in counted),
+                arrays.plain(row.held for row in counted),
+                arrays.plain(row.sold for row in counted),
+                len(counted),
+            ],
+        )
+    defined = [(row, row.redefined) for row in plan.pools if row.redefined is not None]
+    if defined:
+        connection.execute(
+            _DEFINE_POOLS,
+            [
+                arrays.quoted(row.occurrence_id for row, _ in defined),
+                arrays.quoted(row.key for row, _ in defined),
+                arrays.plain(pool.capacity for _, pool in defined),
+                arrays.plain(pool.overbooking_percent for _, pool in defined),
+                arrays.plain(pool.buffer for _, pool in defined),
+                arrays.plain(pool.sellable for _, pool in defined),
+                arrays.plain(row.held for row, _ in defined),
+                arrays.plain(row.sold for row, _ in defined),
+            ],
+        )
+
+
+def _hold(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
+    if plan.new_holds:
+        connection.execute(_NEW_HOLDS, _new_hold_columns(plan.new_holds))
+    if plan.changed_holds:
+        holds = plan.changed_holds
+        connection.execute(
+            _CHANGED_HOLDS,
+            [
+                arrays.plain(hold.id for hold in holds),
+                arrays.plain(hold.state for hold in holds),
+                arrays.quoted(basket_of(hold) for hold in holds),
+                arrays.plain(hold.seats for hold in holds),
+                arrays.times(hold.expires_at for hold in holds),
+                arrays.plain(hold.extensions_used for hold in holds),
+                arrays.times(hold.ended_at for hold in holds),
+                len(holds),
+            ],
+        )
+
+
+def _new_hold_columns(holds: Sequence[Hold]) -> list[str]:
+    return [
+        arrays.plain(hold.id for hold in holds),
+        arrays.quoted(hold.occurrence_id for hold in holds),
+        arrays.quoted(hold.session_id for hold in holds),
+        arrays.quoted(hold.user_id for hold in holds),
+        arrays.plain(hold.state for hold in holds),
+        arrays.quoted(basket_of(hold) for hold in holds),
+        arrays.plain(hold.seats for hold in holds),
+        arrays.plain(hold.ttl_seconds for hold in holds),
+        arrays.times(hold.created_at for hold in holds),
+        arrays.times(hold.expires_at for hold in holds),
+        arrays.plain(hold.extensions_used for hold in holds),
+        arrays.quoted(hold.client_address for hold in holds),
+        arrays.times(hold.ended_at for hold in holds),
+    ]
+
+
+def _claim(connection: Connection[tuple[Any, ...]], plan: Commit) -> list[Cursor[tuple[Any, ...]]]:
+    cursors = []
+    claims = [claim for claim in plan.claims if claim.delta > 0]
+    returns = [claim for claim in plan.claims if claim.delta < 0]
+    if claims:
+        columns = [*_limit_columns(claims), arrays.plain(claim.cap for claim in claims), len(claims)]
+        cursors.append(connection.execute(_CLAIM, columns))
+    if returns:
+        cursors.append(connection.execute(_GIVE_BACK, [*_limit_columns(returns), len(returns)]))
+    return cursors
+
+
+def _limit_columns(claims: Sequence[Claim]) -> list[object]:
+    return [
+        arrays.quoted(claim.limit.scope for claim in claims),
+        arrays.quoted(claim.limit.key for claim in claims),
+        arrays.plain(claim.delta for claim in claims),
+    ]
+
+
+def _record(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
+    rows = plan.journal
+    if rows:
+        connection.execute(
+            _JOURNAL,
+            [
+                arrays.plain(row.request_id for row in rows),
+                arrays.binary(row.fingerprint for row in rows),
+                arrays.quoted(row.occurrence_id for row in rows),
+                arrays.plain(row.version for row in rows),
+                arrays.plain(row.kind for row in rows),
+                arrays.plain(row.outcome for row in rows),
+                arrays.plain(row.reason for row in rows),
+                arrays.quoted(row.session_id for row in rows),
+                arrays.plain(row.hold_id for row in rows),
+                arrays.quoted(row.app_id for row in rows),
+                arrays.quoted(row.reply.decode() for row in rows),
+                arrays.quoted(_events(row.events) for row in rows),
+                arrays.times(row.decided_at for row in rows),
+            ],
+        )
+
+
+def _events(events: Sequence[tuple[str, bytes]]) -> str | None:
+    return f"[{','.join([body.decode() for _, body in events])}]" if events else None

@@ -1,0 +1,124 @@
+"""What is due, and whether the counters agree with the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from holdgate_workers.app.effects import Unavailable
+from holdgate_workers.app.sweep import Due, ReadDue
+
+from .connection import DatabaseError, DatabaseUnavailable
+from .session import Session
+
+_DUE = """
+SELECT occurrence_id, count(*), min(expires_at) FROM holds
+WHERE state = 'active' AND expires_at <= clock_timestamp()
+GROUP BY occurrence_id ORDER BY min(expires_at) LIMIT %s"""
+
+_DIFFERENCES = """
+WITH live AS (
+  SELECT h.occurrence_id, d.key,
+    sum(d.value::integer) FILTER (WHERE h.state IN ('active', 'converting')) AS held,
+    sum(d.value::integer) FILTER (WHERE h.state = 'confirmed') AS sold
+  FROM holds h CROSS JOIN LATERAL jsonb_each_text(h.basket -> 'draws') AS d
+  WHERE h.state IN ('active', 'converting', 'confirmed')
+  GROUP BY h.occurrence_id, d.key)
+SELECT coalesce(p.occurrence_id, l.occurrence_id), coalesce(p.key, l.key),
+  coalesce(p.held, 0), coalesce(l.held, 0), coalesce(p.sold, 0), coalesce(l.sold, 0),
+  coalesce(p.held + p.sold > p.sellable, false)
+FROM pools p FULL JOIN live l ON l.occurrence_id = p.occurrence_id AND l.key = p.key
+WHERE coalesce(p.held, 0) <> coalesce(l.held, 0) OR coalesce(p.sold, 0) <> coalesce(l.sold, 0)
+  OR p.held + p.sold > p.sellable
+ORDER BY 1, 2 LIMIT %s"""
+
+_LIMIT_DIFFERENCES = """
+WITH live AS (
+  SELECT session_id AS key, count(*) AS used FROM holds WHERE state IN ('active') GROUP BY session_id)
+SELECT coalesce(s.key, l.key), coalesce(s.used, 0), coalesce(l.used, 0)
+FROM (SELECT key, used FROM shared_limits WHERE scope = 'session') s FULL JOIN live l ON l.key = s.key
+WHERE coalesce(s.used, 0) <> coalesce(l.used, 0) LIMIT %s"""
+
+
+@dataclass(slots=True, frozen=True)
+class Difference:
+    """A pool whose counters do not agree with its holds, or that is oversold."""
+
+    occurrence_id: str
+    pool: str
+    held_counted: int
+    held_in_holds: int
+    sold_counted: int
+    sold_in_holds: int
+    oversold: bool
+
+
+@dataclass(slots=True, frozen=True)
+class SessionDifference:
+    """A session whose count of active holds does not agree with its holds."""
+
+    session_id: str
+    counted: int
+    in_holds: int
+
+
+class DueHolds:
+    """Reads for the expiry worker. Not thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        self._session = Session(url, name="expiry")
+
+    def read(self, wanted: ReadDue) -> Due | Unavailable:
+        """Which occurrences have due holds."""
+
+        def work(connection: Connection[tuple[Any, ...]]) -> Due:
+            rows = connection.execute(_DUE, [wanted.occurrences_max]).fetchall()
+            clock = connection.execute("SELECT clock_timestamp()").fetchone()
+            assert clock is not None
+            oldest = min((row[2] for row in rows), default=None)
+            return Due(clock[0], {row[0]: row[1] for row in rows}, oldest)
+
+        try:
+            return self._session.run_outside(work)
+        except (DatabaseUnavailable, DatabaseError) as exc:
+            return Unavailable(str(exc))
+
+    def differences(self, most: int = 100) -> list[Difference]:
+        """Pools whose counters disagree with their holds, in one snapshot: there must be none."""
+        return self._session.run_outside(
+            lambda connection: [Difference(*row) for row in connection.execute(_DIFFERENCES, [most]).fetchall()]
+        )
+
+    def session_differences(self, most: int = 100) -> list[SessionDifference]:
+        """Sessions whose counts disagree with their holds: there must be none."""
+        return self._session.run_outside(
+            lambda connection: [
+                SessionDifference(*row) for row in connection.execute(_LIMIT_DIFFERENCES, [most]).fetchall()
+            ]
+        )
+
+    def erase_addresses(self, older_than_days: int) -> int:
+        """Forget client addresses that have been kept long enough; returns how many."""
+        return self._session.run_outside(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE holds SET client_address = NULL WHERE client_address IS NOT NULL "
+                    "AND created_at < clock_timestamp() - make_interval(days => %s)",
+                    [older_than_days],
+                ).rowcount
+            )
+        )
+
+    def forget_idle_limits(self) -> int:
+        """Remove limits that nobody uses; returns how many."""
+        return self._session.run_outside(
+            lambda connection: (
+                connection.execute("DELETE FROM shared_limits WHERE scope = 'session' AND used = 0").rowcount
+            )
+        )
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self._session.close()

@@ -1,0 +1,130 @@
+"""The store: loads and commits for one worker, on a connection that it replaces when it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import Connection
+from psycopg.pq import TransactionStatus
+
+from holdgate_workers.app.effects import (
+    Commit,
+    CommitResult,
+    Conflict,
+    Impossible,
+    Load,
+    Loaded,
+    Unavailable,
+    Unknown,
+)
+
+from .commit import EARLY, LIMIT, STALE, commit
+from .connection import DatabaseUnavailable, connect
+from .load import load
+
+T = TypeVar("T")
+
+_CONFLICTS = {
+    STALE: "stale",
+    LIMIT: "limit",
+    EARLY: "early",
+    "40001": "retry",
+    "40P01": "retry",
+    "55P03": "retry",
+}
+_DUPLICATES = {
+    "journal_pkey": "duplicate",
+    "occurrences_pkey": "stale",
+    "occurrences_product_id_starts_at_key": "stale",
+}
+_TRANSIENT_CLASSES = {"08", "25", "53", "55", "57", "58"}
+"""Connection, transaction state, resources, object state, operator intervention, system: not a message's fault."""
+
+
+class PostgresStore:
+    """One store for one thread. Never raises for what PostgreSQL may say; answers with a value."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: Connection[tuple[Any, ...]] | None = None
+
+    def load(self, wanted: Load) -> Loaded | Unavailable:
+        """Read what a batch needs."""
+        try:
+            return self._run(lambda connection: load(connection, wanted))
+        except (DatabaseUnavailable, psycopg.Error) as exc:
+            self._give_up()
+            return Unavailable(_first_line(exc))
+
+    def commit(self, plan: Commit) -> CommitResult:
+        """Make a batch durable, or say what stood in the way."""
+        try:
+            connection = self._open()
+        except DatabaseUnavailable as exc:
+            return Unavailable(_first_line(exc))
+        try:
+            return commit(connection, plan)
+        except psycopg.Error as exc:
+            result = self._explain(exc)
+            self._recover()
+            return result
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self._give_up()
+
+    def _explain(self, exc: psycopg.Error) -> CommitResult:
+        """What the error says about the transaction: the server's own word means that it was rolled back."""
+        state = exc.sqlstate
+        if state is None or self._is_broken():
+            return Unknown(_first_line(exc))
+        constraint = exc.diag.constraint_name or ""
+        if state in _CONFLICTS:
+            return Conflict(_CONFLICTS[state], _first_line(exc))
+        if state == "23505" and constraint in _DUPLICATES:
+            return Conflict(_DUPLICATES[constraint], _first_line(exc))
+        if state[:2] in _TRANSIENT_CLASSES:
+            return Unavailable(_first_line(exc))
+        return Impossible(f"{state} {_first_line(exc)}")
+
+    def _run(self, work: Callable[[Connection[tuple[Any, ...]]], T]) -> T:
+        return work(self._open())
+
+    def _open(self) -> Connection[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url, name=self._name)
+        return self._connection
+
+    def _is_broken(self) -> bool:
+        connection = self._connection
+        return connection is None or connection.closed or connection.broken
+
+    def _recover(self) -> None:
+        """Leave the failed transaction, or the connection if that does not work."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            if connection.info.transaction_status != TransactionStatus.IDLE:
+                connection.rollback()
+        except psycopg.Error:
+            self._give_up()
+            return
+        if connection.closed or connection.broken:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except psycopg.Error:
+                return
+
+
+def _first_line(exc: BaseException) -> str:
+    text = str(exc).strip()
+    return text.splitlines()[0] if text else type(exc).__name__

@@ -1,0 +1,139 @@
+"""The expiry worker's protocol: one command per occurrence with due holds, bounded in flight.
+
+It decides nothing. It tells the occurrence's own queue that something is due; whether it is, is decided there,
+by the database's clock. So any number of sweepers may run, or none: then holds that stand in somebody's way are
+expired by the request that needs the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from holdgate_schema.codec import encode
+from holdgate_schema.envelope import Properties
+from holdgate_schema.messages import SWEEP_HOLDS_MAX, SweepHolds, type_name
+from holdgate_schema.slots import routing_key
+from holdgate_schema.topology import REQUESTS_EXCHANGE
+
+from .answers import APP_ID
+from .clock import DatabaseTime
+from .effects import Unavailable
+from .ports import Outgoing
+
+COMMANDS_PER_OCCURRENCE = 4
+RESEND_SECONDS = 5.0
+
+
+@dataclass(slots=True, frozen=True)
+class ReadDue:
+    """Ask which occurrences have due holds, the longest overdue first. Answered by `Due` or `Unavailable`."""
+
+    occurrences_max: int
+
+
+@dataclass(slots=True, frozen=True)
+class Due:
+    """Occurrence -> how many of its holds are due, and since when the oldest is."""
+
+    now: datetime
+    holds: dict[str, int]
+    oldest: datetime | None
+
+
+@dataclass(slots=True, frozen=True)
+class SendSweeps:
+    """Publish the commands. Answered by whether all were confirmed."""
+
+    messages: Sequence[Outgoing]
+
+
+SweepEffect = ReadDue | SendSweeps
+
+
+@dataclass(slots=True, frozen=True)
+class Round:
+    """What one round found and did."""
+
+    due: int
+    sent: int
+    lag_seconds: float
+    paused: bool = False
+    failed: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether to look again at once."""
+        return self.sent > 0
+
+
+class Sweeper:
+    """Looks for due holds and asks their queues to expire them."""
+
+    def __init__(
+        self,
+        time: DatabaseTime,
+        monotonic: Callable[[], float],
+        new_request_id: Callable[[], str],
+        *,
+        occurrences_max: int = 200,
+    ) -> None:
+        self._time = time
+        self._monotonic = monotonic
+        self._new_request_id = new_request_id
+        self._occurrences_max = occurrences_max
+        self._asked: dict[str, tuple[int, float]] = {}
+        """Occurrence -> (how many were due when it was asked, when that was)."""
+
+    def round(self) -> Generator[SweepEffect, Any, Round]:
+        """One look. While the database's clock has jumped ahead nothing is swept."""
+        due: Due | Unavailable = yield ReadDue(self._occurrences_max)
+        if isinstance(due, Unavailable):
+            return Round(0, 0, 0.0, failed=True)
+        self._time.observe(due.now)
+        lag = (due.now - due.oldest).total_seconds() if due.oldest is not None else 0.0
+        total = sum(due.holds.values())
+        if self._time.jump is not None:
+            return Round(total, 0, lag, paused=True)
+        self._asked = {key: asked for key, asked in self._asked.items() if key in due.holds}
+        messages = [
+            message
+            for occurrence_id, holds in due.holds.items()
+            if self._should_ask(occurrence_id, holds)
+            for message in self._commands(occurrence_id, holds)
+        ]
+        if not messages:
+            return Round(total, 0, lag)
+        confirmed: bool = yield SendSweeps(messages)
+        if not confirmed:
+            self._asked.clear()
+        return Round(total, len(messages), lag, failed=not confirmed)
+
+    def _should_ask(self, occurrence_id: str, holds: int) -> bool:
+        """Not again while the last commands are on their way, unless they have made a difference."""
+        asked = self._asked.get(occurrence_id)
+        now = self._monotonic()
+        if asked is not None and asked[0] == holds and now - asked[1] < RESEND_SECONDS:
+            return False
+        self._asked[occurrence_id] = (holds, now)
+        return True
+
+    def _commands(self, occurrence_id: str, holds: int) -> list[Outgoing]:
+        count = min(COMMANDS_PER_OCCURRENCE, -(-holds // SWEEP_HOLDS_MAX))
+        return [
+            sweep_message(SweepHolds(request_id=self._new_request_id(), occurrence_id=occurrence_id))
+            for _ in range(count)
+        ]
+
+
+def sweep_message(command: SweepHolds) -> Outgoing:
+    """The command on its way to the occurrence's queue."""
+    return Outgoing(
+        exchange=REQUESTS_EXCHANGE,
+        routing_key=routing_key(command.occurrence_id),
+        body=encode(command),
+        properties=Properties(message_id=command.request_id, type=type_name(command), app_id=APP_ID),
+        mandatory=True,
+    )

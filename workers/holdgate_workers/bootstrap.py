@@ -1,0 +1,164 @@
+"""Puts the pieces together. The only place that knows which adapter stands behind a port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from holdgate_producer.client import BookingClient
+from holdgate_producer.config import ClientConfig
+
+from .adapters.embedded.consumer import EmbeddedConsumer
+from .adapters.embedded.dead_letters import EmbeddedDeadLetters
+from .adapters.embedded.link import EmbeddedLink
+from .adapters.embedded.publisher import EmbeddedPublisher
+from .adapters.embedded.queue_tables import declare as declare_embedded
+from .adapters.embedded.server import EmbeddedServer, find_running
+from .adapters.postgres import migrations
+from .adapters.postgres.house import House
+from .adapters.rabbit.consumer import RabbitConsumer
+from .adapters.rabbit.dead_letters import RabbitDeadLetters
+from .adapters.rabbit.publisher import RabbitPublisher
+from .adapters.rabbit.topology import declare as declare_rabbit
+from .app.clock import DatabaseTime
+from .app.ports import Consumer, DeadLetters, Publisher, Sink, Transport
+from .config import ServiceConfig
+from .ids import short_id
+
+VERSION = version("holdgate")
+
+
+class NotRunning(Exception):
+    """No database URL is set and nothing runs embedded in the data folder."""
+
+
+@dataclass(slots=True, frozen=True)
+class RabbitTransport:
+    """RabbitMQ."""
+
+    url: str
+
+    def declare(self, partitions: int) -> None:
+        """Exchanges, queues and bindings."""
+        declare_rabbit(self.url, partitions)
+
+    def consumer(self, sink: Sink, *, name: str, prefetch: int) -> Consumer:
+        """One connection per partition."""
+        return RabbitConsumer(self.url, sink, name=name, prefetch=prefetch)
+
+    def publisher(self, *, name: str) -> Publisher:
+        """Its own connection, with asynchronous confirms."""
+        return RabbitPublisher(self.url, name=name)
+
+    def dead_letters(self) -> DeadLetters:
+        """The dead-letter queue."""
+        return RabbitDeadLetters(self.url)
+
+
+@dataclass(slots=True, frozen=True)
+class EmbeddedTransport:
+    """The queue inside the database."""
+
+    url: str
+    partitions: int
+
+    def declare(self, partitions: int) -> None:
+        """Tables."""
+        declare_embedded(self.url, partitions)
+
+    def consumer(self, sink: Sink, *, name: str, prefetch: int) -> Consumer:
+        """One connection for all partitions."""
+        return EmbeddedConsumer(self.url, sink, name=name, prefetch=prefetch)
+
+    def publisher(self, *, name: str) -> Publisher:
+        """Inserts."""
+        return EmbeddedPublisher(self.url, name=name)
+
+    def dead_letters(self) -> DeadLetters:
+        """The dead-letter table."""
+        return EmbeddedDeadLetters(self.url)
+
+
+@dataclass(slots=True, frozen=True)
+class Site:
+    """A database and a queue that belong together, ready to be used."""
+
+    config: ServiceConfig
+    database_url: str
+    partitions: int
+    transport: Transport
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the queue lives in the database."""
+        return self.config.is_embedded
+
+
+def worker_name(role: str) -> str:
+    """A name that no other process has, readable in lists."""
+    return f"{role}-{socket.gethostname()[:20]}-{os.getpid()}-{short_id()}"
+
+
+def database_url(config: ServiceConfig) -> str:
+    """Where the database is; raises `NotRunning` if it should be embedded and is not there."""
+    if config.database_url is not None:
+        return config.database_url
+    running = find_running(config.data_dir)
+    if running is None:
+        raise NotRunning(
+            f"Nothing runs in {config.data_dir}. Start it with `holdgate up` in another terminal, "
+            "or set HOLDGATE_DATABASE_URL and HOLDGATE_AMQP_URL."
+        )
+    return running
+
+
+@contextmanager
+def embedded_database(config: ServiceConfig) -> Iterator[str]:
+    """The configured database, or the embedded one, started if need be and stopped afterwards."""
+    if config.database_url is not None:
+        yield config.database_url
+        return
+    with EmbeddedServer(config.data_dir) as server:
+        yield server.url
+
+
+def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -> Site:
+    """The site at a database: its schema checked, or migrated if the configuration says so, its queues declared.
+
+    Raises `SchemaMismatch`, `DatabaseUnavailable`, `TransportError`.
+    """
+    if config.migrate if migrate is None else migrate:
+        migrations.migrate(url)
+    else:
+        migrations.check(url)
+    house = House(url)
+    try:
+        partitions = house.partitions(config.partitions)
+    finally:
+        house.close()
+    transport: Transport = (
+        EmbeddedTransport(url, partitions) if config.amqp_url is None else RabbitTransport(config.amqp_url)
+    )
+    transport.declare(partitions)
+    return Site(config, url, partitions, transport)
+
+
+def booking_client(
+    config: ServiceConfig, url: str, *, app_id: str, timeout_seconds: float = 10.0
+) -> BookingClient:
+    """A client of the site, over RabbitMQ or over the embedded queue."""
+    unused = "amqp://embedded"  # the configuration wants a URL, the link brings its own
+    client_config = ClientConfig(url=config.amqp_url or unused, app_id=app_id, timeout_seconds=timeout_seconds)
+    link = EmbeddedLink(url, app_id=app_id) if config.amqp_url is None else None
+    return BookingClient(client_config, link=link)
+
+
+def database_time() -> DatabaseTime:
+    """Database time, carried on by this process's monotonic clock."""
+    return DatabaseTime(time.monotonic)
+

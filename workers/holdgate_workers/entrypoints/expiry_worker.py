@@ -1,0 +1,112 @@
+"""The role `expiry`: tells the queues what is due, and checks that the counters agree with the rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+import structlog
+
+from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
+from holdgate_workers.adapters.postgres.due import DueHolds
+from holdgate_workers.adapters.postgres.house import House
+from holdgate_workers.app.sweep import ReadDue, Round, SendSweeps, SweepEffect, Sweeper
+from holdgate_workers.bootstrap import Site, database_time
+from holdgate_workers.ids import new_request_id
+
+from .loops import LoopWorker
+from .membership import SharedSettings
+
+log = structlog.get_logger("holdgate.expiry")
+
+CONFIRM_SECONDS = 5.0
+BUSY_SECONDS = 0.25
+RECOUNT_SECONDS = 15.0
+HOUSEKEEPING_SECONDS = 600.0
+
+
+class ExpiryWorker(LoopWorker):
+    """Looks every second for holds that are due."""
+
+    role = "expiry"
+
+    def __init__(self, site: Site, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self._interval_seconds = site.config.sweep_interval_seconds
+        self._due = DueHolds(site.database_url)
+        self._house = House(site.database_url)
+        self._settings = SharedSettings(self._house.settings(), self._house.settings, self._house.clock_accepted)
+        self._clock = database_time()
+        self._publisher = site.transport.publisher(name=self.name)
+        self._sweeper = Sweeper(self._clock, time.monotonic, new_request_id)
+        self._recount_at = 0.0
+        self._clean_at = 0.0
+        self._was_paused = False
+
+    def round(self) -> float:
+        """One look, and now and then a recount."""
+        result = self._drive(self._sweeper.round())
+        self._tell(result)
+        try:
+            self._settings.refresh(self._clock)
+            self._recount()
+            self._clean()
+        except (DatabaseUnavailable, DatabaseError) as exc:
+            log.warning("recount_failed", detail=str(exc))
+        return min(BUSY_SECONDS, self._interval_seconds) if result.busy else self._interval_seconds
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._publisher.close(1.0)
+        self._due.close()
+        self._house.close()
+
+    def _drive(self, protocol: Generator[SweepEffect, Any, Round]) -> Round:
+        try:
+            effect = next(protocol)
+            while True:
+                effect = protocol.send(self._perform(effect))
+        except StopIteration as done:
+            result: Round = done.value
+            return result
+
+    def _perform(self, effect: SweepEffect) -> Any:
+        if isinstance(effect, ReadDue):
+            return self._due.read(effect)
+        assert isinstance(effect, SendSweeps)
+        return not self._publisher.publish(effect.messages).wait(CONFIRM_SECONDS)
+
+    def _tell(self, result: Round) -> None:
+        self.problem = "the last round failed" if result.failed else None
+        self.metrics.due.set(result.due)
+        self.metrics.expiry_lag.set(result.lag_seconds)
+        self.metrics.expiry_paused.set(result.paused)
+        self.metrics.clock_jump.set(self._clock.jump.total_seconds() if self._clock.jump else 0.0)
+        self.metrics.sweeps.inc(result.sent)
+        if result.paused and not self._was_paused:
+            log.error(
+                "expiry_paused",
+                why="the database's clock jumped ahead; if it is right now, run `holdgate expiry resume`",
+                jump_seconds=self._clock.jump.total_seconds() if self._clock.jump else 0.0,
+            )
+        self._was_paused = result.paused
+
+    def _recount(self) -> None:
+        if time.monotonic() < self._recount_at:
+            return
+        self._recount_at = time.monotonic() + RECOUNT_SECONDS
+        differences = self._due.differences()
+        sessions = self._due.session_differences()
+        self.metrics.conservation.set(len(differences) + len(sessions))
+        for difference in differences:
+            log.error("pool_disagrees", occurrence_id=difference.occurrence_id, pool=difference.pool)
+
+    def _clean(self) -> None:
+        if time.monotonic() < self._clean_at:
+            return
+        self._clean_at = time.monotonic() + HOUSEKEEPING_SECONDS
+        erased = self._due.erase_addresses(self._settings.current.personal_days)
+        forgotten = self._due.forget_idle_limits()
+        if erased or forgotten:
+            log.info("house_kept", addresses_erased=erased, idle_limits_forgotten=forgotten)

@@ -1,0 +1,84 @@
+"""Between the transport's thread and the engine's: what was delivered and not yet taken into a batch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from holdgate_workers.app.incoming import Incoming, read
+from holdgate_workers.app.ports import ChannelId, Delivery
+
+
+class Intake:
+    """A `Sink` that decodes on the transport's thread, so that messages are read while the last batch commits."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Incoming] = deque()
+        self._live: set[ChannelId] = set()
+        self._arrived = threading.Event()
+        self._changes: deque[tuple[str, int]] = deque()
+        self.changed = threading.Event()
+        """Set when a channel was won or lost: the membership should tell the others."""
+
+    def subscribed(self, partition: int, channel: ChannelId) -> None:
+        """The channel stands in the queue's line."""
+        self._live.add(channel)
+        self._changes.append(("joined", partition))
+        self.changed.set()
+
+    def delivered(self, delivery: Delivery) -> None:
+        """A message arrived."""
+        self._live.add(delivery.channel)
+        incoming = read(delivery)
+        incoming.received_at = time.monotonic()
+        self._queue.append(incoming)
+        if not self._arrived.is_set():
+            self._arrived.set()
+
+    def lost(self, partition: int, channel: ChannelId) -> None:
+        """The channel is gone, and with it whatever of it is still here."""
+        self._live.discard(channel)
+        self._changes.append(("lost", partition))
+        self.changed.set()
+        self._arrived.set()
+
+    def take(self, messages_max: int, timeout_seconds: float) -> list[Incoming]:
+        """The next batch: what is there, at most so many; waits if there is nothing. May be empty."""
+        if not self._queue:
+            self._arrived.clear()
+            if not self._queue:
+                self._arrived.wait(timeout_seconds)
+        batch: list[Incoming] = []
+        queue, live = self._queue, self._live
+        while queue and len(batch) < messages_max:
+            incoming = queue.popleft()
+            if incoming.delivery.channel in live:
+                batch.append(incoming)
+        return batch
+
+    def drop(self, partition: int) -> None:
+        """Leave the partition's messages to whoever comes next."""
+        kept = [incoming for incoming in self._drain() if incoming.delivery.partition != partition]
+        self._queue.extendleft(reversed(kept))
+
+    def changes(self) -> list[tuple[str, int]]:
+        """What was joined and lost since the last call, in order."""
+        self.changed.clear()
+        changes = []
+        while self._changes:
+            changes.append(self._changes.popleft())
+        return changes
+
+    def wake(self) -> None:
+        """Let a waiting `take` return."""
+        self._arrived.set()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def _drain(self) -> list[Incoming]:
+        drained = []
+        while self._queue:
+            drained.append(self._queue.popleft())
+        return drained

@@ -1,0 +1,168 @@
+"""The membership thread: heartbeats, hand-overs, and the settings as they change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from holdgate_workers.app.clock import DatabaseTime
+from holdgate_workers.app.membership import steps
+from holdgate_workers.app.ports import Consumer
+from holdgate_workers.domain.settings import InvalidSettings, Settings
+
+from .engine import Engine
+from .intake import Intake
+from .metrics import Metrics
+
+log = structlog.get_logger("holdgate.members")
+
+BEAT_SECONDS = 1.0
+
+
+class View(Protocol):
+    """Who else is there."""
+
+    @property
+    def alive(self) -> tuple[str, ...]:
+        """The live workers."""
+
+    @property
+    def lines(self) -> Mapping[int, tuple[str, ...]]:
+        """Who stands in line per partition, the head first."""
+
+
+class Members(Protocol):
+    """The heartbeat table."""
+
+    def beat(self, joined: list[int], left: list[int]) -> View:
+        """Tell that we live, what we joined and left; see the others. Raises when the database is away."""
+
+    def goodbye(self) -> None:
+        """Leave for good."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class SharedSettings:
+    """The settings in force, replaced as a whole when they change."""
+
+    def __init__(
+        self, settings: Settings, read: Callable[[], Settings], accepted: Callable[[], str | None]
+    ) -> None:
+        self.current = settings
+        self._read = read
+        self._accepted = accepted
+        self._accepted_at = accepted()
+
+    def refresh(self, clock: DatabaseTime) -> None:
+        """Read the settings again, and whether a jump of the clock was accepted."""
+        try:
+            self.current = self._read()
+        except InvalidSettings as exc:
+            log.error("settings_invalid", problem=str(exc))
+        accepted_at = self._accepted()
+        if accepted_at != self._accepted_at:
+            self._accepted_at = accepted_at
+            clock.accept_jump()
+
+
+class MembershipThread:
+    """Beats every second, and at once when a channel was won or lost."""
+
+    def __init__(
+        self,
+        me: str,
+        members: Members,
+        settings: SharedSettings,
+        clock: DatabaseTime,
+        intake: Intake,
+        engine: Engine,
+        consumer: Consumer,
+        metrics: Metrics,
+        *,
+        partitions: int,
+        unavailable: tuple[type[Exception], ...],
+    ) -> None:
+        self._me = me
+        self._members = members
+        self._settings = settings
+        self._clock = clock
+        self._intake = intake
+        self._engine = engine
+        self._consumer = consumer
+        self._metrics = metrics
+        self._partitions = partitions
+        self._unavailable = unavailable
+        self._standing_in: set[int] = set()
+        self._in_line: set[int] = set()
+        self._left: set[int] = set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gate-members", daemon=True)
+        self.ticked_at = time.monotonic()
+        self.seen_at: float | None = None
+        """When the database last answered."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End without saying goodbye. Idempotent."""
+        self._stopping.set()
+        self._intake.changed.set()
+        self._thread.join(5)
+
+    def goodbye(self) -> None:
+        """Tell the others that we are gone. After `stop`."""
+        try:
+            self._members.goodbye()
+        except self._unavailable:
+            log.warning("goodbye_not_said")
+        self._members.close()
+
+    @property
+    def in_line(self) -> int:
+        """At how many partition queues we stand in line."""
+        return len(self._in_line)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.ticked_at = time.monotonic()
+            try:
+                self._beat()
+            except self._unavailable as exc:
+                log.warning("heartbeat_failed", detail=str(exc))
+            self._intake.changed.wait(BEAT_SECONDS)
+
+    def _beat(self) -> None:
+        self._note_changes()
+        # Told again at every beat: the others may have forgotten us while we were paused.
+        view = self._members.beat(sorted(self._in_line), sorted(self._left))
+        self._left.clear()
+        self._settings.refresh(self._clock)
+        self.seen_at = time.monotonic()
+        workers = view.alive if self._me in view.alive else (*view.alive, self._me)
+        todo = steps(self._me, workers, view.lines, self._partitions, standing_in=frozenset(self._standing_in))
+        for partition in todo.join:
+            log.info("partition_joined", partition=partition)
+            self._standing_in.add(partition)
+            self._consumer.subscribe(partition)
+        for partition in todo.leave:
+            log.info("partition_left", partition=partition)
+            self._standing_in.discard(partition)
+            self._engine.leave(partition)
+        self._metrics.partitions.set(len(self._in_line))
+
+    def _note_changes(self) -> None:
+        for change, partition in self._intake.changes():
+            if change == "joined":
+                self._in_line.add(partition)
+            else:
+                self._in_line.discard(partition)
+                self._left.add(partition)
+                self._engine.lost(partition)

@@ -1,0 +1,69 @@
+"""The metrics of every role. Labels are few and bounded: never an id, never a person."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_MESSAGES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
+
+
+class Metrics:
+    """One process's metrics, in a registry of their own."""
+
+    def __init__(self, *, version: str, role: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        build = Info("holdgate_build", "What runs here", registry=self.registry)
+        build.info({"version": version, "role": role})
+        self.requests = self._counter(
+            "holdgate_requests",
+            "Requests answered, by command, outcome and refusal reason",
+            "kind",
+            "outcome",
+            "reason",
+        )
+        self.repeated = self._counter("holdgate_repeated_requests", "Requests answered from the journal")
+        self.redelivered = self._counter("holdgate_redelivered_messages", "Messages that were delivered before")
+        self.dead = self._counter("holdgate_dead_letters", "Messages sent to the dead letters", "reason")
+        self.conflicts = self._counter("holdgate_conflicts", "Commits rolled back and decided again", "kind")
+        self.answer_seconds = self._histogram(
+            "holdgate_answer_seconds", "From a request's delivery to its answer", _SECONDS
+        )
+        self.commit_seconds = self._histogram("holdgate_commit_seconds", "One commit", _SECONDS)
+        self.batch_messages = self._histogram("holdgate_batch_messages", "Messages in one batch", _MESSAGES)
+        self.partitions = self._gauge(
+            "holdgate_partitions_subscribed", "Partition queues this worker stands in line at"
+        )
+        self.remembered = self._gauge("holdgate_occurrences_remembered", "Occurrences in memory")
+        self.unconfirmed = self._gauge(
+            "holdgate_publisher_unconfirmed", "Published messages without a confirm yet"
+        )
+        self.blocked = self._gauge("holdgate_publisher_blocked", "1 while the broker takes no messages from us")
+        self.due = self._gauge("holdgate_due_holds", "Active holds whose time is over")
+        self.expiry_lag = self._gauge("holdgate_expiry_lag_seconds", "How long the oldest due hold is overdue")
+        self.expiry_paused = self._gauge("holdgate_expiry_paused", "1 while expiry waits because the clock jumped")
+        self.clock_jump = self._gauge(
+            "holdgate_clock_jump_seconds", "By how much the database's clock has jumped ahead"
+        )
+        self.sweeps = self._counter("holdgate_sweeps_sent", "Expiry commands sent")
+        self.journal_lag = self._gauge(
+            "holdgate_journal_lag_seconds", "Age of the first row a cursor has not done", "cursor"
+        )
+        self.events = self._counter("holdgate_events_published", "Domain events confirmed by the broker")
+        self.conservation = self._gauge(
+            "holdgate_conservation_difference",
+            "Pools and sessions whose counters disagree with their holds; must be 0",
+        )
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(name, about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(name, about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, about, buckets=buckets, registry=self.registry)

@@ -1,0 +1,107 @@
+"""A process: one or several workers, from start to the last flushed reply."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from holdgate_workers.adapters.postgres.durability import durability_problems
+from holdgate_workers.bootstrap import Site
+
+from .expiry_worker import ExpiryWorker
+from .gate_worker import GateWorker
+from .health import Check, HealthServer
+from .metrics import Metrics
+from .relay_worker import RelayWorker
+
+log = structlog.get_logger("holdgate.process")
+
+WATCH_SECONDS = 0.5
+
+
+class Worker(Protocol):
+    """What a role is to its process."""
+
+    name: str
+    metrics: Metrics
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended it, if something did."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """Drain and end. Idempotent."""
+
+    def alive(self) -> dict[str, Check]:
+        """Whether the loops turn."""
+
+    def ready(self) -> dict[str, Check]:
+        """Whether work can be done now."""
+
+
+ROLES: dict[str, Callable[[Site], Worker]] = {
+    "gate": GateWorker,
+    "expiry": ExpiryWorker,
+    "relay": RelayWorker,
+}
+
+
+class Process:
+    """Runs workers until a signal comes, one of them fails, or `stop` is called."""
+
+    def __init__(self, site: Site, workers: Sequence[Worker]) -> None:
+        self._site = site
+        self.workers = list(workers)
+        self._stop = threading.Event()
+        self._durability = durability_problems(site.database_url)
+        self.health: HealthServer | None = None
+
+    def run(self, *, started: Callable[[], None] = lambda: None) -> int:
+        """Returns the exit code: 0 after a clean stop, 70 if a worker failed."""
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: self._stop.set())
+        for problem in self._durability:
+            log.error("not_durable", problem=problem)
+        self._serve_health()
+        for worker in self.workers:
+            worker.start()
+        started()
+        while not self._stop.wait(WATCH_SECONDS):
+            if any(worker.failure for worker in self.workers):
+                break
+        failed = any(worker.failure for worker in self.workers)
+        for worker in self.workers:
+            worker.stop()
+        if self.health is not None:
+            self.health.stop()
+        return 70 if failed else 0
+
+    def stop(self) -> None:
+        """End as after a signal."""
+        self._stop.set()
+
+    def _serve_health(self) -> None:
+        config = self._site.config
+        if config.metrics_port is None:
+            return
+        alive: dict[str, Check] = {}
+        ready: dict[str, Check] = {"durability": lambda: "; ".join(self._durability) or None}
+        for worker in self.workers:
+            role = type(worker).__name__
+            alive |= {f"{role}.{key}": check for key, check in worker.alive().items()}
+            ready |= {f"{role}.{key}": check for key, check in worker.ready().items()}
+        self.health = HealthServer(
+            [worker.metrics.registry for worker in self.workers],
+            host=config.metrics_host,
+            port=config.metrics_port,
+            alive=alive,
+            ready=ready,
+        )
+        log.info("health_served", host=config.metrics_host, port=self.health.port)
