@@ -32,8 +32,7 @@ export class HoldgateClient {
     this.program = program;
     this.timeoutMs = timeoutMs;
     this.attemptMs = attemptMs;
-    this.waiting = new Map(); // correlation id -> what to do with the answer
-    this.session = null; // a promise of {connection, channel, replyTo}
+    this.session = null; // a promise of {connection, channel, replyTo, waiting}
     this.closed = false;
   }
 
@@ -71,12 +70,11 @@ export class HoldgateClient {
   }
 
   async attempt(body, about, options, deadline) {
-    this.session ??= this.open();
-    const { channel, replyTo } = await this.session;
+    const { channel, replyTo, waiting } = await (this.session ?? this.open());
     // A new one for each attempt, so that a late answer to an earlier one is not mistaken. It would be the same anyway.
     const correlationId = randomUUID();
     const timer = new AbortController();
-    const answered = new Promise((resolve, reject) => this.waiting.set(correlationId, { resolve, reject }));
+    const answered = new Promise((resolve, reject) => waiting.set(correlationId, { resolve, reject }));
     const timedOut = pause(Math.min(this.attemptMs, Math.max(0, deadline - Date.now())), null, {
       signal: timer.signal,
     }).then(() => {
@@ -107,47 +105,51 @@ export class HoldgateClient {
       return await Promise.race([answered, timedOut]);
     } finally {
       timer.abort();
-      this.waiting.delete(correlationId);
+      waiting.delete(correlationId);
     }
   }
 
+  /** Connect once. When the session is lost, what waits on it fails, and the next attempt opens another. */
   async open() {
-    try {
-      const connection = await amqp.connect(this.url, {
-        clientProperties: { connection_name: this.program },
-        heartbeat: 10,
-      });
-      connection.on('error', () => {}); // 'close' follows
-      connection.on('close', () => this.lost('the connection was closed'));
-      const channel = await connection.createConfirmChannel();
-      channel.on('error', () => {});
-      channel.on('close', () => this.lost('the channel was closed', connection));
-      channel.on('return', (message) => {
-        this.waiting.get(message.properties.correlationId)?.reject(new Error('returned: no queue takes this slot'));
-      });
-      const replyTo = `holdgate.reply.${this.program}.${randomBytes(8).toString('hex')}`;
-      await channel.assertQueue(replyTo, {
-        exclusive: true,
-        autoDelete: true,
-        durable: false,
-        arguments: { 'x-queue-type': 'classic' },
-      });
-      await channel.consume(replyTo, (message) => message && this.answered(message), { noAck: true });
-      return { connection, channel, replyTo };
-    } catch (error) {
-      this.session = null;
-      throw error;
-    }
+    const waiting = new Map(); // correlation id -> what to do with the answer
+    const lost = (reason) => {
+      if (this.session === opening) this.session = null;
+      for (const { reject } of waiting.values()) reject(new Error(reason));
+    };
+    const opening = this.connect(waiting, lost);
+    opening.catch((error) => lost(error.message));
+    this.session = opening;
+    return opening;
   }
 
-  answered({ content, properties }) {
-    const text = content.toString('utf8');
-    this.waiting.get(properties.correlationId)?.resolve({ answer: JSON.parse(text), text, properties });
-  }
-
-  lost(reason, connection) {
-    this.session = null;
-    connection?.close().catch(() => {});
-    for (const { reject } of this.waiting.values()) reject(new Error(reason));
+  async connect(waiting, lost) {
+    const connection = await amqp.connect(this.url, {
+      clientProperties: { connection_name: this.program },
+      heartbeat: 10,
+    });
+    connection.on('error', () => {}); // 'close' follows
+    connection.on('close', () => lost('the connection was closed'));
+    const channel = await connection.createConfirmChannel();
+    channel.on('error', () => {}); // 'close' follows
+    channel.on('close', () => {
+      lost('the channel was closed');
+      connection.close().catch(() => {});
+    });
+    channel.on('return', ({ properties }) => {
+      waiting.get(properties.correlationId)?.reject(new Error('returned: no queue takes this slot'));
+    });
+    const replyTo = `holdgate.reply.${this.program}.${randomBytes(8).toString('hex')}`;
+    await channel.assertQueue(replyTo, {
+      exclusive: true,
+      autoDelete: true,
+      durable: false,
+      arguments: { 'x-queue-type': 'classic' },
+    });
+    const deliver = ({ content, properties }) => {
+      const text = content.toString('utf8');
+      waiting.get(properties.correlationId)?.resolve({ answer: JSON.parse(text), text, properties });
+    };
+    await channel.consume(replyTo, (message) => message && deliver(message), { noAck: true });
+    return { connection, channel, replyTo, waiting };
   }
 }

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pika
 
 
-class BatchingConnection(pika.SelectConnection):
+class BatchingConnection(pika.SelectConnection):  # type: ignore[misc]  # pika ships no types
     """pika writes each of a message's three frames by itself, and those system calls were half of the cost of a
     request. Inside `one_write` they are collected.
     """

@@ -19,7 +19,7 @@ PERSISTENT = 2
 _properties: Callable[..., BasicProperties] = BasicProperties
 
 
-class _Encoded(BasicProperties):
+class _Encoded(BasicProperties):  # type: ignore[misc]  # pika ships no types
     """Properties that are bytes already; pika asks them for nothing else when it publishes."""
 
     def __init__(self, data: bytes) -> None:
@@ -28,6 +28,12 @@ class _Encoded(BasicProperties):
     def encode(self) -> list[bytes]:
         """The content of the header frame behind the body size: flags, then values."""
         return [self._data]
+
+
+def encoded(properties: BasicProperties) -> bytes:
+    """Flags and values as pika writes them."""
+    pieces: Callable[[], list[bytes]] = properties.encode
+    return b"".join(pieces())
 
 
 class Envelope:
@@ -49,7 +55,7 @@ class Envelope:
 
     def _parts(self, request: Request) -> tuple[bytes, bytes, bytes]:
         """What pika writes before, between and after the two places of the request id."""
-        data = b"".join(self._built(request.request_id, request.type).encode())
+        data = encoded(self._built(request.request_id, request.type))
         first, second, third = data.split(request.request_id.encode())
         return first, second, third
 

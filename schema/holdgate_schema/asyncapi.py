@@ -225,8 +225,13 @@ def _header_schemas() -> Json:
         ),
         "EventHeaders": _headers(
             {
+                "messageId": _text("Property message_id: the event_id."),
+                "type": _text("Property type: the event's type."),
+                "appId": _text("Property app_id: `holdgate`."),
+                "timestamp": {"type": "integer", "description": "Property timestamp: whole seconds."},
+                "cloudEvents_specversion": {"const": "1.0"},
                 "cloudEvents_id": _text("Header: the event_id."),
-                "cloudEvents_source": _text("Header: which installation it comes from."),
+                "cloudEvents_source": _text("Header: `/holdgate`."),
                 "cloudEvents_type": _text("Header: the event's type."),
                 "cloudEvents_subject": _text("Header: the occurrence_id."),
                 "cloudEvents_time": _text("Header: occurred_at."),

@@ -2,7 +2,9 @@
 
 On the wire an event is its JSON with the CloudEvents attributes as AMQP headers (`cloudEvents_id`,
 `cloudEvents_source`, `cloudEvents_type`, `cloudEvents_subject`, `cloudEvents_time`). Delivery is at least
-once: drop what has an `event_id` that was seen, or a `version` at or below the last one of its occurrence.
+once. An event's place in its occurrence's history is its `version`, then the number behind the slash in its
+`event_id`: one decision can have several events, and they share a version. Drop what is not behind the last place
+you have seen.
 """
 
 from __future__ import annotations
@@ -15,9 +17,7 @@ from msgspec import Struct
 from .outcomes import HoldView, OccurrenceStatus
 
 
-class _Event(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", gc=False
-):
+class _Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     """Base of the events. `event_id` is `<request id>/<number>`, unique and the same on every delivery."""
 
     event_id: str

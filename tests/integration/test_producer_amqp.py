@@ -17,7 +17,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import Basic
-from tests.support.rabbit import eventually, fresh_vhost, rabbitmqctl, vhost_of
+from tests.support.rabbit import channel, eventually, fresh_vhost, rabbitmqctl, vhost_of
 
 from holdgate_producer import (
     AsyncBookingClient,
@@ -96,7 +96,7 @@ class Gate:
             self._journal[command.request_id] = encode(answer)
         if not self.silent:
             kind = answer_type(Held)
-            reply = pika.BasicProperties(correlation_id=properties.correlation_id, type=kind)  # type: ignore[no-untyped-call]
+            reply = pika.BasicProperties(correlation_id=properties.correlation_id, type=kind)
             channel.basic_publish("", str(properties.reply_to), self._journal[command.request_id], reply)
         channel.basic_ack(method.delivery_tag)
 
@@ -163,10 +163,19 @@ def proxy(topology: str) -> Iterator[Proxy]:
     between.close()
 
 
-@pytest.fixture
-def vhost() -> Iterator[str]:
+@pytest.fixture(scope="module")
+def own_vhost() -> Iterator[str]:
     with fresh_vhost() as url:
         yield url
+
+
+@pytest.fixture
+def vhost(own_vhost: str) -> str:
+    """A vhost with nothing of ours in it. (Making one takes seconds, so all tests here share one.)"""
+    with channel(own_vhost) as broker:
+        broker.queue_delete(QUEUE)
+        broker.exchange_delete(REQUESTS_EXCHANGE)
+    return own_vhost
 
 
 @pytest.fixture
@@ -176,13 +185,18 @@ def topology(vhost: str) -> str:
     return vhost
 
 
+def reply_queues(url: str) -> list[list[str]]:
+    """The rows of the reply queues: name, exclusive, auto_delete, durable, type."""
+    listed = rabbitmqctl("list_queues", "-p", vhost_of(url), "name", "exclusive", "auto_delete", "durable", "type")
+    return [line.split() for line in listed.splitlines() if line.startswith("holdgate.reply.")]
+
+
 def declare(url: str, arguments: dict[str, object]) -> None:
-    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        channel = connection.channel()
-        channel.exchange_declare(REQUESTS_EXCHANGE, "direct", durable=True)
-        channel.queue_declare(QUEUE, durable=True, arguments=arguments)
+    with channel(url) as broker:
+        broker.exchange_declare(REQUESTS_EXCHANGE, "direct", durable=True)
+        broker.queue_declare(QUEUE, durable=True, arguments=arguments)
         for slot in range(256):
-            channel.queue_bind(QUEUE, REQUESTS_EXCHANGE, f"slot.{slot:03d}")
+            broker.queue_bind(QUEUE, REQUESTS_EXCHANGE, f"slot.{slot:03d}")
 
 
 def config(url: str, **settings: object) -> ClientConfig:
@@ -219,19 +233,19 @@ def test_the_trace_context_travels_as_a_header(topology: str) -> None:
 
 
 def test_the_reply_queue_is_exclusive_and_goes_with_the_client(topology: str) -> None:
-    vhost = vhost_of(topology)
+    eventually(lambda: reply_queues(topology) == [])
     with BookingClient(config(topology)) as client:
         client.wait_connected(LONG)
-        listed = rabbitmqctl("list_queues", "-p", vhost, "name", "exclusive", "auto_delete", "durable", "type")
-        (reply,) = [line.split() for line in listed.splitlines() if line.startswith("holdgate.reply.")]
+        (reply,) = reply_queues(topology)
+        assert reply[0].startswith("holdgate.reply.test.")
         assert reply[1:4] == ["true", "true", "false"]
         assert "classic" in reply[4]
-    eventually(lambda: "holdgate.reply." not in rabbitmqctl("list_queues", "-p", vhost, "name"))
+    eventually(lambda: reply_queues(topology) == [])
 
 
 def test_without_a_queue_the_request_is_unroutable(topology: str) -> None:
-    with pika.BlockingConnection(pika.URLParameters(topology)) as connection:
-        connection.channel().queue_delete(QUEUE)
+    with channel(topology) as broker:
+        broker.queue_delete(QUEUE)
     with BookingClient(config(topology)) as client:
         for _ in range(2):
             with pytest.raises(Unroutable, match="312 NO_ROUTE"):
@@ -356,12 +370,11 @@ def test_a_missing_exchange_is_told(vhost: str) -> None:
 
 
 def test_a_deleted_reply_queue_is_replaced(topology: str) -> None:
-    vhost = vhost_of(topology)
+    eventually(lambda: reply_queues(topology) == [])
     with Gate(topology), BookingClient(config(topology)) as client:
         client.wait_connected(LONG)
-        listed = rabbitmqctl("list_queues", "-p", vhost, "name").split()
-        (reply,) = [name for name in listed if name.startswith("holdgate.reply.")]
-        rabbitmqctl("delete_queue", "-p", vhost, reply)
+        ((reply, *_),) = reply_queues(topology)
+        rabbitmqctl("delete_queue", "-p", vhost_of(topology), reply)
         eventually(lambda: client.stats.connects == 2)
         assert isinstance(client.place("occ-1", {"adult": 1}), Held)
 
@@ -415,7 +428,7 @@ def test_an_accident_on_the_connection_thread_is_survived(topology: str, caplog:
         client.wait_connected(LONG)
         link = client._core._link
         assert isinstance(link, AmqpLink)
-        link._loop.add_callback_threadsafe(lambda: 1 / 0)  # type: ignore[arg-type]
+        link._loop.add_callback_threadsafe(lambda: 1 / 0)
         eventually(lambda: client.stats.connects == 2)
         assert isinstance(client.place("occ-1", {"adult": 1}), Held)
     assert "ZeroDivisionError" in caplog.text

@@ -102,7 +102,7 @@ def test_a_capacity_of_no_seats_sells_none() -> None:
     house.refused(a_place(1), Reason.SOLD_OUT)
 
 
-# --- lowering --------------------------------------------------------------------------------------------------
+# --- lowering -----------------------------------------------------------------------------------------------
 
 
 def _deficits(house: House) -> list[tuple[str, int, int]]:
@@ -214,7 +214,7 @@ def test_limited_after_unlimited_counts_what_was_taken_meanwhile() -> None:
     house.refused(a_place(1), Reason.SOLD_OUT)
 
 
-# --- the definition --------------------------------------------------------------------------------------------
+# --- the definition -----------------------------------------------------------------------------------------
 
 
 def test_a_pool_may_be_left_out_only_when_nothing_is_taken_of_it() -> None:

@@ -316,7 +316,7 @@ def test_the_table_knows_every_reason_that_a_command_can_be_refused_for() -> Non
     assert found == set(Reason) - {Reason.REQUEST_CONFLICT, Reason.BUSY, Reason.UNAVAILABLE}
 
 
-# --- the order of the checks ---------------------------------------------------------------------------------
+# --- the order of the checks ------------------------------------------------------------------------------
 
 
 @dataclass
@@ -431,7 +431,7 @@ def test_the_order_is_that_of_the_list_of_reasons() -> None:
     assert tried == [reason for reason in Reason if reason in tried]
 
 
-# --- refusals without a decision about an occurrence ---------------------------------------------------------
+# --- refusals without a decision about an occurrence ------------------------------------------------------
 
 
 def test_an_unreadable_message_is_refused_under_its_own_name_with_every_problem() -> None:
@@ -472,7 +472,7 @@ def test_reads_leave_no_trace_even_when_refused() -> None:
     assert house.decide(a_place(1, occurrence_id="nowhere")).recorded
 
 
-# --- guesses -------------------------------------------------------------------------------------------------
+# --- guesses ----------------------------------------------------------------------------------------------
 
 
 def test_a_refusal_never_rests_on_a_guess() -> None:
@@ -490,7 +490,7 @@ def test_a_refusal_never_rests_on_a_guess() -> None:
     house.held(a_place(1, {"guide": 1}))
 
 
-# --- the life of a hold --------------------------------------------------------------------------------------
+# --- the life of a hold -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", ["converting", "confirmed", "released", "expired", "cancelled"])

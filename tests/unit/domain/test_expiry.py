@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -250,7 +251,8 @@ def test_b15_every_hold_gets_exactly_one_terminal_event_however_it_ends() -> Non
     """With what it was and why; the house refuses any event after it."""
     house = House.with_occurrence(capacity=4)
     ends: list[tuple[Held, Command]] = []
-    for number, end in enumerate((a_release, an_extend, lambda _: a_sweep(), lambda _: a_place(4))):
+    ways: list[Callable[[Held], Command]] = [a_release, an_extend, lambda _: a_sweep(), lambda _: a_place(4)]
+    for number, end in enumerate(ways):
         held = house.held(a_place(4, session_id=f"s{number}"))
         if number:
             house.wait(minutes=15)

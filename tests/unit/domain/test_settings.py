@@ -127,7 +127,7 @@ def test_a_life_longer_than_the_default_greatest_age_is_refused() -> None:
         parse({"hold.lifetime_max_minutes": 14})
 
 
-# --- what an occurrence says for itself -------------------------------------------------------------------------
+# --- what an occurrence says for itself ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

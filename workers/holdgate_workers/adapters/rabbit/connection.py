@@ -34,6 +34,8 @@ def connection_parameters(
     URL; the message does not repeat it, because it holds a password.
     """
     try:
+        if not url.startswith(("amqp://", "amqps://")):
+            raise ValueError("it must begin with amqp:// or amqps://")
         parameters = pika.URLParameters(url)
         asked = url.partition("?")[2]
         if "heartbeat=" not in asked:

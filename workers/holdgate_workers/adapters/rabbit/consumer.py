@@ -34,6 +34,8 @@ from .wire import IoThread, WireConnection, drop, jitter
 _log = logging.getLogger(__name__)
 
 PREFETCH_DEFAULT = 1000
+"""The same for all workers of a house. A successor with a smaller one takes only the first part of what came back
+to a quorum queue; when he leaves too, that part goes behind the rest, and the order is gone."""
 FLUSH_TIMEOUT_SECONDS = 1.0
 CLOSE_TIMEOUT_SECONDS = 5.0
 
@@ -308,7 +310,9 @@ class _Life:
 
     def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         """A large message; the others come by the quicker way."""
-        self._on_received((method.delivery_tag, method.redelivered, str(method.routing_key), from_wire(properties), body, 0))
+        self._on_received(
+            (method.delivery_tag, method.redelivered, str(method.routing_key), from_wire(properties), body, 0)
+        )
 
     def _on_cancel(self, frame: Any) -> None:
         """The broker cancelled us. It waits for an answer that pika never gives, so the connection has to go."""

@@ -117,11 +117,10 @@ class _Look:
         if number <= 0 or limit <= 0:
             return
         self._channel.basic_qos(prefetch_count=number)
-        taken = 0
-        for method, properties, body in self._channel.consume(DEAD_QUEUE, inactivity_timeout=PATIENCE_SECONDS):
+        stream = self._channel.consume(DEAD_QUEUE, inactivity_timeout=PATIENCE_SECONDS)
+        for taken, (method, properties, body) in enumerate(stream, start=1):
             if method is None:
                 return  # somebody else took them in the meantime
-            taken += 1
             if taken <= limit:
                 yield method.delivery_tag, read_letter(method.routing_key, properties, body)
             if taken == number:

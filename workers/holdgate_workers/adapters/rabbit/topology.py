@@ -84,14 +84,18 @@ def declare(url: str, partitions: int) -> None:
         raise ValueError(f"partitions must be 1 to {topology.PARTITIONS_MAX}, not {partitions}")
     with connected(url, "holdgate-declare") as connection:
         maker = _Maker(connection)
+        fresh = not maker.look("queue", topology.partition_queue(0)).exists
         for exchange in topology.EXCHANGES:
             maker.exchange(exchange.name, exchange.kind, dict(exchange.arguments))
         for queue in topology.queues(partitions):
             maker.queue(queue)
         for binding in topology.bindings(partitions):
             maker.bind(binding)
-        if not maker.exists_exchange(_marker(partitions)):
-            _unbind_others(maker, partitions)
+        if not maker.look("exchange", _marker(partitions)).exists:
+            for other in range(1, topology.PARTITIONS_MAX + 1):
+                maker.delete_exchange(_marker(other))
+            if not fresh:
+                _unbind_others(maker, partitions)
             maker.exchange(_marker(partitions), "fanout", {})
 
 
@@ -114,13 +118,14 @@ def _marker(partitions: int) -> str:
 
 
 def _unbind_others(maker: _Maker, partitions: int) -> None:
-    """Remove the bindings that another number of partitions left behind. Cut short, it is done again."""
-    for other in range(1, topology.PARTITIONS_MAX + 1):
-        maker.delete_exchange(_marker(other))
+    """Remove the bindings that another number of partitions left behind. Cut short, it is done again.
+
+    Queues were made from 00 upwards, so those beyond ours end at the first that is not there.
+    """
     for partition in range(topology.PARTITIONS_MAX):
         queue = topology.partition_queue(partition)
         if partition >= partitions and not maker.look("queue", queue).exists:
-            continue
+            return
         for slot in range(SLOTS):
             if partition_of(slot, partitions) != partition:
                 maker.unbind(topology.Binding(queue, topology.REQUESTS_EXCHANGE, slot_key(slot)))
@@ -158,9 +163,6 @@ class _Maker:
     def delete_exchange(self, name: str) -> None:
         with _explained(name):
             self.channel.exchange_delete(name)
-
-    def exists_exchange(self, name: str) -> bool:
-        return self.look("exchange", name).exists
 
     def look(self, kind: str, name: str) -> Found:
         try:

@@ -1,0 +1,100 @@
+"""The acceptance run: many client processes on one occurrence, while the gate's processes are shot and frozen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import clients, recount
+from tests.support.clients import Spec
+from tests.support.rabbit import eventually
+from tests.support.requests import put
+from tests.support.site import TestSite
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+REQUESTS = int(os.environ.get("HOLDGATE_TEST_REQUESTS", "4000"))
+PROCESSES = 8
+OCCURRENCE = "opening-night"
+
+
+@contextmanager
+def crowd_on(site: TestSite) -> Iterator[tuple[list[Spec], Callable[[], None]]]:
+    """The client processes, at work; the second value waits until each has all its answers."""
+    specs = list(clients.crowd(site, OCCURRENCE, processes=PROCESSES, requests=REQUESTS))
+    started = [clients.start(spec) for spec in specs]
+    try:
+        yield specs, lambda: _wait(specs, started)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def _wait(specs: Sequence[Spec], started: Sequence[subprocess.Popen[bytes]]) -> None:
+    for spec, process in zip(specs, started, strict=True):
+        code = process.wait(clients.PATIENCE_SECONDS + 60)
+        assert code == 0, Path(f"{spec.notes}.log").read_text(encoding="utf-8")[-4000:]
+
+
+def decided(site: TestSite) -> int:
+    """How many requests have their outcome."""
+    count: int = site.value("SELECT count(*) FROM journal WHERE kind <> 'hold.sweep.v1'")
+    return count
+
+
+def prove(site: TestSite, specs: Sequence[Spec]) -> dict[str, Any]:
+    """Count everything again; the figures of the run."""
+    notes = clients.notes_of(specs)
+    books = recount.Books(site.database_url)
+    setting_up = {row[0]: [{"sent": {"request_id": row[0], "type": row[3]}}, {"got": row[5], "for": row[0]}]
+                  for row in books.journal if row[3] == "occurrence.put.v1"}
+    problems = books.problems() + recount.against_notes(books, {**notes, **setting_up})
+    assert problems == []
+    assert site.dead_letters() == []
+    entries = [entry for name in notes for entry in notes[name]]
+    return {
+        "requests": len({entry["sent"]["request_id"] for entry in entries if "sent" in entry}),
+        "sent": sum("sent" in entry for entry in entries),
+        "answers": sum("got" in entry for entry in entries),
+        "granted": sum(row[4] == "held" for row in books.journal),
+        "sold_out": sum(row[4] == "refused" and row[5]["reason"] == "sold_out" for row in books.journal),
+        "expired": sum(row[3] == "expired" for row in books.holds),
+    }
+
+
+def test_every_request_has_one_outcome_while_one_worker_is_killed_and_another_comes_back_as_a_zombie(
+    site: TestSite, record_property: Callable[[str, object], None]
+) -> None:
+    """One gate freezes in the middle of a batch until its queue was given to another, which is killed in the middle
+    of one; then the frozen one wakes up, with a decided batch in its hands."""
+    gates = [site.start("gate", ready=False) for _ in range(2)]
+    site.start("expiry", "relay")
+    site.wait_lines(*gates)
+    put(site.client(), OCCURRENCE, REQUESTS * 3 // 4, kids=REQUESTS // 4)
+    zombie, victim = site.line_of(OCCURRENCE)
+    zombie.arm("before:Commit:3:pause")
+    victim.arm("before:Commit:3:kill")
+    with crowd_on(site) as (specs, wait):
+        zombie.wait_paused()
+        if site.kind == "embedded":
+            site.take_queue_away(zombie)  # a database does not ask a silent client whether it still lives
+        victim.wait_killed(90)
+        heir = site.start("gate")
+        before = decided(site)
+        eventually(lambda: decided(site) > before + REQUESTS // 20, "the heir works", 60)
+        zombie.resume()
+        wait()
+    figures = prove(site, specs)
+    fenced = zombie.metric("holdgate_conflicts_total")
+    record_property("figures", {**figures, "zombie_conflicts": fenced})
+    assert fenced >= 1
+    assert figures["granted"] > 0
+    assert figures["sold_out"] > 0
+    assert heir.metric("holdgate_requests_total") > 0
+    print(figures, "conflicts of the zombie:", fenced)

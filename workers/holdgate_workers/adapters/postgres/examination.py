@@ -1,0 +1,112 @@
+"""What the doctor asks the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from .members import DEAD_AFTER_SECONDS
+from .reading import Reader
+
+_SERVER = """
+SELECT current_setting('server_version_num')::integer, current_setting('server_version'),
+  current_setting('transaction_isolation'), clock_timestamp(), current_setting('max_connections')::integer,
+  current_setting('superuser_reserved_connections')::integer,
+  (SELECT count(*)::integer FROM pg_stat_activity WHERE backend_type = 'client backend'), pg_is_in_recovery()"""
+
+_WORKERS = """
+SELECT id, role, host, pid, version, extract(epoch FROM clock_timestamp() - seen_at)::float8,
+  ARRAY(SELECT partition FROM partition_lines l WHERE l.worker_id = w.id ORDER BY partition)
+FROM workers w ORDER BY role, id"""
+
+_CURSORS = """
+SELECT c.name, coalesce((
+  SELECT extract(epoch FROM clock_timestamp() - j.decided_at) FROM journal j
+  WHERE (j.xid, j.id) > (c.xid, c.id) ORDER BY j.xid, j.id LIMIT 1), 0)::float8
+FROM relay_cursors c ORDER BY c.name"""
+
+_OVERDUE = """
+SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - expires_at)), 0)::float8 FROM holds
+WHERE state = 'active' AND expires_at <= clock_timestamp()"""
+
+
+@dataclass(slots=True, frozen=True)
+class Server:
+    """The database server, as our own sessions see it."""
+
+    version_number: int
+    version: str
+    isolation: str
+    clock: datetime
+    connections_max: int
+    connections_reserved: int
+    connections_used: int
+    is_standby: bool
+
+    @property
+    def connections_free(self) -> int:
+        """How many more clients it takes."""
+        return self.connections_max - self.connections_reserved - self.connections_used
+
+
+@dataclass(slots=True, frozen=True)
+class WorkerLine:
+    """One worker's heartbeat and the partition queues at which it stands in line."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    silent_seconds: float
+    partitions: list[int]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was heard of lately."""
+        return self.silent_seconds <= DEAD_AFTER_SECONDS
+
+
+class Examination(Reader):
+    """Reads for the doctor."""
+
+    def server(self) -> Server:
+        """Version, clock and connections."""
+
+        def work(connection: Connection[tuple[Any, ...]]) -> Server:
+            row = connection.execute(_SERVER).fetchone()
+            assert row is not None
+            return Server(*row)
+
+        # Outside our own snapshot: the isolation is to be that of the workers' sessions.
+        return self._session.run(work)
+
+    def workers(self) -> list[WorkerLine]:
+        """Everybody who beats, or did lately."""
+        return self._read(
+            lambda connection: [WorkerLine(*row) for row in connection.execute(_WORKERS).fetchall()]
+        )
+
+    def cursor_lags(self) -> dict[str, float]:
+        """Per cursor of the journal, how many seconds its oldest entry has been waiting."""
+        return self._read(lambda connection: dict(connection.execute(_CURSORS).fetchall()))
+
+    def overdue(self) -> tuple[int, float]:
+        """How many active holds are past their time, and the longest by how many seconds."""
+
+        def work(connection: Connection[tuple[Any, ...]]) -> tuple[int, float]:
+            row = connection.execute(_OVERDUE).fetchone()
+            assert row is not None
+            return row[0], row[1]
+
+        return self._read(work)
+
+    def partitions(self) -> int | None:
+        """How many partition queues the house agreed on; None if nobody has asked yet."""
+        row = self._read(
+            lambda connection: connection.execute("SELECT value FROM house WHERE name = 'partitions'").fetchone()
+        )
+        return None if row is None else int(row[0])

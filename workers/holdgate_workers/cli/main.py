@@ -1,0 +1,94 @@
+"""The command line: which commands there are. Nothing may import this but the two front doors."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from . import exits
+from .lazy import LazyGroup
+from .site import Access
+
+SECTIONS = {
+    "Run it": [
+        ("up", "Run everything in this terminal; needs nothing but Python."),
+        ("worker", "Run one role as a process of its own: gate, expiry or relay."),
+        ("migrate", "Bring the database and the queues up to date."),
+        ("doctor", "Check every dependency and say how to mend what is wrong."),
+    ],
+    "Catalogue and holds": [
+        ("occurrence", "Put, import, list, show, close; set capacity."),
+        ("hold", "Place, change, extend, release, show."),
+        ("availability", "What could be held right now."),
+    ],
+    "Look": [
+        ("history", "What happened to a hold, session, request or occurrence."),
+        ("stats", "How full everything is, and how holds end."),
+    ],
+    "Operate": [
+        ("settings", "Look at the settings and change them at run time."),
+        ("expiry", "Go on after the database's clock jumped."),
+        ("dlq", "Look at dead letters and replay them."),
+        ("contract", "Print the published contract: AsyncAPI, schemas, slots, topology."),
+    ],
+    "See it work": [
+        ("demo", "A season and its on-sale night, with nothing but Python."),
+        ("simulate", "Many clients on one occurrence, and the proof from the rows."),
+    ],
+}
+
+WHERE = {
+    "up": "up",
+    "worker": "worker",
+    "migrate": "migrate",
+    "doctor": "doctor",
+    "occurrence": "occurrence",
+    "hold": "hold",
+    "availability": "availability",
+    "history": "history",
+    "stats": "stats",
+    "settings": "settings",
+    "expiry": "expiry",
+    "dlq": "dlq",
+    "contract": "contract",
+    "demo": "demo",
+    "simulate": "simulate",
+}
+
+EPILOG = "\b\nExamples:\n" + "\n".join(
+    [
+        "  holdgate up",
+        "  holdgate occurrence put occ-1 --product tour --starts 2030-05-01T10:00 \\",
+        "      --duration 90 --timezone Europe/Rome --capacity 12 --ticket adult --ticket child",
+        "  holdgate hold place occ-1 adult=2 child=1 --session cart-17",
+        "  holdgate doctor",
+        "",
+        "Exit codes:",
+        *(f"  {code:>2}  {meaning}" for code, meaning in exits.MEANINGS.items()),
+        "",
+        "HOLDGATE_DATABASE_URL and HOLDGATE_AMQP_URL say where PostgreSQL and RabbitMQ are. Without",
+        "them everything is embedded in one data folder.",
+    ]
+)
+
+
+@click.group(
+    cls=LazyGroup,
+    sections=SECTIONS,
+    where=WHERE,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(version("holdgate"), prog_name="holdgate")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Where the embedded database lives (HOLDGATE_DATA_DIR; default: .holdgate).",
+)
+@click.pass_context
+def cli(ctx: click.Context, data_dir: Path | None) -> None:
+    """Takes booking holds without ever overselling."""
+    ctx.obj = Access(data_dir)
