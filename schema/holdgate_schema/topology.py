@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .slots import SLOTS, partition_of, slot_key
 
@@ -96,6 +97,7 @@ def bindings(partitions: int) -> Iterator[Binding]:
         yield Binding(partition_queue(partition_of(slot, partitions)), REQUESTS_EXCHANGE, slot_key(slot))
 
 
+@lru_cache(maxsize=4096)
 def may_reply_to(address: str) -> bool:
     """Whether a client may name this reply address.
 

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.events import EventTap
+from tests.support.recount import Books
 from tests.support.site import TestSite, kinds, open_test_site
+
+from holdgate_producer.client import BookingClient
 
 
 @pytest.fixture(params=kinds())
@@ -18,7 +22,25 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TestSite]:
 
 @pytest.fixture(scope="module", params=kinds())
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestSite]:
-    """A site with one process that does everything; shared by the module's tests, each on occurrences of its own."""
+    """A site with two gates, expiry and relay; shared by the module's tests, each on occurrences of its own.
+
+    When all is done its books are checked once more as a whole.
+    """
     with open_test_site(request.param, tmp_path_factory.mktemp("house")) as shared:
-        shared.start()
+        gates = [shared.start("gate", ready=False) for _ in range(2)]
+        shared.start("expiry", "relay", HOLDGATE_SWEEP_INTERVAL_SECONDS="0.2")
+        shared.wait_lines(*gates)
         yield shared
+        assert Books(shared.database_url).problems() == []
+
+
+@pytest.fixture(scope="module")
+def client(house: TestSite) -> BookingClient:
+    """A client of the house."""
+    return house.client()
+
+
+@pytest.fixture(scope="module")
+def events(house: TestSite) -> EventTap:
+    """What the house tells the world, from the first test that asks."""
+    return EventTap(house)

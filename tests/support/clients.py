@@ -127,7 +127,7 @@ class Crowd:
 
     def _ask(self, commands: list[Command]) -> list[str]:
         repeats = [c for c in commands if self._random.randrange(100) < self._spec.duplicates_percent]
-        while commands and monotonic() < self._deadline:
+        while (commands or repeats) and monotonic() < self._deadline:
             futures = self._client.send_many(commands, timeout_seconds=ATTEMPT_SECONDS)
             again = self._twin.send_many(repeats, timeout_seconds=ATTEMPT_SECONDS)
             commands = [c for c, future in zip(commands, futures, strict=True) if not self._settled(future)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 
@@ -58,7 +58,7 @@ def _any(info: Any, name: str = "") -> st.SearchStrategy[Any]:
         case msgspec.inspect.StrType():
             return _ZONES if name == "timezone" else _text(info)
         case msgspec.inspect.DateTimeType():
-            return st.datetimes(timezones=_OFFSETS if info.tz is not False else st.none())
+            return _times(st.none() if info.tz is False else _OFFSETS)
         case msgspec.inspect.ListType():
             return st.lists(
                 _any(info.item_type), min_size=info.min_length or 0, max_size=min(info.max_length or 4, 4)
@@ -73,6 +73,12 @@ def _any(info: Any, name: str = "") -> st.SearchStrategy[Any]:
             optional = {item.name: _any(item.type, item.name) for item in info.fields if not item.required}
             return st.fixed_dictionaries(required, optional=optional).map(lambda fields: info.cls(**fields))
     raise AssertionError(f"no strategy for {info}")
+
+
+def _times(zones: st.SearchStrategy[Any]) -> st.SearchStrategy[datetime]:
+    """Any time that can be written, now and then the very first or last."""
+    ends = st.builds(datetime.replace, st.sampled_from([datetime.min, datetime.max]), tzinfo=zones)  # noqa: DTZ901
+    return st.one_of(st.datetimes(timezones=zones), st.datetimes(timezones=zones), ends)
 
 
 def _text(info: Any) -> st.SearchStrategy[str]:

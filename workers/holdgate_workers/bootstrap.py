@@ -128,11 +128,14 @@ def embedded_database(config: ServiceConfig) -> Iterator[str]:
 
 
 def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -> Site:
-    """The site at a database: its schema checked, or migrated if the configuration says so, its queues declared.
+    """The site at a database: schema and queues set up if the configuration says so, else only checked.
+
+    A worker that may not configure the broker runs with HOLDGATE_MIGRATE=false, after `holdgate migrate`.
 
     Raises `SchemaMismatch`, `DatabaseUnavailable`, `TransportError`.
     """
-    if config.migrate if migrate is None else migrate:
+    setting_up = config.migrate if migrate is None else migrate
+    if setting_up:
         migrations.migrate(url)
     else:
         migrations.check(url)
@@ -144,7 +147,8 @@ def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -
     transport: Transport = (
         EmbeddedTransport(url, partitions) if config.amqp_url is None else RabbitTransport(config.amqp_url)
     )
-    transport.declare(partitions)
+    if setting_up:
+        transport.declare(partitions)
     return Site(config, url, partitions, transport)
 
 
@@ -161,4 +165,3 @@ def booking_client(
 def database_time() -> DatabaseTime:
     """Database time, carried on by this process's monotonic clock."""
     return DatabaseTime(time.monotonic)
-

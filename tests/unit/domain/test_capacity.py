@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from tests.support.domain import (
+    STARTS,
     House,
     a_capacity,
     a_change,
@@ -276,6 +278,42 @@ def test_a_definition_that_cannot_be_is_refused_with_every_problem(
     refused = house.refused(a_put(**fields), Reason.INVALID)
     assert {problem.field for problem in refused.errors} == problems
     assert not house.occurrences
+
+
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+EAST, WEST = timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"starts_at": FIRST.replace(tzinfo=EAST), "ends_at": STARTS},
+        {"ends_at": LAST.replace(tzinfo=WEST)},
+        {"starts_at": FIRST, "ends_at": STARTS, "cutoff_minutes": 525_600},
+        {"sales_open": FIRST.replace(tzinfo=None), "timezone": "Pacific/Kiritimati"},
+        {"sales_close": LAST.replace(tzinfo=None), "timezone": "Pacific/Pago_Pago"},
+    ],
+)
+def test_times_that_no_calendar_can_work_with_are_refused(fields: dict[str, Any]) -> None:
+    """They can be written, and moving them by an offset or a cut-off would leave what a clock can show."""
+    refused = House().refused(a_put(**fields), Reason.INVALID)
+    assert {problem.field for problem in refused.errors} <= fields.keys()
+
+
+def test_the_first_pool_that_falls_short_is_named_and_pools_keep_their_order() -> None:
+    """`total`, then as the ticket names them: the same in every process that decides it again."""
+    keys = ["total", *(f"pool-{number}" for number in range(9))]
+    house = House.with_occurrence(
+        ticket_types=[TicketType(key="adult"), TicketType(key="vip", pools=keys[1:])],
+        pools=[PoolDefinition(key=key, capacity=1) for key in keys[1:]],
+    )
+    held = house.held(a_place(1))
+    house.send(a_capacity(1))
+    refused = house.refused(a_change(held, {"vip": 2}), Reason.SOLD_OUT)
+    assert refused.subject == "total"
+    assert list(refused.available) == keys
+    house.send(a_capacity(10))
+    assert house.refused(a_change(held, {"vip": 2}), Reason.SOLD_OUT).subject == keys[1]
 
 
 def test_an_extra_may_take_a_seat_of_the_total_if_it_says_so() -> None:

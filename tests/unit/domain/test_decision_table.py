@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.support.domain import (
     House,
     a_change,
@@ -232,6 +233,7 @@ STORIES = {
         release ann h      => released
         release ann h      => refused hold_final subject=00000000-0000-4000-8000-000000000002 \
             hold_state=released /
+        @two release ann h => refused hold_not_found subject=00000000-0000-4000-8000-000000000002 /
     """,
     "release: also when the occurrence is off sale": """
         place ann adult=1 -> h
@@ -522,6 +524,16 @@ def test_an_active_hold_moves_only_as_the_table_says(step: str, state: str) -> N
     assert script.house.hold(script.named["h"]).state == state
     script = Script().run("place ann adult=2 -> h\n wait 15m\n sweep")
     assert script.house.hold(script.named["h"]).state == "expired"
+
+
+def test_a_hold_of_another_occurrence_is_none_of_this_one() -> None:
+    """Though it was looked up and found, its session asks, and it lives: its seats are not here."""
+    house = House.with_occurrence(**WORLD)
+    house.put(a_put("two", **WORLD))
+    held = house.held(a_place(1))
+    house.ended[held.hold.hold_id] = house.hold(held)
+    for command in (a_release(held), an_extend(held), a_change(held, 1)):
+        house.refused(replace(command, occurrence_id="two"), Reason.HOLD_NOT_FOUND)
 
 
 def test_putting_an_occurrence_anew_keeps_its_holds() -> None:

@@ -203,6 +203,22 @@ def test_a_sweep_is_bounded_and_says_whether_more_is_due(bound: int) -> None:
     assert not house.decide(a_sweep(bound)).recorded
 
 
+def test_a_hold_that_ends_a_moment_after_a_due_one_is_left_alone() -> None:
+    """By the sweep and by who needs seats: each hold has its own time, to the microsecond."""
+    house = House.with_occurrence(capacity=3)
+    house.held(a_place(1))
+    house.now += TICK
+    later = house.held(a_place(2))
+    house.now = later.hold.expires_at - TICK
+    assert house.refused(a_place(3, session_id="bob"), Reason.SOLD_OUT).next_release_at == later.hold.expires_at
+    house.held(a_place(1, session_id="bob", ttl_seconds=1))
+    house.now = later.hold.expires_at + timedelta(seconds=1) - 2 * TICK
+    assert got(Swept, house.send(a_sweep())).expired == 1
+    assert house.hold(later).state == "expired"
+    house.now += TICK
+    assert got(Swept, house.send(a_sweep())).expired == 1
+
+
 def test_an_extended_hold_is_due_only_at_its_new_time() -> None:
     """The old one is forgotten."""
     house = House.with_occurrence()

@@ -11,6 +11,7 @@ from .clock import DatabaseTime
 from .effects import Recorded
 from .incoming import Incoming
 from .ports import Outgoing
+from .replay import DETAIL_HEADER, DIED_AT_HEADER, PARTITION_HEADER, REASON_HEADER, ROUTING_KEY_HEADER
 
 APP_ID = "holdgate"
 DETAIL_CHARS_MAX = 500
@@ -63,13 +64,14 @@ def dead_letter(item: Incoming, reason: str, detail: str, time: DatabaseTime) ->
     properties = delivery.properties
     headers: dict[str, HeaderValue] = {
         **properties.headers,
-        "x-holdgate-reason": reason,
-        "x-holdgate-detail": detail[:DETAIL_CHARS_MAX],
-        "x-holdgate-partition": delivery.partition,
-        "x-holdgate-routing-key": delivery.routing_key,
-        "x-holdgate-died-at": time.now().isoformat(),
+        REASON_HEADER: reason,
+        DETAIL_HEADER: detail[:DETAIL_CHARS_MAX],
+        PARTITION_HEADER: delivery.partition,
+        ROUTING_KEY_HEADER: delivery.routing_key,
+        DIED_AT_HEADER: time.now().isoformat(),
     }
-    headers.pop("CC", None)
+    for copies in ("CC", "BCC"):
+        headers.pop(copies, None)  # the broker would honour them again
     return Outgoing(
         exchange=DEAD_EXCHANGE,
         routing_key=delivery.routing_key,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from holdgate_schema.codec import encode
 from holdgate_schema.events import event_type
 from holdgate_schema.outcomes import Refused
-from holdgate_workers.domain.decision import Claim, Decision, LimitKey
+from holdgate_workers.domain.decision import Claim, Context, Decision, LimitKey
 from holdgate_workers.domain.occurrence import Hold, Occurrence, Unsaved
 
 from .answers import answer_message, recorded_of
@@ -49,6 +49,8 @@ class Batch:
         self.known: dict[str, Recorded] = {}
         self.recorded: dict[str, Recorded] = {}
         self.settled = Settled()
+        self.context: Context
+        """Set once everything that the batch needs was read."""
         self._journal: list[JournalRow] = []
         self._claims: dict[LimitKey, tuple[int, int]] = {}
         self._created: set[str] = set()

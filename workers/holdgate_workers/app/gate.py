@@ -165,6 +165,7 @@ class Gate:
         unavailable = yield from self._prepare(batch, reread)
         if unavailable is not None:
             return unavailable
+        batch.context = self._context(batch)
         for item in batch.incoming:
             unavailable = yield from self._decide(batch, item)
             if unavailable is not None:
@@ -246,10 +247,9 @@ class Gate:
         assert item.request_id is not None
         assert item.occurrence_id is not None
         occurrence = batch.occurrences.get(item.occurrence_id)
-        context = self._context(batch)
         if item.command is None:
-            return refuse_unreadable(occurrence, item.request_id, item.occurrence_id, item.errors, context)
-        return decide(occurrence, item.command, context)
+            return refuse_unreadable(occurrence, item.request_id, item.occurrence_id, item.errors, batch.context)
+        return decide(occurrence, item.command, batch.context)
 
     def _answer_again(self, batch: Batch, item: Incoming, recorded: Recorded) -> None:
         """The same request gets the same answer; another one under its id is a conflict."""
@@ -259,10 +259,11 @@ class Gate:
             return
         assert item.request_id is not None
         assert item.occurrence_id is not None
-        conflict = refuse_conflict(item.request_id, item.occurrence_id, self._context(batch))
+        conflict = refuse_conflict(item.request_id, item.occurrence_id, batch.context)
         batch.reply(item, recorded_of(item, conflict.answer))
 
     def _context(self, batch: Batch) -> Context:
+        """One instant for the whole batch: it is committed in one."""
         return Context(
             now=self._time.now(),
             settings=self._settings(),

@@ -2,10 +2,166 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
+from . import exits
+from .failures import Failure, warn
+from .output import Output
+from .params import example
+from .site import Access, pass_access
+from .verdicts import exit_code, tell
 
-@click.command()
-def demo() -> None:
-    """Bring everything up embedded, run an on-sale and prove from the rows that it went well."""
-    raise click.ClickException("not there yet")
+if TYPE_CHECKING:
+    from holdgate_schema.messages import PutOccurrence
+    from holdgate_workers.bootstrap import Site
+    from holdgate_workers.onsale.plan import Scenario
+    from holdgate_workers.onsale.show import Show
+    from holdgate_workers.onsale.stage import Stage
+    from holdgate_workers.onsale.verdict import Verdict
+
+    Size = Callable[[PutOccurrence], Scenario]
+
+PUT_SECONDS = 30.0
+ONSALE_SECONDS = 12.0
+SEASON = "season.ics"
+
+
+@click.command(epilog=example("holdgate demo", "holdgate demo --plain --requests 5000 --seed 7"))
+@click.option("--clients", type=click.IntRange(1, 64), default=8, show_default=True, help="Client processes.")
+@click.option(
+    "--requests",
+    "places",
+    type=click.IntRange(1, 100_000),
+    default=2400,
+    show_default=True,
+    help="Baskets that they ask for; changes, releases and repeats come on top.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed, the same buyers.")
+@click.option("--plain", is_flag=True, help="Lines instead of a picture, as without a terminal.")
+@click.option("--keep", is_flag=True, help="Keep the database, the notes and the logs.")
+@pass_access
+@click.pass_context
+def demo(
+    ctx: click.Context, access: Access, *, clients: int, places: int, seed: int, plain: bool, keep: bool
+) -> None:
+    """Bring everything up embedded, run an on-sale, kill a worker half-way, and prove that all went well.
+
+    Starts a database of its own in a temporary folder (with `holdgate --data-dir FOLDER demo` in that folder,
+    which is kept), two gate workers, expiry and relay; imports a small season from an .ics file; lets many client
+    processes compete for its 500 seats; and counts again from the rows and the clients' own notes.
+    """
+    from holdgate_workers.onsale.crew import CrewError
+    from holdgate_workers.onsale.plan import Scenario
+
+    def size(put: PutOccurrence) -> Scenario:
+        return Scenario(put=put, clients=clients, places=places, seed=seed, seconds=ONSALE_SECONDS)
+
+    folder = Path(tempfile.mkdtemp(prefix="holdgate-demo-"))
+    data = access.data_dir or folder / "data"
+    try:
+        verdict = _perform(folder, data, size, plain=plain)
+        keep = keep or not verdict.is_ok
+    except CrewError as exc:
+        keep = True
+        raise Failure(str(exc), exits.INTERNAL) from exc
+    finally:
+        _clear_up(folder, data, keep=keep, own_data=access.data_dir is None)
+    tell(verdict, Output("table"))
+    ctx.exit(exit_code(verdict))
+
+
+def _perform(folder: Path, data: Path, size: Size, *, plain: bool) -> Verdict:
+    from holdgate_workers.adapters.embedded.server import EmbeddedServer
+    from holdgate_workers.bootstrap import open_site
+    from holdgate_workers.config import read_config
+    from holdgate_workers.onsale.crew import crew, environment
+    from holdgate_workers.onsale.show import showing
+    from holdgate_workers.onsale.stage import Stage
+
+    with showing(plain=plain) as show:
+        show.say("starting the PostgreSQL that came with the installation")
+        with EmbeddedServer(data) as server:
+            if not server.owned:
+                raise Failure(f"something runs in {data} already; choose another folder", exits.USAGE)
+            # Whatever the environment says: the demo is about nothing but itself.
+            config = read_config(database_url=server.url, data_dir=data).model_copy(update={"amqp_url": None})
+            site = open_site(config, server.url, migrate=True)
+            stage = Stage(folder, environment(server.url, None))
+            with crew(stage.children):
+                show.say("starting two gate workers, expiry and relay as processes")
+                stage.start()
+                return _onsale(site, stage, folder, size, show)
+
+
+def _onsale(site: Site, stage: Stage, folder: Path, size: Size, show: Show) -> Verdict:
+    from holdgate_schema.slots import partition_of, slot_of
+    from holdgate_workers.onsale.course import Course, run
+    from holdgate_workers.onsale.rows import Ledger
+
+    put = _import_season(site, show)
+    partition = partition_of(slot_of(put.occurrence_id), site.partitions)
+    ledger = Ledger(site.database_url, put.occurrence_id, partition)
+    try:
+        stage.wait_settled(ledger, site.partitions)
+        show.say(
+            f"the gate workers have shared out {site.partitions} partitions; the night is in number {partition}"
+        )
+        scenario = size(put)
+        course = Course(
+            scenario=scenario,
+            folder=folder,
+            told=stage.told,
+            kill_after=scenario.places // 2,
+            kill=stage.kill_server(show.killed.add),
+        )
+        return run(course, ledger, show)
+    finally:
+        ledger.close()
+
+
+def _import_season(site: Site, show: Show) -> PutOccurrence:
+    """Put the whole season; returns the night that everybody wants."""
+    from holdgate_schema.outcomes import OccurrenceStored
+    from holdgate_workers.bootstrap import booking_client
+
+    puts = _read_season()
+    client = booking_client(site.config, site.database_url, app_id="holdgate-demo", timeout_seconds=PUT_SECONDS)
+    with client:
+        for future in client.send_many(puts):
+            answer = future.result()
+            if not isinstance(answer, OccurrenceStored):
+                raise Failure(f"{SEASON} was not imported: {answer}", exits.INTERNAL)
+            if not answer.created:
+                raise Failure(f"{site.config.data_dir} has had its on-sale; choose another folder", exits.USAGE)
+    night = max(puts, key=lambda put: put.capacity)
+    show.say(f"imported {len(puts)} occurrences from {SEASON}; {night.occurrence_id} has {night.capacity} seats")
+    return night
+
+
+def _read_season() -> list[PutOccurrence]:
+    from importlib.resources import files
+
+    from . import ics_source
+    from .sources import Defaults, checked
+
+    text = (files("holdgate_workers.onsale") / SEASON).read_text(encoding="utf-8")
+    found = checked(ics_source.read(text, Defaults()))
+    assert not found.problems, found.problems
+    return [request.command for request in found.requests]
+
+
+def _clear_up(folder: Path, data: Path, *, keep: bool, own_data: bool) -> None:
+    from holdgate_workers.adapters.embedded.server import remove
+
+    if keep:
+        warn(f"kept: notes and logs in {folder}, the database in {data}")
+        return
+    if own_data:
+        remove(data)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -76,7 +76,9 @@ def place(
 
 
 def _of_a_hold(command: Any) -> Any:
-    command = click.option("--session", metavar="ID", help="Its session. [default: looked up in the database]")(command)
+    command = click.option("--session", metavar="ID", help="Its session. [default: looked up in the database]")(
+        command
+    )
     command = click.option(
         "--occurrence", metavar="ID", help="Its occurrence. [default: looked up in the database]"
     )(command)
@@ -98,7 +100,9 @@ def _identity(access: Access, part: str, occurrence: str | None, session: str | 
     }
 
 
-@hold.command(epilog=example("holdgate hold change 3f2a91c0 adult=3 child=1", "holdgate hold change 3f2a91c0 adult=1"))
+@hold.command(
+    epilog=example("holdgate hold change 3f2a91c0 adult=3 child=1", "holdgate hold change 3f2a91c0 adult=1")
+)
 @click.argument("hold_id", metavar="HOLD", type=ID_PART)
 @click.argument("items", nargs=-1, required=True, type=QUANTITY, metavar="TICKET=NUMBER...")
 @click.option("--extra", "extras", multiple=True, type=QUANTITY, help="An extra and how many; may be repeated.")

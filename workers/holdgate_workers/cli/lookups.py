@@ -32,7 +32,9 @@ def only(kind: str, part: str, like: Callable[[str], list[str]]) -> str:
     if not found:
         raise _missing(kind, part)
     if len(found) > 1:
-        raise Failure(f"several {kind}s begin with {part!r}: {', '.join(found)}; give more of the id", exits.REFUSED)
+        raise Failure(
+            f"several {kind}s begin with {part!r}: {', '.join(found)}; give more of the id", exits.REFUSED
+        )
     return found[0]
 
 

@@ -65,6 +65,7 @@ EPILOG = "\b\nExamples:\n" + "\n".join(
         "  holdgate hold place occ-1 adult=2 child=1 --session cart-17",
         "  holdgate doctor",
         "",
+        "\b",
         "Exit codes:",
         *(f"  {code:>2}  {meaning}" for code, meaning in exits.MEANINGS.items()),
         "",

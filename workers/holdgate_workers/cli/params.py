@@ -23,9 +23,7 @@ class _Quantities(click.ParamType):
 
     name = "KEY=NUMBER"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         if isinstance(value, tuple):
             return value
         key, equals, number = str(value).partition("=")

@@ -29,4 +29,5 @@ def configure_logs(level: str, form: str) -> None:
     )
     # The libraries' own loggers say the same things as ours, at length.
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    for library in ("pika", "psycopg"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -36,10 +36,8 @@ class MetricsObserver(Observer):
             self._metrics.requests.labels(kind, outcome, reason).inc(count)
         if settled.repeated:
             self._metrics.repeated.inc(settled.repeated)
-        redelivered = 0
-        for item in incoming:
-            self._metrics.answer_seconds.observe(now - item.received_at)
-            redelivered += item.delivery.redelivered
+        self._metrics.answer_seconds.observe(now - item.received_at for item in incoming)
+        redelivered = sum(item.delivery.redelivered for item in incoming)
         if redelivered:
             self._metrics.redelivered.inc(redelivered)
 

@@ -99,6 +99,11 @@ def is_conflict(answer: Answer | None) -> bool:
     return isinstance(answer, Refused) and answer.reason is CONFLICT
 
 
+def is_unavailable(answer: Answer | None) -> bool:
+    """Whether it says that the request could not be decided: it is with the dead letters now."""
+    return isinstance(answer, Refused) and answer.reason is Reason.UNAVAILABLE
+
+
 def is_availability(answer: Answer | None) -> bool:
     """Whether it answers a read."""
     return isinstance(answer, Availability)

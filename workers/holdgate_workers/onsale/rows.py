@@ -16,6 +16,11 @@ from holdgate_workers.adapters.postgres.session import Session
 
 RELAY_CURSOR = "events"
 
+_REMOVE_LIMITS = (
+    "DELETE FROM shared_limits WHERE scope = 'session' "
+    "AND key IN (SELECT session_id FROM holds WHERE occurrence_id = %s)"
+)
+
 _events_decoder: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])
 
 
@@ -81,7 +86,6 @@ class Progress:
     """Pool -> taken, sellable."""
     states: dict[str, int] = field(default_factory=dict)
     told: int = 0
-    overdue: int = 0
     short_lived: int = 0
     """Active holds that end within seconds."""
     line: tuple[tuple[str, str, int], ...] = ()
@@ -165,7 +169,7 @@ class Ledger:
             "SELECT key, held + sold, sellable FROM pools WHERE occurrence_id = %s ORDER BY key", [self._id]
         )
         states = connection.execute(
-            "SELECT state, count(*), count(*) FILTER (WHERE state = 'active' AND expires_at <= clock_timestamp()), "
+            "SELECT state, count(*), "
             "count(*) FILTER (WHERE state = 'active' AND expires_at <= clock_timestamp() + interval '10 s') "
             "FROM holds WHERE occurrence_id = %s GROUP BY 1",
             [self._id],
@@ -179,10 +183,9 @@ class Ledger:
             decided=sum(count for _, count in outcomes),
             outcomes=dict(outcomes),
             pools={key: (taken, sellable) for key, taken, sellable in pools},
-            states={state: count for state, count, _, _ in states},
+            states={row[0]: row[1] for row in states},
             told=self._told(connection),
-            overdue=sum(row[2] for row in states),
-            short_lived=sum(row[3] for row in states),
+            short_lived=sum(row[2] for row in states),
             line=tuple((row[0], row[1], row[2]) for row in line),
         )
 
@@ -199,12 +202,21 @@ class Ledger:
     def _remove(self, connection: Connection[tuple[Any, ...]]) -> None:
         for statement in (
             "DELETE FROM occurrences WHERE id = %s",  # and with it the pools
-            "DELETE FROM shared_limits WHERE scope = 'session' "
-            "AND key IN (SELECT session_id FROM holds WHERE occurrence_id = %s)",
+            _REMOVE_LIMITS,
             "DELETE FROM holds WHERE occurrence_id = %s",
             "DELETE FROM journal WHERE occurrence_id = %s",
         ):
             connection.execute(statement, [self._id])
+
+
+def database_now(url: str) -> datetime:
+    """The database's time."""
+    session = Session(url, name="onsale")
+    try:
+        now: datetime = session.run(lambda connection: _one(connection, "SELECT clock_timestamp()"))
+    finally:
+        session.close()
+    return now
 
 
 def _hold(row: tuple[Any, ...]) -> HoldRow:

@@ -136,16 +136,16 @@ class LiveShow(Show):
 
     def _table(self, progress: Progress) -> RenderableType:
         grid = Table.grid(padding=(0, 3))
-        numbers = [item for item in self.numbers(progress, self._rate.of(progress.decided))][1:]
+        numbers = list(self.numbers(progress, self._rate.of(progress.decided)))[1:]
         grid.add_row(*[Text(name, style="dim") for name, _ in numbers])
         grid.add_row(*[Text(value, style="bold") for _, value in numbers])
         return grid
 
 
 @contextmanager
-def showing(*, plain: bool, console: Console | None = None) -> Iterator[Show]:
+def showing(*, plain: bool, to_stderr: bool = False) -> Iterator[Show]:
     """The picture if there is a terminal for it, else lines."""
-    console = console or Console(highlight=False)
+    console = Console(highlight=False, stderr=to_stderr)
     show = Show(console) if plain or not console.is_terminal else LiveShow(console)
     with show:
         yield show

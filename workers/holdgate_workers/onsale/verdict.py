@@ -17,7 +17,7 @@ from holdgate_schema.ids import TOTAL_POOL
 from holdgate_schema.messages import ChangeHold, PlaceHold, PutOccurrence, SweepHolds, type_name
 from holdgate_schema.outcomes import Held, Reason, Refused
 
-from .evidence import Story, gather, is_availability, is_conflict, is_final, read_answer
+from .evidence import Story, gather, is_availability, is_conflict, is_final, is_unavailable, read_answer
 from .notes import Note
 from .replay import Replay
 from .rows import JournalRow, Rows
@@ -148,9 +148,9 @@ class _Judge:
         right = 0
         for body, times in story.answers.items():
             answer = read_answer(body)
-            if row is not None and body == row.reply:
-                right += times
-            elif row is None and is_availability(answer):
+            if is_unavailable(answer):
+                self._report("answers", f"{story.request_id} went to the dead letters instead of being decided")
+            elif (row is not None and body == row.reply) or (row is None and is_availability(answer)):
                 right += times
             elif is_final(answer) and not (is_conflict(answer) and len(story.bodies) > 1):
                 self._report("answers", f"{story.request_id} got an answer that the journal does not have: {body}")

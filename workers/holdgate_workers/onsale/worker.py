@@ -1,8 +1,9 @@
 import sys
-from holdgate_workers.config import read_config
+
 from holdgate_workers.bootstrap import open_site
-from holdgate_workers.entrypoints.process import Process, ROLES
+from holdgate_workers.config import read_config
 from holdgate_workers.entrypoints.logs import configure_logs
+from holdgate_workers.entrypoints.process import ROLES, Process
 
 configure_logs("INFO", "json")
 cfg = read_config()

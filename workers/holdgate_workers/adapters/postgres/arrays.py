@@ -27,7 +27,14 @@ def binary(values: Iterable[bytes]) -> str:
 
 def times(values: Iterable[datetime | None]) -> str:
     """Aware times. None becomes NULL."""
-    return "{" + ",".join(["NULL" if value is None else '"' + value.isoformat() + '"' for value in values]) + "}"
+    texts: list[str] = []
+    last, text = None, "NULL"
+    for value in values:
+        # One batch has one instant, so most neighbours are the same.
+        if value != last:
+            last, text = value, "NULL" if value is None else f'"{value.isoformat()}"'
+        texts.append(text)
+    return "{" + ",".join(texts) + "}"
 
 
 def _quote(value: str) -> str:

@@ -63,13 +63,18 @@ WITH counted AS (
   WHERE p.occurrence_id = c.occurrence_id AND p.key = c.key RETURNING 1)
 SELECT holdgate_require((SELECT count(*) FROM counted) = %s, '{BROKEN_MOVE}', 'a pool is missing')"""
 
-_DEFINE_POOLS = """
-INSERT INTO pools AS p (occurrence_id, key, capacity, overbooking_percent, buffer, sellable, held, sold)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::integer[], %s::integer[], %s::integer[], %s::integer[],
-  %s::integer[], %s::integer[])
-ON CONFLICT (occurrence_id, key) DO UPDATE SET capacity = excluded.capacity,
-  overbooking_percent = excluded.overbooking_percent, buffer = excluded.buffer, sellable = excluded.sellable,
-  held = p.held + excluded.held, sold = p.sold + excluded.sold"""
+_NEW_POOLS = """
+INSERT INTO pools (occurrence_id, key, capacity, overbooking_percent, buffer, sellable, held, sold)
+SELECT *, 0, 0 FROM unnest(%s::text[], %s::text[], %s::integer[], %s::integer[], %s::integer[], %s::integer[])
+ON CONFLICT (occurrence_id, key) DO NOTHING"""
+
+# One statement for definition and deltas: neither order of two would pass the CHECK in every case.
+_REDEFINE_POOLS = """
+UPDATE pools p SET capacity = c.capacity, overbooking_percent = c.overbooking_percent, buffer = c.buffer,
+  sellable = c.sellable, held = p.held + c.held, sold = p.sold + c.sold
+FROM unnest(%s::text[], %s::text[], %s::integer[], %s::integer[], %s::integer[], %s::integer[], %s::integer[],
+  %s::integer[]) AS c (occurrence_id, key, capacity, overbooking_percent, buffer, sellable, held, sold)
+WHERE p.occurrence_id = c.occurrence_id AND p.key = c.key"""
 
 _NEW_HOLDS = """
 INSERT INTO holds (id, occurrence_id, session_id, user_id, state, basket, seats, ttl_seconds, created_at,
@@ -103,12 +108,14 @@ _GIVE_BACK = f"""
 WITH given AS (
   UPDATE shared_limits s SET used = s.used + g.used
   FROM (SELECT s.scope, s.key, g.used FROM shared_limits s
-    JOIN unnest(%s::text[], %s::text[], %s::integer[]) AS g (scope, key, used) ON s.scope = g.scope AND s.key = g.key
+    JOIN unnest(%s::text[], %s::text[], %s::integer[]) AS g (scope, key, used)
+      ON s.scope = g.scope AND s.key = g.key
     ORDER BY s.scope, s.key FOR UPDATE OF s) AS g
   WHERE s.scope = g.scope AND s.key = g.key
   RETURNING s.scope, s.key, s.used),
 checked AS MATERIALIZED (
-  SELECT holdgate_require(count(*) = %s, '{BROKEN_MOVE}', 'a limit to give back to is missing')::text AS ok FROM given)
+  SELECT holdgate_require(count(*) = %s, '{BROKEN_MOVE}', 'a limit to give back to is missing')::text AS ok
+  FROM given)
 SELECT c.scope, c.key, c.used, checked.ok FROM checked LEFT JOIN given c ON true"""
 
 _JOURNAL = """
@@ -125,10 +132,12 @@ def commit(connection: Connection[tuple[Any, ...]], plan: Commit) -> Committed:
         _fence(connection, plan.fences)
         if plan.expired_until is not None:
             connection.execute(_NOT_EARLY, [plan.expired_until])
+        # Before the rows that a request makes, so that a request decided before is known as that: it would meet its
+        # own hold otherwise, which says nothing about why.
+        _record(connection, plan)
         _define(connection, plan)
         _hold(connection, plan)
         claimed = _claim(connection, plan)
-        _record(connection, plan)
         clock = connection.execute("SELECT clock_timestamp()")
         connection.execute("COMMIT")
     row = clock.fetchone()
@@ -193,19 +202,17 @@ def _count(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
         )
     defined = [(row, row.redefined) for row in plan.pools if row.redefined is not None]
     if defined:
-        connection.execute(
-            _DEFINE_POOLS,
-            [
-                arrays.quoted(row.occurrence_id for row, _ in defined),
-                arrays.quoted(row.key for row, _ in defined),
-                arrays.plain(pool.capacity for _, pool in defined),
-                arrays.plain(pool.overbooking_percent for _, pool in defined),
-                arrays.plain(pool.buffer for _, pool in defined),
-                arrays.plain(pool.sellable for _, pool in defined),
-                arrays.plain(row.held for row, _ in defined),
-                arrays.plain(row.sold for row, _ in defined),
-            ],
-        )
+        columns = [
+            arrays.quoted(row.occurrence_id for row, _ in defined),
+            arrays.quoted(row.key for row, _ in defined),
+            arrays.plain(pool.capacity for _, pool in defined),
+            arrays.plain(pool.overbooking_percent for _, pool in defined),
+            arrays.plain(pool.buffer for _, pool in defined),
+            arrays.plain(pool.sellable for _, pool in defined),
+        ]
+        deltas = [arrays.plain(row.held for row, _ in defined), arrays.plain(row.sold for row, _ in defined)]
+        connection.execute(_NEW_POOLS, columns)
+        connection.execute(_REDEFINE_POOLS, [*columns, *deltas])
 
 
 def _hold(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:

@@ -86,9 +86,7 @@ class Examination(Reader):
 
     def workers(self) -> list[WorkerLine]:
         """Everybody who beats, or did lately."""
-        return self._read(
-            lambda connection: [WorkerLine(*row) for row in connection.execute(_WORKERS).fetchall()]
-        )
+        return self._read(lambda connection: [WorkerLine(*row) for row in connection.execute(_WORKERS).fetchall()])
 
     def cursor_lags(self) -> dict[str, float]:
         """Per cursor of the journal, how many seconds its oldest entry has been waiting."""

@@ -113,9 +113,7 @@ class History(Reader):
 
     def _like(self, statement: str, prefix: str) -> list[str]:
         bounds = [prefix + _ZERO[len(prefix) :], prefix + _LAST[len(prefix) :]]
-        return self._read(
-            lambda connection: [row[0] for row in connection.execute(statement, bounds).fetchall()]
-        )
+        return self._read(lambda connection: [row[0] for row in connection.execute(statement, bounds).fetchall()])
 
     def _newest(self, statement: str, values: list[object]) -> list[JournalEntry]:
         return self._entries(statement, values)[::-1]

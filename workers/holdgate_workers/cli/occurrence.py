@@ -1,0 +1,301 @@
+"""`holdgate occurrence`: the catalogue side."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, TextIO
+
+import click
+
+from holdgate_schema.messages import CloseOccurrence, SetCapacity
+
+from . import exits, specs
+from .answers import tell
+from .failures import Failure
+from .formats import amount, moment
+from .importing import import_
+from .output import Column, Output, output_option
+from .params import SEATS, TIME, example, limit_option, request_id_option
+from .site import Access, pass_access, timeout_option
+
+
+@click.group()
+def occurrence() -> None:
+    """Put, import, list, show and close occurrences; set their capacity."""
+
+
+occurrence.add_command(import_)
+
+
+@occurrence.command(
+    epilog=example(
+        "holdgate occurrence put occ-1 --product tour --starts 2030-05-01T10:00 --duration 90 \\",
+        "    --timezone Europe/Rome --capacity 12 --ticket adult --ticket 'child;label=Child;pools=kids' \\",
+        "    --pool kids=4 --extra 'wine;max=2;stock=cellar:40'",
+        "holdgate occurrence put --file occ-1.json",
+        "holdgate contract occurrence.put.v1     (what such a file may say, without type and request_id)",
+    )
+)
+@click.argument("occurrence_id", metavar="[OCCURRENCE]", required=False)
+@click.option("--file", type=click.File("r", encoding="utf-8"), help="The definition as JSON; - is standard input.")
+@click.option("--product", metavar="ID", help="What it is a date of.")
+@click.option("--starts", type=TIME, help="Wall time of the zone, or with an offset.")
+@click.option("--ends", type=TIME, help="The same; or give --duration.")
+@click.option("--duration", type=click.IntRange(1), metavar="MINUTES", help="Instead of --ends.")
+@click.option("--timezone", metavar="ZONE", help="IANA name, such as Europe/Rome.")
+@click.option("--capacity", type=click.IntRange(0), help="Seats in all: the pool 'total'.")
+@click.option("--ticket", "tickets", multiple=True, metavar=specs.TICKET_HELP, help="A ticket type; repeat it.")
+@click.option("--pool", "pools", multiple=True, metavar=specs.POOL_HELP, help="A counter beside 'total'.")
+@click.option("--extra", "extras", multiple=True, metavar=specs.EXTRA_HELP, help="Something sold beside tickets.")
+@click.option("--overbooking", type=click.IntRange(0, 100), metavar="PERCENT", help="Sell more than there is.")
+@click.option("--buffer", type=click.IntRange(0), metavar="SEATS", help="Keep some seats back.")
+@click.option("--cutoff", type=click.IntRange(0), metavar="MINUTES", help="Sales close so long before the start.")
+@click.option("--sales-open", type=TIME, help="Wall time of the zone.")
+@click.option("--sales-close", type=TIME, help="Wall time of the zone.")
+@click.option("--status", type=click.Choice(["active", "closed"]))
+@request_id_option
+@timeout_option
+@output_option
+@pass_access
+def put(
+    access: Access,
+    occurrence_id: str | None,
+    file: TextIO | None,
+    request_id: str | None,
+    timeout_seconds: float,
+    out: Output,
+    **flags: Any,
+) -> None:
+    """Create OCCURRENCE or replace its definition. What is held and sold on it stays."""
+    from .definition import Checker, InvalidDefinition
+
+    try:
+        document = _from_file(file, flags) if file is not None else _from_flags(flags)
+        if occurrence_id is not None:
+            document["occurrence_id"] = occurrence_id
+        if request_id is not None:
+            document["request_id"] = request_id
+        command = Checker().command(document)
+    except (InvalidDefinition, specs.InvalidSpec) as exc:
+        raise click.UsageError(str(exc)) from exc
+    with access.client(timeout_seconds) as client:
+        answer = client.call(command)
+    tell(out, answer)
+
+
+def _from_file(file: TextIO, flags: dict[str, Any]) -> specs.Document:
+    given = [name for name, value in flags.items() if value not in (None, ())]
+    if given:
+        raise click.UsageError(f"--file says everything; leave out: {', '.join(given)}")
+    try:
+        document = json.loads(file.read())
+    except ValueError as exc:
+        raise Failure(f"{file.name} is not JSON: {exc}", exits.USAGE) from exc
+    if not isinstance(document, dict):
+        raise Failure(f"{file.name} must hold one JSON object", exits.USAGE)
+    return {name: value for name, value in document.items() if name not in ("type", "request_id")}
+
+
+def _from_flags(flags: dict[str, Any]) -> specs.Document:
+    from .definition import with_times
+
+    needed = {name: flags[name] for name in ("product", "starts", "timezone", "capacity", "tickets")}
+    missing = [f"--{name.rstrip('s') if name == 'tickets' else name}" for name, value in needed.items() if value in (None, ())]
+    if missing:
+        raise click.UsageError(f"missing: {', '.join(missing)} (or give --file)")
+    plain = {
+        "product_id": flags["product"],
+        "timezone": flags["timezone"],
+        "capacity": flags["capacity"],
+        "overbooking_percent": flags["overbooking"],
+        "buffer": flags["buffer"],
+        "cutoff_minutes": flags["cutoff"],
+        "sales_open": flags["sales_open"],
+        "sales_close": flags["sales_close"],
+        "status": flags["status"],
+        "ticket_types": [specs.ticket(text) for text in flags["tickets"]],
+        "pools": [specs.pool(text) for text in flags["pools"]],
+        "extras": [specs.extra(text) for text in flags["extras"]],
+    }
+    document = {name: value for name, value in plain.items() if value is not None}
+    return with_times(document, starts=flags["starts"], ends=flags["ends"], minutes=flags["duration"])
+
+
+@occurrence.command(
+    epilog=example("holdgate occurrence close occ-1", "holdgate occurrence close occ-1 --status cancelled --yes")
+)
+@click.argument("occurrence_id", metavar="OCCURRENCE")
+@click.option(
+    "--status",
+    type=click.Choice(["closed", "cancelled", "completed"]),
+    default="closed",
+    show_default=True,
+    help="`closed` can be opened again by a put, the others are final.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before a final status.")
+@request_id_option
+@timeout_option
+@output_option
+@pass_access
+def close(
+    access: Access,
+    occurrence_id: str,
+    status: Any,
+    yes: bool,
+    request_id: str | None,
+    timeout_seconds: float,
+    out: Output,
+) -> None:
+    """Take OCCURRENCE off sale. Holds on it live on until they end by themselves."""
+    from holdgate_workers.ids import new_request_id
+
+    if status != "closed" and not yes:
+        click.confirm(f"{status} is final: {occurrence_id} can never be opened again. Go on?", abort=True, err=True)
+    command = CloseOccurrence(request_id=request_id or new_request_id(), occurrence_id=occurrence_id, status=status)
+    with access.client(timeout_seconds) as client:
+        answer = client.call(command)
+    tell(out, answer)
+
+
+@occurrence.command(
+    epilog=example("holdgate occurrence capacity occ-1 20", "holdgate occurrence capacity occ-1 unlimited --pool deck")
+)
+@click.argument("occurrence_id", metavar="OCCURRENCE")
+@click.argument("seats", type=SEATS, metavar="NUMBER|unlimited")
+@click.option("--pool", default="total", show_default=True, metavar="KEY")
+@request_id_option
+@timeout_option
+@output_option
+@pass_access
+def capacity(
+    access: Access,
+    occurrence_id: str,
+    seats: int | str,
+    pool: str,
+    request_id: str | None,
+    timeout_seconds: float,
+    out: Output,
+) -> None:
+    """Set the capacity of one pool. Below what is taken is allowed: then nothing new is granted until it fits."""
+    from holdgate_workers.ids import new_request_id
+
+    command = SetCapacity(
+        request_id=request_id or new_request_id(),
+        occurrence_id=occurrence_id,
+        capacity=seats if isinstance(seats, int) else None,
+        pool=pool,
+    )
+    with access.client(timeout_seconds) as client:
+        answer = client.call(command)
+    tell(out, answer)
+
+
+@occurrence.command(
+    name="list", epilog=example("holdgate occurrence list", "holdgate occurrence list --product tour --from 2030-05-01")
+)
+@click.option("--product", metavar="ID")
+@click.option("--status", type=click.Choice(["active", "closed", "cancelled", "completed"]))
+@click.option("--from", "starts_from", type=TIME, help="Those that start then or later (UTC without an offset).")
+@click.option("--until", "starts_until", type=TIME, help="Those that start before.")
+@limit_option(100)
+@output_option
+@pass_access
+def list_(
+    access: Access,
+    product: str | None,
+    status: str | None,
+    starts_from: datetime | None,
+    starts_until: datetime | None,
+    limit: int,
+    out: Output,
+) -> None:
+    """The occurrences by their start, with the numbers of the pool `total`."""
+    from holdgate_workers.adapters.postgres.catalogue import Catalogue
+
+    with access.opened(Catalogue) as catalogue:
+        found = catalogue.list(
+            product=product, status=status, starts_from=starts_from, starts_until=starts_until, limit=limit
+        )
+    if out.is_json:
+        out.json({"occurrences": found})
+        return
+    numbers = [Column(name, right=True) for name in ("sellable", "held", "sold", "available")]
+    out.table(
+        ["occurrence", "product", Column("starts", wrap=not out.is_plain), "status", *numbers],
+        [
+            (
+                line.occurrence_id,
+                line.product_id,
+                _local(line.starts_at, line.timezone),
+                line.status,
+                amount(line.sellable),
+                line.held,
+                line.sold,
+                amount(line.available),
+            )
+            for line in found
+        ],
+    )
+    if len(found) == limit:
+        click.echo(f"the first {limit}; --limit shows more", err=True)
+
+
+def _local(instant: datetime, zone: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    return f"{instant.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+
+
+@occurrence.command(epilog=example("holdgate occurrence show occ-1"))
+@click.argument("occurrence_id", metavar="OCCURRENCE")
+@output_option
+@pass_access
+def show(access: Access, occurrence_id: str, out: Output) -> None:
+    """OCCURRENCE as the database has it: definition, pools, live holds."""
+    from holdgate_workers.adapters.postgres.catalogue import Catalogue
+
+    with access.opened(Catalogue) as catalogue:
+        found = catalogue.get(occurrence_id)
+    if found is None:
+        raise Failure(f"there is no occurrence {occurrence_id!r}; see `holdgate occurrence list`", exits.REFUSED)
+    if out.is_json:
+        out.json(found)
+        return
+    what, now = found.definition, found.read_at
+    release = moment(found.next_release_at, now) if found.next_release_at else None
+    out.details(
+        [
+            ("product", what.product_id),
+            ("status", what.status),
+            ("starts", f"{_local(what.starts_at, what.timezone)} ({what.timezone})"),
+            ("ends", _local(what.ends_at, what.timezone)),
+            ("sales open", _local(what.opens_at, what.timezone) if what.opens_at else None),
+            ("sales close", _local(what.closes_at, what.timezone)),
+            ("version", found.version),
+            ("live holds", found.live_holds),
+            ("due, not swept", found.due_holds or None),
+            ("next release", release),
+        ],
+        title=found.occurrence_id,
+    )
+    out.line()
+    numbers = [Column(name, right=True) for name in ("capacity", "sellable", "held", "sold", "available")]
+    out.table(
+        ["pool", *numbers],
+        [
+            (pool.key, amount(pool.capacity), amount(pool.sellable), pool.held, pool.sold, amount(pool.available()))
+            for pool in found.pools
+        ],
+    )
+    things = [(t.key, "ticket", t.label, f"{t.min_per_order}–{t.max_per_order}", t.pools) for t in what.ticket_types.values()]
+    things += [(e.key, "extra", e.label, f"0–{e.max_per_order}", e.pools) for e in what.extras.values()]
+    if out.is_plain:
+        out.line()
+    out.table(
+        ["sold", "kind", "label", Column("per order", right=True), "draws from"],
+        [
+            (key, kind, label, order, ", ".join([*(["total"] if kind == "ticket" else []), *pools]) or "–")
+            for key, kind, label, order, pools in things
+        ],
+    )

@@ -1,0 +1,213 @@
+"""`holdgate settings`: what operations change at run time."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import click
+
+from . import exits
+from .failures import Failure, warn
+from .output import Column, Output, output_option
+from .params import example
+from .site import Access, pass_access
+
+
+@click.group()
+def settings() -> None:
+    """Look at the settings and change them; the workers follow within a second or two, without a restart."""
+
+
+def _by_option(command: Any) -> Any:
+    return click.option(
+        "--by", "changed_by", metavar="NAME", default=_me, show_default="your login", help="Who changes it."
+    )(command)
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+@settings.command(name="list", epilog=example("holdgate settings list", "holdgate settings list --output json"))
+@output_option
+@pass_access
+def list_(access: Access, out: Output) -> None:
+    """Every setting with its value, its default and what it may be."""
+    from holdgate_workers.adapters.postgres.house import House
+
+    with access.opened(House) as house:
+        values = house.values()
+    rows = _rows(values)
+    if out.is_json:
+        out.json({"settings": rows})
+        return
+    numbers = [Column(name, right=True) for name in ("value", "default", "range")]
+    out.table(
+        ["setting", *numbers, Column("what it is", wrap=True)],
+        [
+            (
+                _emphasised(out, row["name"], changed=row["changed"]),
+                _emphasised(out, str(row["value"]), changed=row["changed"]),
+                row["default"],
+                f"{row['low']}–{row['high']}",
+                row["about"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def _emphasised(out: Output, text: str, *, changed: bool) -> Any:
+    from rich.text import Text
+
+    return Text(text, style="bold yellow" if changed and not out.is_plain else "")
+
+
+def _rows(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    from holdgate_workers.domain.settings import DEFINITIONS
+
+    return [
+        {
+            "name": item.name,
+            "value": int(values.get(item.name, item.default)),
+            "default": item.default,
+            "low": item.low,
+            "high": item.high,
+            "changed": item.name in values,
+            "about": item.about,
+        }
+        for item in DEFINITIONS.values()
+    ]
+
+
+def _one(values: Mapping[str, str], name: str) -> dict[str, Any]:
+    rows = {row["name"]: row for row in _rows(values)}
+    if name not in rows:
+        raise Failure(f"{name!r} is not a setting; there are: {', '.join(rows)}", exits.USAGE)
+    return rows[name]
+
+
+@settings.command(epilog=example("holdgate settings get hold.ttl_minutes"))
+@click.argument("name")
+@output_option
+@pass_access
+def get(access: Access, name: str, out: Output) -> None:
+    """The value of one setting."""
+    from holdgate_workers.adapters.postgres.house import House
+
+    with access.opened(House) as house:
+        row = _one(house.values(), name)
+    if out.is_json:
+        out.json(row)
+    else:
+        out.line(str(row["value"]))
+
+
+@settings.command(
+    name="set",
+    epilog=example(
+        "holdgate settings set hold.ttl_minutes=20",
+        "holdgate settings set hold.ttl_minutes=90 hold.lifetime_max_minutes=180 --by ada",
+    ),
+)
+@click.argument("pairs", nargs=-1, required=True, metavar="NAME=VALUE...")
+@_by_option
+@output_option
+@pass_access
+def set_(access: Access, pairs: tuple[str, ...], changed_by: str, out: Output) -> None:
+    """Set one or several settings: all of them, or none if one is not what it may be."""
+    changes: dict[str, str | None] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError(f"{pair!r} is not NAME=VALUE")
+        if name in changes:
+            raise click.UsageError(f"{name!r} is given twice")
+        changes[name] = value.strip()
+    _change(access, changes, changed_by, out)
+
+
+@settings.command(epilog=example("holdgate settings reset hold.ttl_minutes"))
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_by_option
+@output_option
+@pass_access
+def reset(access: Access, names: tuple[str, ...], changed_by: str, out: Output) -> None:
+    """Give settings their defaults again."""
+    for name in names:
+        _one({}, name)
+    _change(access, dict.fromkeys(names), changed_by, out)
+
+
+def _change(access: Access, changes: Mapping[str, str | None], changed_by: str, out: Output) -> None:
+    from holdgate_workers.adapters.postgres.house import House
+
+    with access.opened(House) as house:
+        before = house.values()
+        house.change(changes, changed_by=changed_by)
+        after = house.values()
+    rows = [{"name": name, "old": _one(before, name)["value"], "new": _one(after, name)["value"]} for name in changes]
+    if out.is_json:
+        out.json({"changed_by": changed_by, "settings": rows})
+        return
+    for row in rows:
+        same = row["old"] == row["new"]
+        out.line(f"{row['name']}: {row['new']}" + (" (as before)" if same else f" (was {row['old']})"))
+
+
+@settings.command(epilog=example("holdgate settings history", "holdgate settings history hold.ttl_minutes"))
+@click.argument("name", required=False)
+@output_option
+@pass_access
+def history(access: Access, name: str | None, out: Output) -> None:
+    """Who changed what, the latest first; the last 200 changes."""
+    from holdgate_workers.adapters.postgres.house import House
+
+    if name is not None:
+        _one({}, name)
+    with access.opened(House) as house:
+        changes = house.history(name)
+    if out.is_json:
+        out.json({"changes": changes})
+        return
+    out.table(
+        ["changed", "setting", Column("old", right=True), Column("new", right=True), "by"],
+        [
+            (item.changed_at, item.name, item.old_value or "default", item.new_value or "default", item.changed_by)
+            for item in changes
+        ],
+    )
+
+
+@settings.command(name="import-legacy", epilog=example("holdgate settings import-legacy options.json"))
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@_by_option
+@output_option
+@pass_access
+def import_legacy(access: Access, file: TextIO, changed_by: str, out: Output) -> None:
+    """Take over the options of the engine before this one from FILE: one JSON object, option name to value.
+
+    Known names are set, all or none; the others are named and left out. A value that is out of range is refused,
+    not bent.
+    """
+    from holdgate_workers.domain.settings import LEGACY_NAMES
+
+    try:
+        options = json.loads(file.read())
+    except ValueError as exc:
+        raise Failure(f"{file.name} is not JSON: {exc}", exits.USAGE) from exc
+    if not isinstance(options, dict):
+        raise Failure(f"{file.name} must hold one JSON object", exits.USAGE)
+    changes = {LEGACY_NAMES[name]: str(value) for name, value in options.items() if name in LEGACY_NAMES}
+    unknown = sorted(name for name in options if name not in LEGACY_NAMES)
+    if unknown:
+        warn(f"left out, not known: {', '.join(unknown)}")
+    if not changes:
+        raise Failure(f"{file.name} has none of: {', '.join(LEGACY_NAMES)}", exits.USAGE)
+    _change(access, changes, changed_by, out)

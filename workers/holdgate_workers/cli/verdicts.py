@@ -1,0 +1,38 @@
+"""How `demo` and `simulate` end: the numbers, every broken promise, and one last line."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from . import exits
+from .output import Output
+
+if TYPE_CHECKING:
+    from holdgate_workers.onsale.verdict import Verdict
+
+PROBLEMS_SHOWN = 20
+
+
+def tell(verdict: Verdict, out: Output) -> None:
+    """Print the verdict. With JSON the last line goes to stderr, so that standard output is one document."""
+    from holdgate_workers.onsale.summary import as_json, summary
+
+    if out.is_json:
+        out.json(as_json(verdict))
+        click.echo(verdict.line(), err=True)
+        return
+    out.details(summary(verdict))
+    for problem in verdict.problems[:PROBLEMS_SHOWN]:
+        out.line(f"broken promise ({problem.check}): {problem.detail}", style="red")
+    if len(verdict.problems) > PROBLEMS_SHOWN:
+        out.line(f"… and {len(verdict.problems) - PROBLEMS_SHOWN} more", style="red")
+    sys.stdout.flush()
+    click.echo(verdict.line())
+
+
+def exit_code(verdict: Verdict) -> int:
+    """0 if every promise was kept."""
+    return exits.OK if verdict.is_ok else exits.REFUSED
