@@ -7,7 +7,7 @@ whole seconds, the header `traceparent` the W3C trace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from .codec import BODY_BYTES_MAX, CONTENT_TYPE
 from .errors import FieldError
@@ -19,8 +19,7 @@ TEXT_CHARS_MAX = 255
 HEADERS_MAX = 32
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Properties:
+class Properties(Struct, frozen=True, kw_only=True, gc=False):
     """The properties of one message. Absent ones are None."""
 
     message_id: str | None = None
@@ -33,7 +32,7 @@ class Properties:
     content_type: str | None = CONTENT_TYPE
     content_encoding: str | None = None
     expiration: str | None = None
-    headers: dict[str, HeaderValue] = field(default_factory=dict)
+    headers: dict[str, HeaderValue] = {}
 
 
 def property_errors(

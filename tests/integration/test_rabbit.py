@@ -6,11 +6,11 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 import pika
 import pytest
+from msgspec.structs import replace
 from tests.conformance.transport_harness import RecordingSink, numbered, request
 from tests.support.rabbit import AMQP_PORT, channel, eventually, rabbitmqctl, vhost_of
 from tests.support.tcp_proxy import proxied

@@ -133,15 +133,15 @@ class Books:
         """Who was told `sold_out` was told the truth of that version."""
         ledgers = self._ledgers()
         for request_id, occurrence_id, _, _, outcome, reply, events in self.journal:
-            if outcome != "refused" or reply["reason"] != "sold_out" or "subject" not in reply:
+            if outcome != "refused" or reply["reason"] != "sold_out":
                 continue
             ledger = ledgers.get(occurrence_id)
-            if ledger is None or events or reply["subject"] not in reply.get("available", {}):
+            if ledger is None or events:
                 continue
-            free = ledger.free_at(reply["version"], reply["subject"])
-            told = reply["available"][reply["subject"]]
-            if told != free:
-                yield f"request {request_id}: was told {told} of {reply['subject']} are free, it was {free}"
+            for pool, told in reply.get("available", {}).items():
+                if ledger.has(pool) and told != ledger.free_at(reply["version"], pool):
+                    free = ledger.free_at(reply["version"], pool)
+                    yield f"request {request_id}: was told {told} of {pool} are free, it was {free}"
 
     def _ledgers(self) -> dict[str, _Ledger]:
         ledgers: dict[str, _Ledger] = {}
@@ -189,6 +189,10 @@ class _Ledger:
         if version != self._versions[-1]:
             self._versions.append(version)
         self._history[version] = dict(self._taken)
+
+    def has(self, pool: str) -> bool:
+        """Whether it is a pool, and not a stock that is shared with other occurrences."""
+        return pool in self._sellable
 
     def free_at(self, version: int, pool: str) -> int | None:
         """What was free at a version; None if that is unlimited."""

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec import Struct
+
 from holdgate_workers.domain.decision import Claim, LimitKey
 from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool
 
@@ -29,8 +31,7 @@ class Load:
     """Request ids that may have been answered before."""
 
 
-@dataclass(slots=True, frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True, gc=False):
     """An answer in the journal."""
 
     fingerprint: bytes
@@ -57,8 +58,7 @@ class Unavailable:
     detail: str
 
 
-@dataclass(slots=True, frozen=True)
-class Fence:
+class Fence(Struct, frozen=True, gc=False):
     """An occurrence's version as it was read and as it will be; equal where it was only looked at."""
 
     occurrence_id: str
@@ -66,8 +66,7 @@ class Fence:
     after: int
 
 
-@dataclass(slots=True, frozen=True)
-class PoolRow:
+class PoolRow(Struct, frozen=True, gc=False):
     """What a commit does to one pool: deltas, and its definition where that changed."""
 
     occurrence_id: str
@@ -86,8 +85,7 @@ class DefinitionRow:
     version: int
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class JournalRow:
+class JournalRow(Struct, frozen=True, kw_only=True, gc=False):
     """One decided command."""
 
     request_id: str

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from holdgate_schema.envelope import HeaderValue, Properties
 
 ChannelId = int
@@ -19,8 +21,7 @@ class TransportError(Exception):
     """The queue cannot be reached or refused an operation; try again later."""
 
 
-@dataclass(slots=True, frozen=True)
-class Delivery:
+class Delivery(Struct, frozen=True, gc=False):
     """One message as the queue gave it to us."""
 
     partition: int
@@ -32,8 +33,7 @@ class Delivery:
     routing_key: str = ""
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
     """One message to publish. Persistent unless said otherwise; `mandatory` makes an unroutable one a problem."""
 
     exchange: str

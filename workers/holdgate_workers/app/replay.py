@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from holdgate_schema.envelope import HeaderValue
 from holdgate_schema.ids import OccurrenceId

@@ -188,9 +188,7 @@ def _preview(letters: Sequence[DeadLetter], known: Sequence[Fate]) -> None:
         click.echo(f"  {number:>5} × {text}", err=True)
 
 
-def _tell_replayed(
-    out: Output, chosen: int, replayed: Sequence[DeadLetter], results: Sequence[Fate]
-) -> None:
+def _tell_replayed(out: Output, chosen: int, replayed: Sequence[DeadLetter], results: Sequence[Fate]) -> None:
     if out.is_json:
         rows = [
             {"id": letter.id, "request_id": fate.request_id, "state": fate.state, "result": fate.text}
@@ -199,9 +197,13 @@ def _tell_replayed(
         out.json({"chosen": chosen, "replayed": len(replayed), "letters": rows})
     else:
         out.table(
-            ["id", "what it came to"], [(letter.id, fate.text) for letter, fate in zip(replayed, results, strict=True)]
+            ["id", "what it came to"],
+            [(letter.id, fate.text) for letter, fate in zip(replayed, results, strict=True)],
         )
-        out.line(f"{len(replayed)} of {chosen} sent again.", style="bold green" if len(replayed) == chosen else "bold yellow")
+        out.line(
+            f"{len(replayed)} of {chosen} sent again.",
+            style="bold green" if len(replayed) == chosen else "bold yellow",
+        )
     if len(replayed) < chosen:
         raise Failure(
             f"{chosen - len(replayed)} stayed: no queue took them, or somebody else replayed them", exits.REFUSED
@@ -223,7 +225,9 @@ def _fields(letter: DeadLetter, fate: Fate, *, reveal: bool) -> dict[str, Any]:
         "app_id": properties.app_id,
         "state": fate.state,
         "forecast": fate.text,
-        "headers": letter.headers if reveal else {name: _header(name, value) for name, value in letter.headers.items()},
+        "headers": letter.headers
+        if reveal
+        else {name: _header(name, value) for name, value in letter.headers.items()},
         "body": letter.body.decode(errors="replace") if reveal else masked_body(letter.body),
     }
 

@@ -78,9 +78,15 @@ def _decided(entry: JournalEntry) -> Fate:
 
 
 def _journal(access: Access, request_ids: Sequence[str]) -> dict[str, JournalEntry]:
+    """What is decided already. Without the database the letters can still be looked at and sent again."""
+    from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
     from holdgate_workers.adapters.postgres.history import History
+    from holdgate_workers.bootstrap import NotRunning
 
     if not request_ids:
         return {}
-    with access.opened(History) as history:
-        return {entry.request_id: entry for entry in history.of_requests(request_ids)}
+    try:
+        with access.opened(History) as history:
+            return {entry.request_id: entry for entry in history.of_requests(request_ids)}
+    except (NotRunning, DatabaseUnavailable):
+        return {}

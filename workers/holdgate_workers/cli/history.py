@@ -44,7 +44,7 @@ def history(
     limit: int,
     out: Output,
 ) -> None:
-    """What happened to a hold, a session, a request or an occurrence: the newest entries, the oldest of them first.
+    """What happened to a hold, a session, a request or an occurrence: the newest entries, the oldest first.
 
     Reads are not in the journal, nor requests that could not be read (see `holdgate dlq`).
     """
@@ -88,7 +88,15 @@ def _found(
 
 
 def _tell_list(out: Output, entries: list[JournalEntry], hold_id: str | None, *, full: bool) -> None:
-    columns = ["decided", Column("version", right=True), "request", "result", Column("what", wrap=True), "hold", "by"]
+    columns: list[Column | str] = [
+        "decided",
+        Column("version", right=True),
+        "request",
+        "result",
+        Column("what", wrap=True),
+        "hold",
+        "by",
+    ]
     out.table(
         columns,
         [

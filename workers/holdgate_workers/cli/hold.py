@@ -85,19 +85,15 @@ def _of_a_hold(command: Any) -> Any:
     return _sending(command)
 
 
-def _identity(access: Access, part: str, occurrence: str | None, session: str | None) -> dict[str, str]:
-    """Whose hold it is and where: as given, else as its row says."""
+def _identity(access: Access, part: str, occurrence: str | None, session: str | None) -> tuple[str, str, str]:
+    """Occurrence, session and hold: as given, else as the hold's row says."""
     if occurrence is not None and session is not None and len(part) == 36:
-        return {"occurrence_id": occurrence, "session_id": session, "hold_id": part}
+        return occurrence, session, part
     from holdgate_workers.adapters.postgres.history import History
 
     with access.opened(History) as history:
         row, _ = found_hold(history, part)
-    return {
-        "occurrence_id": occurrence or row.occurrence_id,
-        "session_id": session or row.session_id,
-        "hold_id": row.id,
-    }
+    return occurrence or row.occurrence_id, session or row.session_id, row.id
 
 
 @hold.command(
@@ -123,7 +119,7 @@ def change(
     tickets, more = quantities(items, "TICKET=NUMBER"), quantities(extras, "--extra")
     whose = _identity(access, hold_id, occurrence, session)
     with access.client(timeout_seconds) as client:
-        answer = client.change(**whose, items=tickets, extras=more, request_id=request_id)
+        answer = client.change(*whose, tickets, extras=more, request_id=request_id)
     tell(out, answer)
 
 
@@ -143,7 +139,7 @@ def extend(
     """Give HOLD its full time again from now."""
     whose = _identity(access, hold_id, occurrence, session)
     with access.client(timeout_seconds) as client:
-        answer = client.extend(**whose, request_id=request_id)
+        answer = client.extend(*whose, request_id=request_id)
     tell(out, answer)
 
 
@@ -163,7 +159,7 @@ def release(
     """Give the seats of HOLD back."""
     whose = _identity(access, hold_id, occurrence, session)
     with access.client(timeout_seconds) as client:
-        answer = client.release(**whose, request_id=request_id)
+        answer = client.release(*whose, request_id=request_id)
     tell(out, answer)
 
 

@@ -29,8 +29,8 @@ AT_ONCE = 500
 
 HELP = f"""Put every occurrence of FILE (.csv or .ics), or none if anything in it is wrong.
 
-The whole file is read and checked first, as the workers will check it; only then requests are sent. Those that
-the workers refuse all the same (a start that another occurrence has, a cancelled one) are reported with their line.
+The whole file is read and checked first, as the workers will check it; only then requests are sent. Those
+that the workers refuse all the same (a start that another occurrence has, a cancelled one) are reported by line.
 An occurrence that exists is replaced; what is held and sold on it stays.
 
 \b
@@ -79,8 +79,12 @@ iCalendar: each VEVENT is one occurrence:
 @click.option("--product", metavar="ID", help="The product where the file does not say.")
 @click.option("--timezone", metavar="ZONE", help="The zone where the file does not say.")
 @click.option("--capacity", type=click.IntRange(0), help="The capacity where the file does not say.")
-@click.option("--duration", type=click.IntRange(1), metavar="MINUTES", help="The length where the file does not say.")
-@click.option("--ticket", "tickets", multiple=True, metavar=specs.TICKET_HELP, help="Ticket types where it does not.")
+@click.option(
+    "--duration", type=click.IntRange(1), metavar="MINUTES", help="The length where the file does not say."
+)
+@click.option(
+    "--ticket", "tickets", multiple=True, metavar=specs.TICKET_HELP, help="Ticket types where it does not."
+)
 @click.option("--dry-run", is_flag=True, help="Read and check the file, send nothing.")
 @timeout_option
 @output_option
@@ -118,12 +122,16 @@ def _read(file: Path, form: str | None, defaults: Defaults) -> Checked:
 
     form = form or file.suffix.lower().lstrip(".")
     if form not in ("csv", "ics"):
-        raise click.BadParameter(f"{file.name!r} ends neither in .csv nor in .ics; give --format", param_hint="FILE")
+        raise click.BadParameter(
+            f"{file.name!r} ends neither in .csv nor in .ics; give --format", param_hint="FILE"
+        )
     try:
         # Excel begins a UTF-8 file with a byte order mark.
         text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise Failure(f"{file} is not UTF-8: {exc.reason} at byte {exc.start}; nothing was sent", exits.USAGE) from exc
+        raise Failure(
+            f"{file} is not UTF-8: {exc.reason} at byte {exc.start}; nothing was sent", exits.USAGE
+        ) from exc
     if form == "csv":
         from . import csv_source
 
@@ -215,10 +223,14 @@ def _tell_dry_run(out: Output, found: Checked) -> None:
 
 
 def _tell_results(out: Output, results: Sequence[Result]) -> None:
-    counts = {name: sum(r.outcome == name for r in results) for name in ("created", "changed", "refused", "unknown")}
+    counts = {
+        name: sum(r.outcome == name for r in results) for name in ("created", "changed", "refused", "unknown")
+    }
     if out.is_json:
-        out.json({"ok": not counts["refused"] and not counts["unknown"], "sent": len(results), **counts}
-                 | {"results": [result.fields() for result in results]})
+        out.json(
+            {"ok": not counts["refused"] and not counts["unknown"], "sent": len(results), **counts}
+            | {"results": [result.fields() for result in results]}
+        )
     else:
         told = [result for result in results if result.detail]
         if told:

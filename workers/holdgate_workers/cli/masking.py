@@ -8,12 +8,14 @@ from ipaddress import ip_address
 from typing import Any
 
 MASK = "•••"
-PERSONAL = frozenset({"client", "client_ip", "client_address", "address", "forwarded_for", "user_id", "email", "phone"})
+PERSONAL = frozenset(
+    {"client", "client_ip", "client_address", "address", "forwarded_for", "user_id", "email", "phone"}
+)
 _LIKE_AN_ADDRESS = re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]+")
 
 
 def masked_body(body: bytes) -> str:
-    """The body as text: personal fields masked, and whatever looks like an IP address, also where it is no JSON."""
+    """The body as text, without personal fields and, also where it is no JSON, without IP addresses."""
     text = body.decode(errors="replace")
     try:
         value = json.loads(text)

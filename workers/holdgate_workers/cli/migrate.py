@@ -11,7 +11,9 @@ from .site import Access, pass_access
 
 @click.command(epilog=example("holdgate migrate", "holdgate migrate --check", "holdgate migrate --no-queues"))
 @click.option("--check", is_flag=True, help="Only say whether the schema is the one that this version needs.")
-@click.option("--queues/--no-queues", default=True, show_default=True, help="Declare exchanges and queues as well.")
+@click.option(
+    "--queues/--no-queues", default=True, show_default=True, help="Declare exchanges and queues as well."
+)
 @output_option
 @pass_access
 def migrate(access: Access, check: bool, queues: bool, out: Output) -> None:

@@ -38,7 +38,9 @@ occurrence.add_command(import_)
     )
 )
 @click.argument("occurrence_id", metavar="[OCCURRENCE]", required=False)
-@click.option("--file", type=click.File("r", encoding="utf-8"), help="The definition as JSON; - is standard input.")
+@click.option(
+    "--file", type=click.File("r", encoding="utf-8"), help="The definition as JSON; - is standard input."
+)
 @click.option("--product", metavar="ID", help="What it is a date of.")
 @click.option("--starts", type=TIME, help="Wall time of the zone, or with an offset.")
 @click.option("--ends", type=TIME, help="The same; or give --duration.")
@@ -60,6 +62,7 @@ occurrence.add_command(import_)
 @pass_access
 def put(
     access: Access,
+    /,
     occurrence_id: str | None,
     file: TextIO | None,
     request_id: str | None,
@@ -101,7 +104,11 @@ def _from_flags(flags: dict[str, Any]) -> specs.Document:
     from .definition import with_times
 
     needed = {name: flags[name] for name in ("product", "starts", "timezone", "capacity", "tickets")}
-    missing = [f"--{name.rstrip('s') if name == 'tickets' else name}" for name, value in needed.items() if value in (None, ())]
+    missing = [
+        f"--{name.rstrip('s') if name == 'tickets' else name}"
+        for name, value in needed.items()
+        if value in (None, ())
+    ]
     if missing:
         raise click.UsageError(f"missing: {', '.join(missing)} (or give --file)")
     plain = {
@@ -116,7 +123,7 @@ def _from_flags(flags: dict[str, Any]) -> specs.Document:
         "status": flags["status"],
         "ticket_types": [specs.ticket(text) for text in flags["tickets"]],
         "pools": [specs.pool(text) for text in flags["pools"]],
-        "extras": [specs.extra(text) for text in flags["extras"]],
+        "extras": [specs.extra(text) for text in flags["extras"]],  # noqa: S610
     }
     document = {name: value for name, value in plain.items() if value is not None}
     return with_times(document, starts=flags["starts"], ends=flags["ends"], minutes=flags["duration"])
@@ -151,15 +158,21 @@ def close(
     from holdgate_workers.ids import new_request_id
 
     if status != "closed" and not yes:
-        click.confirm(f"{status} is final: {occurrence_id} can never be opened again. Go on?", abort=True, err=True)
-    command = CloseOccurrence(request_id=request_id or new_request_id(), occurrence_id=occurrence_id, status=status)
+        click.confirm(
+            f"{status} is final: {occurrence_id} can never be opened again. Go on?", abort=True, err=True
+        )
+    command = CloseOccurrence(
+        request_id=request_id or new_request_id(), occurrence_id=occurrence_id, status=status
+    )
     with access.client(timeout_seconds) as client:
         answer = client.call(command)
     tell(out, answer)
 
 
 @occurrence.command(
-    epilog=example("holdgate occurrence capacity occ-1 20", "holdgate occurrence capacity occ-1 unlimited --pool deck")
+    epilog=example(
+        "holdgate occurrence capacity occ-1 20", "holdgate occurrence capacity occ-1 unlimited --pool deck"
+    )
 )
 @click.argument("occurrence_id", metavar="OCCURRENCE")
 @click.argument("seats", type=SEATS, metavar="NUMBER|unlimited")
@@ -192,7 +205,8 @@ def capacity(
 
 
 @occurrence.command(
-    name="list", epilog=example("holdgate occurrence list", "holdgate occurrence list --product tour --from 2030-05-01")
+    name="list",
+    epilog=example("holdgate occurrence list", "holdgate occurrence list --product tour --from 2030-05-01"),
 )
 @click.option("--product", metavar="ID")
 @click.option("--status", type=click.Choice(["active", "closed", "cancelled", "completed"]))
@@ -284,11 +298,21 @@ def show(access: Access, occurrence_id: str, out: Output) -> None:
     out.table(
         ["pool", *numbers],
         [
-            (pool.key, amount(pool.capacity), amount(pool.sellable), pool.held, pool.sold, amount(pool.available()))
+            (
+                pool.key,
+                amount(pool.capacity),
+                amount(pool.sellable),
+                pool.held,
+                pool.sold,
+                amount(pool.available()),
+            )
             for pool in found.pools
         ],
     )
-    things = [(t.key, "ticket", t.label, f"{t.min_per_order}–{t.max_per_order}", t.pools) for t in what.ticket_types.values()]
+    things = [
+        (t.key, "ticket", t.label, f"{t.min_per_order}–{t.max_per_order}", t.pools)
+        for t in what.ticket_types.values()
+    ]
     things += [(e.key, "extra", e.label, f"0–{e.max_per_order}", e.pools) for e in what.extras.values()]
     if out.is_plain:
         out.line()

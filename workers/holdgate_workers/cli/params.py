@@ -18,7 +18,7 @@ def example(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-class _Quantities(click.ParamType):
+class _Quantities(click.ParamType):  # type: ignore[type-arg]
     """`adult=2`: a key and how many."""
 
     name = "KEY=NUMBER"
@@ -34,20 +34,22 @@ class _Quantities(click.ParamType):
         return key, int(number)
 
 
-class _Seats(click.ParamType):
+class _Seats(click.ParamType):  # type: ignore[type-arg]
     """A number, or `unlimited`."""
 
     name = "NUMBER|unlimited"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if isinstance(value, int) or value == "unlimited":
+        if isinstance(value, int):
             return value
+        if value == "unlimited":
+            return "unlimited"
         if not str(value).isascii() or not str(value).isdigit():
             self.fail(f"{value!r} is neither a number nor 'unlimited'", param, ctx)
         return int(value)
 
 
-class _Time(click.ParamType):
+class _Time(click.ParamType):  # type: ignore[type-arg]
     """An ISO 8601 date or time, with an offset or without."""
 
     name = "TIME"
@@ -61,7 +63,7 @@ class _Time(click.ParamType):
             self.fail(f"{value!r} is not a time such as 2030-05-01T10:00 or 2030-05-01T10:00+02:00", param, ctx)
 
 
-class _IdPart(click.ParamType):
+class _IdPart(click.ParamType):  # type: ignore[type-arg]
     """A UUID or the beginning of one."""
 
     name = "ID"

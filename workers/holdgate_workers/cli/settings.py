@@ -152,7 +152,9 @@ def _change(access: Access, changes: Mapping[str, str | None], changed_by: str, 
         before = house.values()
         house.change(changes, changed_by=changed_by)
         after = house.values()
-    rows = [{"name": name, "old": _one(before, name)["value"], "new": _one(after, name)["value"]} for name in changes]
+    rows = [
+        {"name": name, "old": _one(before, name)["value"], "new": _one(after, name)["value"]} for name in changes
+    ]
     if out.is_json:
         out.json({"changed_by": changed_by, "settings": rows})
         return

@@ -79,7 +79,10 @@ def _tell_holds(out: Output, holds: HoldStats) -> None:
     rate = None if holds.conversion_percent is None else f"{holds.conversion_percent} %"
     out.details(
         [
-            ("active", f"{holds.active:,}" + (f" ({holds.due} past their time, not swept yet)" if holds.due else "")),
+            (
+                "active",
+                f"{holds.active:,}" + (f" ({holds.due} past their time, not swept yet)" if holds.due else ""),
+            ),
             ("converting", f"{holds.converting:,}"),
             ("confirmed", f"{holds.confirmed:,}"),
             ("expired", f"{holds.expired:,}"),

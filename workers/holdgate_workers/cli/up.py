@@ -36,9 +36,9 @@ UP_ROLES = ("gate", "expiry", "relay")
 def up(access: Access, verbose: bool, out: Output) -> None:
     """Run gate, expiry and relay in this terminal until Ctrl-C.
 
-    Without HOLDGATE_DATABASE_URL a PostgreSQL of its own is started in the data folder and stopped at the end; what
-    was committed is there again next time. Without HOLDGATE_AMQP_URL the queue is in the database. A second
-    terminal in the same folder finds it by itself.
+    Without HOLDGATE_DATABASE_URL a PostgreSQL of its own is started in the data folder and stopped at the end;
+    what was committed is there again next time. Without HOLDGATE_AMQP_URL the queue is in the database. A
+    second terminal in the same folder finds it by itself.
     """
     from holdgate_workers.bootstrap import embedded_database, open_site
     from holdgate_workers.entrypoints.process import ROLES, Process
@@ -66,7 +66,11 @@ def _announce(out: Output, site: Site, process: Process, problems: dict[str, str
         _one_line(site, health, problems)
         return
     embedded = site.config.database_url is None
-    where = f"embedded PostgreSQL in {site.config.data_dir.resolve()}" if embedded else without_password(site.database_url)
+    where = (
+        f"embedded PostgreSQL in {site.config.data_dir.resolve()}"
+        if embedded
+        else without_password(site.database_url)
+    )
     queue = "in the database" if site.is_embedded else without_password(site.config.amqp_url or "")
     head = "Holdgate is up" if not problems else "Holdgate is up, but not ready"
     out.line()

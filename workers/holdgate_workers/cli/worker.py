@@ -11,7 +11,9 @@ from .site import Access, pass_access
 
 
 @click.command(
-    epilog=example("holdgate worker gate", "HOLDGATE_METRICS_PORT=9464 HOLDGATE_LOG_FORMAT=json holdgate worker expiry")
+    epilog=example(
+        "holdgate worker gate", "HOLDGATE_METRICS_PORT=9464 HOLDGATE_LOG_FORMAT=json holdgate worker expiry"
+    )
 )
 @click.argument("role", type=click.Choice(["gate", "expiry", "relay"]))
 @output_option
@@ -19,8 +21,8 @@ from .site import Access, pass_access
 def worker(access: Access, role: str, out: Output) -> None:
     """Run one ROLE until Ctrl-C or SIGTERM. Run as many as you like, on as many machines as you like.
 
-    `gate` decides the requests of its share of the partitions, `expiry` finds holds that are due, `relay` publishes
-    the events. Without URLs it joins what `holdgate up` runs in the data folder.
+    `gate` decides the requests of its share of the partitions, `expiry` finds holds that are due, `relay`
+    publishes the events. Without URLs it joins what `holdgate up` runs in the data folder.
     """
     from holdgate_workers.bootstrap import open_site
     from holdgate_workers.entrypoints.process import ROLES, Process
@@ -34,7 +36,9 @@ def worker(access: Access, role: str, out: Output) -> None:
     def announce(problems: dict[str, str]) -> None:
         port = process.health.port if process.health else None
         if out.is_json:
-            out.json({"worker": process.workers[0].name, "ready": not problems, "problems": problems, "port": port})
+            out.json(
+                {"worker": process.workers[0].name, "ready": not problems, "problems": problems, "port": port}
+            )
         else:
             state = "; ".join(f"{name}: {text}" for name, text in problems.items()) or "ready"
             out.line(f"{process.workers[0].name}: {state}")

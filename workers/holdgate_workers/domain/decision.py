@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from holdgate_schema.events import Event
 from holdgate_schema.outcomes import Answer
@@ -15,14 +17,14 @@ from .sessions import SessionKeys
 from .settings import Settings
 
 
-class LimitKey(NamedTuple):
+class LimitKey(Struct, frozen=True, order=True, gc=False):
     """A limit that several occurrences share: scope `session` or `stock`, and which one."""
 
     scope: str
     key: str
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True, order=True, gc=False):
     """Take (or, negative, give back) so much of a shared limit."""
 
     limit: LimitKey

@@ -108,5 +108,10 @@ class ExpiryWorker(LoopWorker):
         self._clean_at = time.monotonic() + HOUSEKEEPING_SECONDS
         erased = self._due.erase_addresses(self._settings.current.personal_days)
         forgotten = self._due.forget_idle_limits()
-        if erased or forgotten:
-            log.info("house_kept", addresses_erased=erased, idle_limits_forgotten=forgotten)
+        answers = self._due.forget_answers(self._settings.current.journal_days)
+        if answers:
+            self._clean_at = 0.0  # there may be more
+        if erased or forgotten or answers:
+            log.info(
+                "house_kept", addresses_erased=erased, idle_limits_forgotten=forgotten, answers_forgotten=answers
+            )

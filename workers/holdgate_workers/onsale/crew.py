@@ -114,7 +114,7 @@ def stop(children: Sequence[Child]) -> None:
 
 def worker(role: str, number: int, folder: Path, told: dict[str, str]) -> Child:
     """A worker process, started just as operations start one."""
-    return Child(f"{role}-{number}", ["holdgate_workers.onsale.worker", "worker", role], folder, told)
+    return Child(f"{role}-{number}", ["holdgate_workers", "worker", role], folder, told)
 
 
 def client(number: int, script: Script, folder: Path, told: dict[str, str], *, paced: bool) -> Child:

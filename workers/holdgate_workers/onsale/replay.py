@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from holdgate_schema.events import (
     Event,
@@ -58,14 +59,21 @@ class Replay:
                 self.over = max(self.over, taken - limit)
                 self._report("oversold", f"{taken} of {limit} in pool {pool} at version {row.version}")
 
-    def fits(self, items: Mapping[str, int], extras: Mapping[str, int], *, instead_of: str | None = None) -> bool:
-        """Whether this basket could be taken now, in place of a hold that is there already."""
+    def fits(
+        self, items: Mapping[str, int], extras: Mapping[str, int], at: datetime, *, instead_of: str | None = None
+    ) -> bool:
+        """Whether this basket can be taken at this instant, in place of a hold that is there already.
+
+        A hold past its time stands in nobody's way, noticed or not.
+        """
         wanted = self.draws(items, extras)
-        own = self.live.get(instead_of) if instead_of else None
-        if own is not None:
-            wanted.subtract(self.draws(own.items, own.extras))
-        limits = {pool: self.sellable.get(pool) for pool, seats in wanted.items() if seats > 0}
-        return all(limit is None or self.taken[pool] + wanted[pool] <= limit for pool, limit in limits.items())
+        for hold in self.live.values():
+            if hold.hold_id == instead_of or (hold.state == "active" and hold.expires_at <= at):
+                wanted.subtract(self.draws(hold.items, hold.extras))
+        limits = {pool: self.sellable.get(pool) for pool in self.draws(items, extras)}
+        return all(
+            limit is None or wanted[pool] <= max(0, limit - self.taken[pool]) for pool, limit in limits.items()
+        )
 
     def draws(self, items: Mapping[str, int], extras: Mapping[str, int]) -> Counter[str]:
         """What a basket takes from each pool."""

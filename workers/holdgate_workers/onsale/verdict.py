@@ -202,7 +202,7 @@ class _Judge:
         command = story.command(row.fingerprint) if story is not None else None
         if answer.reason is Reason.SOLD_OUT and isinstance(command, PlaceHold | ChangeHold):
             own = command.hold_id if isinstance(command, ChangeHold) else None
-            if self._replay.fits(command.items, command.extras, instead_of=own):
+            if self._replay.fits(command.items, command.extras, answer.decided_at, instead_of=own):
                 self._report("liveness", f"{row.request_id} was refused as sold out, and there was room")
         if answer.reason is Reason.LIMIT_PER_SESSION and isinstance(command, PlaceHold):
             active = self._replay.per_session[command.session_id or ""]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from holdgate_workers.app.ports import Outgoing, PublishProblem, TransportError
 from .queue_tables import GATE, LOCK_SPACE
 from .session import Connection, broken, notify_channel, translated
 
-_PROPERTIES = tuple(item.name for item in fields(Properties))
+_PROPERTIES = Properties.__struct_fields__
 _DEFAULTS = Properties()
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode

@@ -111,6 +111,22 @@ class DueHolds:
             )
         )
 
+    def forget_answers(self, older_than_days: int, rows_max: int = 5_000) -> int:
+        """Remove answers that need not be remembered any longer, the oldest first; returns how many.
+
+        Bounded, so that it never holds the journal up; call it again while it returns the bound.
+        """
+        return self._session.run_outside(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM journal WHERE request_id IN (SELECT request_id FROM "
+                    "(SELECT request_id, decided_at FROM journal ORDER BY xid, id LIMIT %s) AS oldest "
+                    "WHERE decided_at < clock_timestamp() - make_interval(days => %s))",
+                    [rows_max, older_than_days],
+                ).rowcount
+            )
+        )
+
     def forget_idle_limits(self) -> int:
         """Remove limits that nobody uses; returns how many."""
         return self._session.run_outside(

@@ -71,7 +71,7 @@ class JournalEntry:
 
 
 class History(Reader):
-    """The journal and the holds, for looking. The newest `limit` entries are returned, the oldest of them first."""
+    """The journal and the holds, for looking. The newest `limit` entries are returned, the oldest first."""
 
     def of_occurrence(self, occurrence_id: str, limit: int) -> list[JournalEntry]:
         """What was decided on an occurrence."""
@@ -121,6 +121,6 @@ class History(Reader):
     def _entries(self, statement: str, values: list[object]) -> list[JournalEntry]:
         rows = self._read(lambda connection: connection.execute(statement, values).fetchall())
         return [
-            JournalEntry(*row[:10], msgspec.json.decode(row[10]), msgspec.json.decode(row[11]) if row[11] else [])
+            JournalEntry(*(*row[:10], msgspec.json.decode(row[10]), msgspec.json.decode(row[11] or "[]")))
             for row in rows
         ]

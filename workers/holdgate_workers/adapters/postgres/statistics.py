@@ -152,16 +152,23 @@ def _utilisation(held: int, sold: int, sellable: int) -> float:
 
 
 def _occurrence(row: tuple[Any, ...]) -> OccurrenceStats:
-    *start, capacity, sellable, held, sold, available, release = row
-    used = _utilisation(held, sold, sellable)
-    numbers = (capacity, sellable, held, sold, available)
-    return OccurrenceStats(*start, *numbers, used, band(used), release)
+    used = _utilisation(held=row[6], sold=row[7], sellable=row[5])
+    return OccurrenceStats(*(*row[:9], used, band(used), row[9]))
 
 
 def _totals(lines: list[OccurrenceStats]) -> Totals:
-    sums = [sum(getattr(line, name) for line in lines) for name in ("capacity", "sellable", "held", "sold")]
-    used = _utilisation(sums[2], sums[3], sums[1]) if lines else 0.0
-    return Totals(len(lines), *sums, sum(line.available for line in lines), used, band(used))
+    held, sold, sellable = (sum(getattr(line, name) for line in lines) for name in ("held", "sold", "sellable"))
+    used = _utilisation(held, sold, sellable) if lines else 0.0
+    return Totals(
+        occurrences=len(lines),
+        capacity=sum(line.capacity for line in lines),
+        sellable=sellable,
+        held=held,
+        sold=sold,
+        available=sum(line.available for line in lines),
+        utilisation_percent=used,
+        band=band(used),
+    )
 
 
 def _holds(connection: Connection[tuple[Any, ...]], wanted: dict[str, str | None]) -> HoldStats:
@@ -171,4 +178,5 @@ def _holds(connection: Connection[tuple[Any, ...]], wanted: dict[str, str | None
     rate = round(100 * confirmed / (confirmed + ended), 1) if confirmed + ended else None
     sessions = connection.execute(_TOP_SESSIONS, wanted).fetchall()
     occurrences = connection.execute(_TOP_OCCURRENCES, wanted).fetchall()
-    return HoldStats(*counts, rate, [Most(*row) for row in sessions], [Most(*row) for row in occurrences])
+    most = [Most(*row) for row in sessions], [Most(*row) for row in occurrences]
+    return HoldStats(*(*counts, rate, *most))

@@ -1,0 +1,1 @@
+"""With Redis, where it is used: it may be absent."""
