@@ -52,8 +52,11 @@ def prove(site: TestSite, specs: Sequence[Spec]) -> dict[str, Any]:
     """Count everything again; the figures of the run."""
     notes = clients.notes_of(specs)
     books = recount.Books(site.database_url)
-    setting_up = {row[0]: [{"sent": {"request_id": row[0], "type": row[3]}}, {"got": row[5], "for": row[0]}]
-                  for row in books.journal if row[3] == "occurrence.put.v1"}
+    setting_up = {
+        row[0]: [{"sent": {"request_id": row[0], "type": row[3]}}, {"got": row[5], "for": row[0]}]
+        for row in books.journal
+        if row[3] == "occurrence.put.v1"
+    }
     problems = books.problems() + recount.against_notes(books, {**notes, **setting_up})
     assert problems == []
     assert site.dead_letters() == []

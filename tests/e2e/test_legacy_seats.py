@@ -17,7 +17,16 @@ from tests.support.site import PARTITIONS, TestSite
 
 from holdgate_producer.client import BookingClient
 from holdgate_schema.messages import ChangeHold, ExtraDefinition, SharedStock
-from holdgate_schema.outcomes import Answer, Availability, Changed, Held, OccurrenceStored, Reason, Refused, Released
+from holdgate_schema.outcomes import (
+    Answer,
+    Availability,
+    Changed,
+    Held,
+    OccurrenceStored,
+    Reason,
+    Refused,
+    Released,
+)
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services
@@ -47,7 +56,9 @@ def test_b1_two_hundred_publishers_share_the_seats_of_all_ticket_types(house: Te
     assert Books(house.database_url).problems() == []
 
 
-def test_b2_a_ticket_that_the_occurrence_does_not_sell_takes_no_seat(client: BookingClient, house: TestSite) -> None:
+def test_b2_a_ticket_that_the_occurrence_does_not_sell_takes_no_seat(
+    client: BookingClient, house: TestSite
+) -> None:
     put(client, "b2", 10)
     answer = client.place("b2", {"adult": 1, "vip": 1})
     assert isinstance(answer, Refused)
@@ -147,7 +158,9 @@ def test_b26_fifty_parallel_puts_of_one_start_store_one_occurrence(client: Booki
     stored = next(a.occurrence_id for a in answers if isinstance(a, OccurrenceStored))
     assert house.rows("SELECT id FROM occurrences WHERE product_id = 'b26-tour'") == [(stored,)]
     others = [f"b26-{n}" for n in range(50) if f"b26-{n}" != stored]
-    assert reasons([f.result() for f in client.send_many([place_of(i) for i in others])]) == {"unknown_occurrence": 49}
+    assert reasons([f.result() for f in client.send_many([place_of(i) for i in others])]) == {
+        "unknown_occurrence": 49
+    }
 
 
 def test_b28_two_occurrences_in_two_partitions_compete_for_the_last_unit_of_a_stock(

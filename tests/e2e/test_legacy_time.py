@@ -59,11 +59,16 @@ def test_b3_the_time_zones_of_process_and_database_change_nothing(site: TestSite
 
 
 def _story(site: TestSite, client: BookingClient, occurrence_id: str) -> dict[str, Any]:
-    put(client, occurrence_id, 2, starts_at=STARTS, product_id=occurrence_id, sales_close=datetime(2099, 5, 31, 12))  # noqa: DTZ001 - wall time is meant
+    put(
+        client, occurrence_id, 2, starts_at=STARTS, product_id=occurrence_id, sales_close=datetime(2099, 5, 31, 12)
+    )  # noqa: DTZ001 - wall time is meant
     long, short = placed(client, occurrence_id), placed(client, occurrence_id, ttl_seconds=1)
     refused = client.place(occurrence_id, {"adult": 1})
     ended = eventually(
-        lambda: site.rows("SELECT state, expires_at, ended_at FROM holds WHERE id = %s AND ended_at IS NOT NULL", short.hold.hold_id)
+        lambda: site.rows(
+            "SELECT state, expires_at, ended_at FROM holds WHERE id = %s AND ended_at IS NOT NULL",
+            short.hold.hold_id,
+        )
     )
     state, expires_at, ended_at = ended[0]
     seen = client.availability(occurrence_id)

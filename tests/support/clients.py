@@ -13,12 +13,12 @@ import random
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, TextIO
+from typing import Any
 
 from tests.support.processes import ROOT
 from tests.support.site import TestSite, open_client, open_link
@@ -37,13 +37,13 @@ PATIENCE_SECONDS = 240.0
 class Tap:
     """A `Link` that writes down what goes over it."""
 
-    def __init__(self, link: Link, notes: TextIO) -> None:
+    def __init__(self, link: Link, write: Callable[[str], object]) -> None:
         self._link = link
-        self._notes = notes
+        self._write = write
         self._connects = 0
 
     def note(self, **what: Any) -> None:
-        self._notes.write(json.dumps(what) + "\n")
+        self._write(json.dumps(what) + "\n")
 
     # --- the link ---
 
@@ -87,6 +87,19 @@ class Tap:
     def answered(self, correlation_id: str, body: bytes, type_: str | None) -> None:
         self.note(**{"got": json.loads(body), "for": correlation_id})
         self._events.answered(correlation_id, body, type_)
+
+
+class NotedClient:
+    """A client in the test's own process whose notes are kept."""
+
+    def __init__(self, site: TestSite, name: str, *, timeout_seconds: float = 30.0) -> None:
+        self.name = name
+        self._lines: list[str] = []
+        self.client = site.client(name, timeout_seconds=timeout_seconds, link=Tap(site.link(name), self._lines.append))
+
+    @property
+    def notes(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in list(self._lines)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +222,7 @@ def main() -> int:
         Path(spec.notes).open("w", encoding="utf-8") as notes,
         Path(f"{spec.notes}+").open("w", encoding="utf-8") as twin_notes,
     ):
-        taps = [Tap(open_link(spec.database_url, spec.amqp_url, spec.name), file) for file in (notes, twin_notes)]
+        taps = [Tap(open_link(spec.database_url, spec.amqp_url, spec.name), file.write) for file in (notes, twin_notes)]
         client, twin = (open_client(tap, spec.name, ATTEMPT_SECONDS) for tap in taps)
         gave_up = Crowd(spec, client, twin).run()
         for one in (client, twin):

@@ -61,7 +61,10 @@ class Station:
     def worker(self, name: str) -> Worker:
         """One more gate."""
         gate = Gate(
-            GateConfig(sessions=SessionKeys(self._secret)), DatabaseTime(monotonic), self._house.settings, Observer()
+            GateConfig(sessions=SessionKeys(self._secret)),
+            DatabaseTime(monotonic),
+            self._house.settings,
+            Observer(),
         )
         store = PostgresStore(self.url, name=name)
         self._open.callback(store.close)
@@ -174,9 +177,7 @@ class Worker:
 
     def _reply(self, effect: Reply) -> None:
         for message in effect.messages:
-            self._station.notes.append(
-                {"got": json.loads(message.body), "for": message.properties.correlation_id}
-            )
+            self._station.notes.append({"got": json.loads(message.body), "for": message.properties.correlation_id})
 
     def _pause(self, effect: Pause) -> bool:
         self._pauses += 1

@@ -24,9 +24,7 @@ READY_SECONDS = 30.0
 class WorkerProcess:
     """One process of the service, seen from outside."""
 
-    def __init__(
-        self, name: str, roles: Sequence[str], environment: Mapping[str, str], folder: Path
-    ) -> None:
+    def __init__(self, name: str, roles: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         self.name = name
         self.roles = tuple(roles)
         self._port_file = folder / f"{name}.port"

@@ -175,7 +175,9 @@ class _Ledger:
             hold_id, kind = hold["hold_id"], event["type"]
             before = self.holds.pop(hold_id, None)
             if (before is None) != (kind == "hold.created.v1"):
-                self.problems.append(f"hold {hold_id}: {kind} at version {version} does not follow what was before")
+                self.problems.append(
+                    f"hold {hold_id}: {kind} at version {version} does not follow what was before"
+                )
             if kind not in _ENDS:
                 draws = self._books._draws(self._occurrence_id, hold["items"], hold.get("extras", {}))
                 self.holds[hold_id] = draws

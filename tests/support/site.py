@@ -177,7 +177,11 @@ def open_client(link: Link, app_id: str, timeout_seconds: float) -> BookingClien
 
 def _client_config(url: str, app_id: str, timeout_seconds: float) -> ClientConfig:
     return ClientConfig(
-        url=url, app_id=app_id, timeout_seconds=timeout_seconds, reconnect_min_seconds=0.05, reconnect_max_seconds=1
+        url=url,
+        app_id=app_id,
+        timeout_seconds=timeout_seconds,
+        reconnect_min_seconds=0.05,
+        reconnect_max_seconds=1,
     )
 
 

@@ -36,18 +36,12 @@ def tell(out: Output, answer: Answer) -> None:
 
 def _tell_people(out: Output, answer: Answer) -> None:
     match answer:
-        case Held():
-            out.line("Held", style="bold green")
-            tell_hold(out, answer.hold, answer.decided_at)
-            _left(out, answer.available)
-        case Changed():
-            out.line("Changed", style="bold green")
-            tell_hold(out, answer.hold, answer.decided_at)
-            _left(out, answer.available)
+        case Held() | Changed():
+            out.line(type(answer).__name__, style="bold green")
+            tell_hold(out, answer.hold, answer.decided_at, ("left", _amounts(answer.available)))
         case Extended():
             out.line("Extended", style="bold green")
-            tell_hold(out, answer.hold, answer.decided_at)
-            out.details([("extensions left", answer.extensions_left)])
+            tell_hold(out, answer.hold, answer.decided_at, ("extensions left", answer.extensions_left))
         case Released():
             out.line("Released", style="bold green")
             tell_hold(out, answer.hold, answer.decided_at)
@@ -61,8 +55,8 @@ def _tell_people(out: Output, answer: Answer) -> None:
             out.details([("outcome", type(answer).__name__), ("decided", answer.decided_at)])
 
 
-def tell_hold(out: Output, hold: HoldView, now: datetime) -> None:
-    """A hold's fields."""
+def tell_hold(out: Output, hold: HoldView, now: datetime, *more: tuple[str, object]) -> None:
+    """A hold's fields, and what else the answer says."""
     out.details(
         [
             ("hold", hold.hold_id),
@@ -74,13 +68,13 @@ def tell_hold(out: Output, hold: HoldView, now: datetime) -> None:
             ("seats", hold.seats),
             ("expires", moment(hold.expires_at, now) if hold.state == "active" else None),
             ("extensions", hold.extensions_used or None),
+            *more,
         ]
     )
 
 
-def _left(out: Output, available: dict[str, int | None]) -> None:
-    text = ", ".join(f"{key} {amount(number)}" for key, number in available.items())
-    out.details([("left", text or None)])
+def _amounts(available: dict[str, int | None]) -> str:
+    return ", ".join(f"{key} {amount(number)}" for key, number in available.items())
 
 
 def tell_refusal(out: Output, answer: Refused) -> None:
@@ -95,7 +89,7 @@ def tell_refusal(out: Output, answer: Refused) -> None:
             ("concerns", answer.subject),
             ("requested", answer.requested),
             ("limit", limit),
-            ("available now", ", ".join(f"{key} {amount(n)}" for key, n in answer.available.items()) or None),
+            ("available now", _amounts(answer.available)),
             ("merely held", ", ".join(f"{key} {n}" for key, n in answer.held.items() if n) or None),
             ("next release", moment(answer.next_release_at, now) if answer.next_release_at else None),
             ("sales open", moment(answer.opens_at, now) if answer.opens_at else None),
@@ -127,6 +121,9 @@ _ADVICE: dict[str, Callable[[Refused], str]] = {
     "sold_out": _sold_out,
     "unknown_occurrence": lambda _: "see `holdgate occurrence list`",
     "hold_not_found": lambda _: "see `holdgate hold show ID`: occurrence and session must be the hold's own",
+    "not_on_sale": lambda answer: (
+        "ask again when sales are open, as a new request" if answer.opens_at else "choose another occurrence"
+    ),
     "hold_final": lambda _: "place a new hold",
     "limit_per_session": lambda _: "release a hold of the session, or let one end",
     "request_conflict": lambda _: "leave --request-id out, or repeat exactly what it was first used for",
@@ -154,8 +151,7 @@ def tell_availability(out: Output, answer: Availability) -> None:
             for key, p in answer.pools.items()
         ],
     )
-    if out.is_plain:
-        out.line()
+    out.line()
     out.table(
         ["ticket", "label", Column("per order", right=True), Column("could take now", right=True)],
         [
@@ -172,7 +168,7 @@ def _tell_stored(out: Output, answer: OccurrenceStored) -> None:
             ("occurrence", answer.occurrence_id),
             ("status", answer.status),
             ("version", answer.version),
-            ("sellable", ", ".join(f"{key} {amount(number)}" for key, number in answer.sellable.items())),
+            ("sellable", _amounts(answer.sellable)),
         ]
     )
     for key, missing in answer.deficit.items():

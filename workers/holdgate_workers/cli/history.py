@@ -8,7 +8,7 @@ import click
 
 from . import exits
 from .failures import Failure
-from .formats import basket, moment, short
+from .formats import amount, basket, moment, short
 from .lookups import only
 from .output import Column, Output, output_option
 from .params import ID_PART, example, limit_option
@@ -63,7 +63,7 @@ def history(
     if request is not None:
         _tell_request(out, entries[0])
     else:
-        _tell_list(out, entries, about if hold is not None else None, full=full or out.is_plain)
+        _tell_list(out, entries, about if hold is not None else None, full=full)
 
 
 def _found(
@@ -88,58 +88,69 @@ def _found(
 
 
 def _tell_list(out: Output, entries: list[JournalEntry], hold_id: str | None, *, full: bool) -> None:
+    """One hold's own id would be the same in every line, so then its column is left out."""
     columns: list[Column | str] = [
         "decided",
-        Column("version", right=True),
+        Column("v", right=True),
         "request",
         "result",
         Column("what", wrap=True),
-        "hold",
-        "by",
     ]
-    out.table(
-        columns,
-        [
-            (
-                entry.decided_at,
-                entry.version,
-                f"{entry.kind} {short(entry.request_id, full=full)}",
-                entry.reason or entry.outcome,
-                _what(entry, hold_id),
-                short(_hold_id(entry), full=full),
-                entry.app_id or "",
-            )
-            for entry in entries
-        ],
-    )
+    columns += [] if hold_id is not None else ["hold"]
+    columns += ["session", "by"] if full else []
+    rows: list[list[object]] = []
+    for entry in entries:
+        decided = entry.decided_at if full else f"{entry.decided_at:%m-%d %H:%M:%S}"
+        kind = entry.kind if full else entry.kind.rpartition(".")[0]
+        request = f"{kind} {short(entry.request_id, full=full)}"
+        row: list[object] = [decided, entry.version, request, _result(entry), _what(entry, hold_id)]
+        row += [] if hold_id is not None else [short(_hold_id(entry), full=full)]
+        row += [entry.session_id or "", entry.app_id or ""] if full else []
+        rows.append(row)
+    out.table(columns, rows)
+
+
+def _result(entry: JournalEntry) -> str:
+    return entry.reason or entry.outcome.removeprefix("occurrence_")
 
 
 def _hold_id(entry: JournalEntry) -> str | None:
-    """The hold that the request was about; for a sweep of one hold, that one."""
+    """The hold that the request was about; for a sweep of one hold, that one. A refused basket made none."""
     if entry.hold_id is not None:
-        return entry.hold_id
+        return None if entry.reason and entry.hold_id == entry.request_id else entry.hold_id
     holds = {event["hold"]["hold_id"] for event in entry.events if "hold" in event}
     return holds.pop() if len(holds) == 1 else None
 
 
 def _what(entry: JournalEntry, hold_id: str | None) -> str:
-    """The events in words; if it is about one hold, only that hold's."""
+    """The events in words; if it is about one hold, only that hold's. Of a refusal, what it taught."""
     told = []
     for event in entry.events:
         view = event.get("hold")
         if view is not None and (hold_id is None or view["hold_id"] == hold_id):
-            told.append(_of_hold(event, view))
+            told.append(_of_hold(event, view, entry.outcome))
         elif view is None and hold_id is None:
             told.append(_of_occurrence(event))
-    if not told:
-        return str(entry.reply.get("message", ""))
+    if entry.reason:
+        told.append(_lesson(entry.reply))
     return "; ".join(told[:3]) + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
 
 
-def _of_hold(event: dict[str, Any], view: dict[str, Any]) -> str:
+def _lesson(reply: dict[str, Any]) -> str:
+    parts = [f"asked {reply['requested']}"] if "requested" in reply else []
+    parts += [f"{key} {amount(number)} left" for key, number in reply.get("available", {}).items()]
+    parts += [f"limit {reply['limit']}"] if "limit" in reply else []
+    parts += [str(reply["not_on_sale"])] if "not_on_sale" in reply else []
+    parts += [f"is {reply['hold_state']}"] if "hold_state" in reply else []
+    parts += [f"{error['field']} {error['reason']}" for error in reply.get("errors", [])]
+    return ", ".join(parts) or str(reply.get("subject", ""))
+
+
+def _of_hold(event: dict[str, Any], view: dict[str, Any], outcome: str) -> str:
     name = str(event["type"]).removeprefix("hold.").rpartition(".")[0]
     why = f" ({event['reason'].replace('_', ' ')})" if "reason" in event else ""
-    return f"{name} {basket(view['items'], view.get('extras'))}{why}"
+    said = "" if name == outcome or (name, outcome) == ("created", "held") else f"{name} "
+    return f"{said}{basket(view['items'], view.get('extras'))}{why}"
 
 
 def _of_occurrence(event: dict[str, Any]) -> str:

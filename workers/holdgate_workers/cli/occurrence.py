@@ -314,8 +314,7 @@ def show(access: Access, occurrence_id: str, out: Output) -> None:
         for t in what.ticket_types.values()
     ]
     things += [(e.key, "extra", e.label, f"0–{e.max_per_order}", e.pools) for e in what.extras.values()]
-    if out.is_plain:
-        out.line()
+    out.line()
     out.table(
         ["sold", "kind", "label", Column("per order", right=True), "draws from"],
         [

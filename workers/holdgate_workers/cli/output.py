@@ -75,6 +75,7 @@ class Output:
             title_justify="left",
             title_style="bold",
             pad_edge=not self.is_plain,
+            show_edge=False,
             padding=(0, 2, 0, 0) if self.is_plain else (0, 1),
             header_style="" if self.is_plain else "bold",
         )

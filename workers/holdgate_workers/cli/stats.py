@@ -73,8 +73,7 @@ def _tell_occurrences(out: Output, found: Stats, limit: int) -> None:
 
 
 def _tell_holds(out: Output, holds: HoldStats) -> None:
-    if out.is_plain:
-        out.line()
+    out.line()
     life = None if holds.average_life_seconds is None else span(holds.average_life_seconds)
     rate = None if holds.conversion_percent is None else f"{holds.conversion_percent} %"
     out.details(

@@ -42,7 +42,6 @@ class Replay:
         """By how many seats any pool was ever oversold, at worst."""
         self.live: dict[str, HoldView] = {}
         self.ended: dict[str, str] = {}
-        self.per_session: Counter[str] = Counter()
         self._version = 0
 
     def apply(self, row: JournalRow) -> None:
@@ -74,6 +73,10 @@ class Replay:
         return all(
             limit is None or wanted[pool] <= max(0, limit - self.taken[pool]) for pool, limit in limits.items()
         )
+
+    def active_of(self, session_id: str, at: datetime) -> int:
+        """How many holds the session has that are not past their time."""
+        return sum(hold.session_id == session_id and hold.expires_at > at for hold in self.live.values())
 
     def draws(self, items: Mapping[str, int], extras: Mapping[str, int]) -> Counter[str]:
         """What a basket takes from each pool."""
@@ -115,14 +118,11 @@ class Replay:
             self._report("expiry", f"hold {hold.hold_id} expired {early:.3f} s early")
         self.ended[hold.hold_id] = state
         self.taken.subtract(self.draws(before.items, before.extras))
-        self.per_session[before.session_id] -= 1
 
     def _put(self, hold: HoldView) -> None:
         before = self.live.get(hold.hold_id)
         if before is not None:
             self.taken.subtract(self.draws(before.items, before.extras))
-        else:
-            self.per_session[hold.session_id] += 1
         self.live[hold.hold_id] = hold
         self.taken.update(self.draws(hold.items, hold.extras))
 

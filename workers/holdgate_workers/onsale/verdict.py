@@ -205,7 +205,7 @@ class _Judge:
             if self._replay.fits(command.items, command.extras, answer.decided_at, instead_of=own):
                 self._report("liveness", f"{row.request_id} was refused as sold out, and there was room")
         if answer.reason is Reason.LIMIT_PER_SESSION and isinstance(command, PlaceHold):
-            active = self._replay.per_session[command.session_id or ""]
+            active = self._replay.active_of(command.session_id or "", answer.decided_at)
             if answer.limit is None or active < answer.limit:
                 self._report("liveness", f"{row.request_id} was refused for {active} holds of {answer.limit}")
 

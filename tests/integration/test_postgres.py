@@ -1,0 +1,251 @@
+"""PostgreSQL as the truth: migrations, cursors, agreements, heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from tests.support.postgres import fresh_database
+from tests.support.rabbit import eventually
+
+from holdgate_schema.tables import XID8, metadata
+from holdgate_workers.adapters.postgres import migrations
+from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
+from holdgate_workers.adapters.postgres.cursor import JournalCursor
+from holdgate_workers.adapters.postgres.due import DueHolds
+from holdgate_workers.adapters.postgres.durability import durability_problems
+from holdgate_workers.adapters.postgres.house import House
+from holdgate_workers.adapters.postgres.members import Member, Membership
+from holdgate_workers.app.relay import Advance, JournalPage, ReadJournal
+from holdgate_workers.domain.settings import InvalidSettings, Settings
+
+pytestmark = pytest.mark.services
+
+INSERT = """
+INSERT INTO journal (request_id, fingerprint, occurrence_id, version, kind, outcome, reply, events, decided_at)
+VALUES (gen_random_uuid(), '', 'occ', %s, 'hold.place.v1', 'held', '{}', %s, clock_timestamp())"""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A migrated database."""
+    with fresh_database() as fresh:
+        migrations.migrate(fresh)
+        yield fresh
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+        connection.execute("TRUNCATE journal, relay_cursors, workers, partition_lines, settings, settings_history")
+
+
+# --- the schema -------------------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_knows(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ischema_names, "xid8", XID8)  # SQLAlchemy does not know this type by itself
+    engine = migrations.engine_for(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": "holdgate_migrations", "compare_server_default": False}
+        )
+        differences = compare_metadata(context, metadata)
+    engine.dispose()
+    assert differences == []
+
+
+def test_migrating_twice_changes_nothing(url: str) -> None:
+    assert migrations.migrate(url) == migrations.migrate(url) == migrations.head()
+
+
+def test_an_empty_database_is_refused_with_the_way_out() -> None:
+    with fresh_database() as fresh, pytest.raises(migrations.SchemaMismatch, match="holdgate migrate"):
+        migrations.check(fresh)
+
+
+def test_a_schema_newer_than_the_code_is_refused() -> None:
+    """Also by the migration: it must not walk over what it does not know."""
+    with fresh_database() as fresh:
+        migrations.migrate(fresh)
+        with psycopg.connect(fresh, autocommit=True) as connection:
+            connection.execute("UPDATE holdgate_migrations SET version_num = '9999'")
+        for refuse in (migrations.check, migrations.migrate):
+            with pytest.raises(migrations.SchemaMismatch, match="newer"):
+                refuse(fresh)
+
+
+def test_a_database_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        migrations.check("postgresql://nobody@127.0.0.1:1/none")
+
+
+def test_this_server_keeps_what_it_commits(url: str) -> None:
+    assert durability_problems(url) == []
+
+
+# --- cursors ----------------------------------------------------------------------------------------------------
+
+
+def read(cursor: JournalCursor) -> JournalPage:
+    page = cursor.read(ReadJournal(100))
+    assert isinstance(page, JournalPage)
+    return page
+
+
+def events(cursor: JournalCursor, count: int) -> list[str | None]:
+    """So many rows, as soon as no older transaction of the whole server holds the horizon back."""
+    eventually(lambda: len(read(cursor).events) >= count)
+    return list(read(cursor).events)
+
+
+def test_a_row_that_commits_late_is_not_skipped(url: str, connection: psycopg.Connection) -> None:
+    """A row written earlier and committed later comes first, and nothing after it comes before it."""
+    with psycopg.connect(url) as slow:
+        slow.execute(INSERT, [1, '["late"]'])
+        connection.execute(INSERT, [2, '["early"]'])
+        cursor = JournalCursor(url, name="test")
+        assert read(cursor).events == ()
+        slow.commit()
+        assert events(cursor, 2) == ['["late"]', '["early"]']
+        cursor.close()
+
+
+def test_a_cursor_moves_only_from_where_it_was_read(url: str, connection: psycopg.Connection) -> None:
+    connection.execute(INSERT, [1, '["one"]'])
+    cursor = JournalCursor(url, name="test")
+    events(cursor, 1)
+    page = read(cursor)
+    assert cursor.advance(Advance(page.start, page.end))
+    assert not cursor.advance(Advance(page.start, page.end))
+    assert read(cursor).events == ()
+    connection.execute(INSERT, [2, '["two"]'])
+    assert events(cursor, 1) == ['["two"]']
+    cursor.close()
+
+
+def test_of_two_relays_one_has_the_cursor_and_the_other_gets_it_when_the_first_dies(
+    url: str, connection: psycopg.Connection
+) -> None:
+    connection.execute(INSERT, [1, '["one"]'])
+    first, second = JournalCursor(url, name="test"), JournalCursor(url, name="test")
+    assert events(first, 1)
+    assert read(second).events == ()
+    first.close()
+    assert events(second, 1)
+    second.close()
+
+
+# --- agreements and settings ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def house(url: str, connection: psycopg.Connection) -> Iterator[House]:
+    house = House(url)
+    yield house
+    house.close()
+
+
+def test_the_first_to_ask_decides_the_number_of_partitions(house: House) -> None:
+    assert house.partitions(4) == 4
+    assert house.partitions(16) == 4
+
+
+def test_the_session_secret_is_long_and_stays(house: House) -> None:
+    secret = house.session_secret()
+    assert len(secret) >= 32
+    assert house.session_secret() == secret
+
+
+def test_b43_settings_change_at_run_time_with_a_history(house: House) -> None:
+    assert house.settings() == Settings()
+    house.change({"hold.ttl_minutes": "20"}, changed_by="ops")
+    assert house.settings().ttl_minutes == 20
+    house.change({"hold.ttl_minutes": None}, changed_by="ops")
+    assert house.settings().ttl_minutes == 15
+    changes = [(change.old_value, change.new_value) for change in house.history("hold.ttl_minutes")]
+    assert changes == [("20", None), (None, "20")]
+
+
+def test_b43_junk_changes_nothing_at_all(house: House) -> None:
+    with pytest.raises(InvalidSettings, match="from 5 to 120"):
+        house.change({"hold.max_per_session": "20", "hold.ttl_minutes": "soon"}, changed_by="ops")
+    assert house.values() == {}
+    assert house.history() == []
+
+
+def test_an_accepted_clock_can_be_told_from_an_earlier_one(house: House) -> None:
+    before = house.clock_accepted()
+    house.accept_clock()
+    assert house.clock_accepted() != before
+
+
+# --- heartbeats -------------------------------------------------------------------------------------------------
+
+
+def test_the_line_is_in_the_order_of_joining(url: str, connection: psycopg.Connection) -> None:
+    a, b = (Membership(url, Member(name, "gate", "host", 1, "1")) for name in ("a", "b"))
+    a.beat([0, 1], [])
+    view = b.beat([0], [])
+    assert view.alive == ("a", "b")
+    assert dict(view.lines) == {0: ("a", "b"), 1: ("a",)}
+    view = a.beat([0, 1], [0])
+    assert view.lines[0] == ("b", "a")
+    a.close()
+    b.close()
+
+
+def test_who_has_not_beaten_for_a_while_is_not_counted(url: str, connection: psycopg.Connection) -> None:
+    a, b = (Membership(url, Member(name, "gate", "host", 1, "1")) for name in ("a", "b"))
+    a.beat([0], [])
+    connection.execute("UPDATE workers SET seen_at = seen_at - interval '10 s'")
+    view = b.beat([0], [])
+    assert view.alive == ("b",)
+    assert view.lines[0] == ("b",)
+    a.close()
+    b.close()
+
+
+def test_goodbye_frees_the_lines(url: str, connection: psycopg.Connection) -> None:
+    a, b = (Membership(url, Member(name, "gate", "host", 1, "1")) for name in ("a", "b"))
+    a.beat([0], [])
+    a.goodbye()
+    assert b.beat([], []).lines == {}
+    a.close()
+    b.close()
+
+
+# --- keeping house ----------------------------------------------------------------------------------------------
+
+
+def test_answers_are_forgotten_after_their_time_and_not_before(url: str, connection: psycopg.Connection) -> None:
+    connection.execute(INSERT, [1, None])
+    connection.execute(INSERT, [2, None])
+    connection.execute("UPDATE journal SET decided_at = decided_at - interval '401 days' WHERE version = 1")
+    due = DueHolds(url)
+    assert due.forget_answers(400) == 1
+    assert connection.execute("SELECT version FROM journal").fetchall() == [(2,)]
+    due.close()
+
+
+def test_b38_client_addresses_are_erased_after_their_time(url: str, connection: psycopg.Connection) -> None:
+    connection.execute(
+        "INSERT INTO holds (id, occurrence_id, session_id, state, basket, seats, ttl_seconds, created_at, "
+        "expires_at, extensions_used, client_address, ended_at) "
+        "SELECT gen_random_uuid(), 'o', 's', 'expired', '{}', 1, 1, "
+        "clock_timestamp() - make_interval(days => days), clock_timestamp(), 0, '203.0.113.9', clock_timestamp() "
+        "FROM unnest(ARRAY[6, 8]) AS days"
+    )
+    due = DueHolds(url)
+    assert due.erase_addresses(7) == 1
+    kept = connection.execute("SELECT count(*) FROM holds WHERE client_address IS NOT NULL").fetchone()
+    assert kept == (1,)
+    connection.execute("TRUNCATE holds")
+    due.close()

@@ -1,0 +1,77 @@
+"""Database time: never ahead of the database, and a jump forward is not believed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from holdgate_workers.app.clock import DatabaseTime
+
+NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
+
+
+class Monotonic:
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_it_goes_on_between_two_looks() -> None:
+    monotonic = Monotonic()
+    time = DatabaseTime(monotonic)
+    time.observe(NOON)
+    monotonic.seconds += 2.5
+    assert time.now() == NOON + timedelta(seconds=2.5)
+
+
+def test_a_small_correction_is_taken_as_it_is() -> None:
+    monotonic = Monotonic()
+    time = DatabaseTime(monotonic)
+    time.observe(NOON)
+    time.observe(NOON + timedelta(seconds=59))
+    assert time.now() == NOON + timedelta(seconds=59)
+    assert time.jump is None
+
+
+def test_a_jump_of_an_hour_is_not_believed_and_time_goes_on() -> None:
+    monotonic = Monotonic()
+    time = DatabaseTime(monotonic)
+    time.observe(NOON)
+    monotonic.seconds += 1
+    time.observe(NOON + timedelta(hours=1, seconds=1))
+    assert time.jump == timedelta(hours=1)
+    assert time.now() == NOON + timedelta(seconds=1)
+
+
+def test_it_recovers_by_itself_when_the_clock_comes_back() -> None:
+    monotonic = Monotonic()
+    time = DatabaseTime(monotonic)
+    time.observe(NOON)
+    time.observe(NOON + timedelta(hours=1))
+    monotonic.seconds += 10
+    time.observe(NOON + timedelta(seconds=10))
+    assert time.jump is None
+    assert time.now() == NOON + timedelta(seconds=10)
+
+
+def test_an_accepted_jump_is_believed_at_the_next_look() -> None:
+    time = DatabaseTime(Monotonic())
+    time.observe(NOON)
+    time.observe(NOON + timedelta(hours=1))
+    time.accept_jump()
+    time.observe(NOON + timedelta(hours=1))
+    assert time.jump is None
+    assert time.now() == NOON + timedelta(hours=1)
+
+
+def test_a_step_backwards_is_believed() -> None:
+    """Otherwise holds would end early by the database's own clock."""
+    time = DatabaseTime(Monotonic())
+    time.observe(NOON)
+    time.observe(NOON - timedelta(hours=2))
+    assert time.now() == NOON - timedelta(hours=2)
+
+
+def test_nothing_is_known_before_the_first_look() -> None:
+    assert not DatabaseTime(Monotonic()).is_known
