@@ -13,11 +13,24 @@ from tests.support.site import TestSite, kinds, open_test_site
 from holdgate_producer.client import BookingClient
 
 
-@pytest.fixture(params=kinds())
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TestSite]:
-    """A fresh site without workers, on each kind of queue."""
-    with open_test_site(request.param, tmp_path) as fresh:
-        yield fresh
+@pytest.fixture(scope="module", params=kinds())
+def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestSite]:
+    """A database and a queue for the module: declaring hundreds of bindings takes seconds on RabbitMQ."""
+    with open_test_site(request.param, tmp_path_factory.mktemp("ground")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def site(ground: TestSite, tmp_path: Path) -> Iterator[TestSite]:
+    """A site without workers, on each kind of queue; whatever a test starts ends with it.
+
+    The module's tests share the database and the queue, so each works on occurrences of its own.
+    """
+    ground.folder = tmp_path
+    try:
+        yield ground
+    finally:
+        ground.clear()
 
 
 @pytest.fixture(scope="module", params=kinds())

@@ -127,10 +127,11 @@ def test_b6_requests_sent_up_to_five_times_count_once_though_the_worker_dies_aft
 @pytest.mark.parametrize("failpoint", ["before:Commit:2:kill", "after:Reply:2:kill", "after:Ack:2:kill"])
 def test_a_killed_worker_costs_nobody_an_answer(site: TestSite, failpoint: str) -> None:
     """Killed on the brink of a commit, between answer and acknowledgement, or after it: the next in line goes on."""
+    occurrence_id = f"killed-{failpoint}"
     two_gates(site)
-    boss = opened(site, "kill")
-    victim, _ = site.line_of("kill")
-    with load_on(site, "kill") as [load]:
+    boss = opened(site, occurrence_id)
+    victim, _ = site.line_of(occurrence_id)
+    with load_on(site, occurrence_id) as [load]:
         victim.arm(failpoint)
         victim.wait_killed()
         load.goes_on()

@@ -209,15 +209,20 @@ class _Ledger:
 
 
 def against_notes(books: Books, notes: Mapping[str, Sequence[Note]]) -> list[str]:
-    """Each request that was sent has one durable outcome, and each answer to it is that one."""
+    """Each request that was sent has one durable outcome, and each answer to it is that one.
+
+    The notes must be those of everybody who asked anything of these occurrences.
+    """
     recorded = {row[0]: row[5] for row in books.journal}
     sent: dict[str, str] = {}
+    asked_of: set[str] = set()
     answered: Counter[str] = Counter()
     problems: list[str] = []
     for name, entries in notes.items():
         for entry in entries:
             if "sent" in entry:
                 sent[entry["sent"]["request_id"]] = entry["sent"]["type"]
+                asked_of.add(entry["sent"]["occurrence_id"])
             elif "got" in entry:
                 answered[entry["for"]] += 1
                 problems += _answer_problems(name, entry, recorded)
@@ -228,8 +233,8 @@ def against_notes(books: Books, notes: Mapping[str, Sequence[Note]]) -> list[str
             problems.append(f"request {request_id} ({kind}) has no outcome")
         if not answered[request_id]:
             problems.append(f"request {request_id} ({kind}) got no answer")
-    for request_id, _, _, kind, *_ in books.journal:
-        if request_id not in sent and kind != "hold.sweep.v1":
+    for request_id, occurrence_id, _, kind, *_ in books.journal:
+        if request_id not in sent and occurrence_id in asked_of and kind != "hold.sweep.v1":
             problems.append(f"the journal has {request_id} ({kind}), which nobody sent")
     return problems
 

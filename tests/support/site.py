@@ -155,12 +155,17 @@ class TestSite:
         """What could not be worked."""
         return self.site.transport.dead_letters().list(1000)
 
+    def clear(self) -> None:
+        """Hang up, end every process, and have those who were killed forgotten."""
+        self.close()
+        self.rows("DELETE FROM workers")
+
     def close(self) -> None:
         """Hang up, and end every process."""
-        for client in self._clients:
-            client.close()
-        for worker in self.workers:
-            worker.dispose()
+        while self._clients:
+            self._clients.pop().close()
+        while self.workers:
+            self.workers.pop().dispose()
 
 
 def open_link(database_url: str, amqp_url: str | None, app_id: str) -> Link:

@@ -15,7 +15,7 @@ from .failures import Failure, warn
 from .output import Output
 from .params import example
 from .site import Access, pass_access
-from .verdicts import exit_code, tell
+from .verdicts import exit_code, stop_like_ctrl_c, tell
 
 if TYPE_CHECKING:
     from holdgate_schema.messages import PutOccurrence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Size = Callable[[PutOccurrence], Scenario]
 
 PUT_SECONDS = 30.0
-ONSALE_SECONDS = 12.0
+ONSALE_SECONDS = 10.0
 SEASON = "season.ics"
 
 
@@ -62,6 +62,7 @@ def demo(
     def size(put: PutOccurrence) -> Scenario:
         return Scenario(put=put, clients=clients, places=places, seed=seed, seconds=ONSALE_SECONDS)
 
+    stop_like_ctrl_c()
     folder = Path(tempfile.mkdtemp(prefix="holdgate-demo-"))
     data = access.data_dir or folder / "data"
     try:

@@ -19,7 +19,7 @@ from .failures import Failure, warn
 from .output import Output, output_option
 from .params import example
 from .site import Access, pass_access
-from .verdicts import exit_code, tell
+from .verdicts import exit_code, stop_like_ctrl_c, tell
 
 if TYPE_CHECKING:
     from holdgate_schema.messages import PutOccurrence
@@ -91,6 +91,7 @@ def simulate(
     site = open_site(access.config(), access.database_url(), migrate=False)
     put = occasion(database_now(site.database_url), capacity)
     scenario = Scenario(put=put, clients=clients, places=places, seed=seed)
+    stop_like_ctrl_c()
     folder = Path(tempfile.mkdtemp(prefix="holdgate-simulation-"))
     try:
         with showing(plain=plain, to_stderr=out.is_json) as show:

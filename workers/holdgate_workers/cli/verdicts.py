@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from holdgate_workers.onsale.verdict import Verdict
 
 PROBLEMS_SHOWN = 20
+
+
+def stop_like_ctrl_c() -> None:
+    """Have SIGTERM clean up as Ctrl-C does: what was started is stopped, what was made is removed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def tell(verdict: Verdict, out: Output) -> None:
