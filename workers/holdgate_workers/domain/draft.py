@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from holdgate_schema.events import Event, HoldExpired
@@ -17,21 +17,20 @@ from .occurrence import Definition, Hold, Occurrence, Pool
 Noticed = Literal["swept", "seats_needed", "touched_late"]
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """What one command would do to an occurrence (None where there is none)."""
 
     request_id: str
     occurrence_id: str
     occurrence: Occurrence | None
     context: Context
-    events: list[Event] = field(default_factory=list)
-    holds: list[Hold] = field(default_factory=list)
+    events: list[Event] = []
+    holds: list[Hold] = []
     new_hold: str | None = None
-    held: dict[str, int] = field(default_factory=dict)
-    sold: dict[str, int] = field(default_factory=dict)
-    claims: list[Claim] = field(default_factory=list)
-    unsure: list[LimitKey] = field(default_factory=list)
+    held: dict[str, int] = {}
+    sold: dict[str, int] = {}
+    claims: list[Claim] = []
+    unsure: list[LimitKey] = []
 
     @property
     def version(self) -> int:
@@ -77,10 +76,13 @@ class Draft:
 
     def lacking(self, draws: dict[str, int]) -> dict[str, int]:
         """By how much each pool falls short of a basket; empty if it fits."""
+        assert self.occurrence is not None
+        pools = self.occurrence.pools
         short: dict[str, int] = {}
-        for key, available in self.available(draws).items():
-            if available is not None and draws[key] > available:
-                short[key] = draws[key] - available
+        for key, wanted in draws.items():
+            available = pools[key].available(self.held.get(key, 0))
+            if available is not None and wanted > available:
+                short[key] = wanted - available
         return short
 
     def end(self, hold: Hold, state: Literal["expired", "released"]) -> Hold:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from holdgate_schema.errors import FieldError
 from holdgate_schema.events import HoldChanged, HoldCreated
-from holdgate_schema.messages import ChangeHold, PlaceHold
+from holdgate_schema.messages import ChangeHold, ExtraDefinition, PlaceHold, TicketType
 from holdgate_schema.outcomes import Changed, Held, NotOnSale, Reason
 
 from .addresses import client_address
@@ -153,10 +154,16 @@ def _wrong_quantity(draft: Draft, definition: Definition, command: PlaceHold | C
         ticket = definition.ticket_types[key]
         if quantity < ticket.min_per_order:
             return Refusal(draft).quantity(Reason.BELOW_MIN, key, limit=ticket.min_per_order, requested=quantity)
-    over = [
-        (key, quantity, definition.ticket_types[key].max_per_order) for key, quantity in command.items.items()
-    ] + [(key, quantity, definition.extras[key].max_per_order) for key, quantity in command.extras.items()]
-    for key, quantity, limit in over:
+    return _above_max(draft, definition.ticket_types, command.items) or _above_max(
+        draft, definition.extras, command.extras
+    )
+
+
+def _above_max(
+    draft: Draft, kinds: Mapping[str, TicketType | ExtraDefinition], wanted: dict[str, int]
+) -> Decision | None:
+    for key, quantity in wanted.items():
+        limit = kinds[key].max_per_order
         if quantity > limit:
             return Refusal(draft).quantity(Reason.ABOVE_MAX, key, limit=limit, requested=quantity)
     return None
