@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support import clients, recount
 from tests.support.clients import Spec
-from tests.support.rabbit import eventually
+from tests.support.postgres import fresh_database
+from tests.support.private_servers import PrivatePostgres, PrivateRabbit, private_postgres, private_rabbit
+from tests.support.rabbit import eventually, fresh_vhost
 from tests.support.requests import put
-from tests.support.site import TestSite
+from tests.support.site import TestSite, kinds
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -101,3 +103,41 @@ def test_every_request_has_one_outcome_while_one_worker_is_killed_and_another_co
     assert figures["sold_out"] > 0
     assert heir.metric("holdgate_requests_total") > 0
     print(figures, "conflicts of the zombie:", fenced)
+
+
+def test_every_request_has_one_outcome_though_the_broker_is_killed_and_started_again(tmp_path: Path) -> None:
+    """Twice, in the middle of the run, with a node of the test's own."""
+    with private_rabbit(tmp_path / "rabbit") as rabbit, fresh_database() as database_url:
+        with closing(TestSite(database_url, rabbit.url, tmp_path)) as site:
+            _restarted(site, rabbit)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_request_has_one_outcome_though_the_database_is_killed_and_started_again(
+    kind: str, tmp_path: Path
+) -> None:
+    """Twice, in the middle of the run, by an immediate shutdown; nobody is told `sold_out` because of it (B37)."""
+    with private_postgres(tmp_path / "postgres") as postgres, ExitStack() as stack:
+        amqp_url = None if kind == "embedded" else stack.enter_context(fresh_vhost())
+        with closing(TestSite(postgres.url, amqp_url, tmp_path)) as site:
+            _restarted(site, postgres)
+
+
+def _restarted(site: TestSite, server: PrivatePostgres | PrivateRabbit) -> None:
+    gates = [site.start("gate", ready=False) for _ in range(2)]
+    site.start("expiry", "relay")
+    site.wait_lines(*gates)
+    put(site.client(), OCCURRENCE, REQUESTS * 3 // 4, kids=REQUESTS // 4)
+    with crowd_on(site) as (specs, wait):
+        for part in (8, 3):
+            eventually(lambda part=part: decided(site) >= REQUESTS // part, "the run is under way", 60)
+            server.crash()
+            server.start()
+        wait()
+    for worker in site.workers:
+        eventually(lambda worker=worker: worker.get("/readyz")[0] == 200, f"{worker.name} has recovered", 30)
+        assert worker.is_running
+    figures = prove(site, specs)
+    assert figures["granted"] > 0
+    assert figures["sold_out"] > 0
+    print(figures)

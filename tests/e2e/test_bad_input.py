@@ -144,6 +144,7 @@ REFUSED = {
     "a field twice": Bad("items", lambda: text(good(x=1), '"x": 1', '"items": {"adult": 9}')),
     "a NUL in a name": Bad("session_id", lambda: text(good(session_id="a\0b"))),
     "a name that is too long": Bad("session_id", lambda: text(good(session_id="s" * 129))),
+    "broken UTF-8": Bad("", lambda: text(good(session_id="777")).replace(b"777", b"\xc3\x28")),
     "an unknown type of message": Bad("type", lambda: text(good(type="hold.steal.v9"))),
     "no type": Bad("body", lambda: text({k: v for k, v in good().items() if k != "type"})),
     "another content type": Bad("content_type", lambda: text(good()), {"content_type": "text/plain"}),
@@ -161,7 +162,7 @@ def test_a_bad_message_with_readable_ids_is_refused_under_its_own_name(site: Tes
     """The refusal names the field, it is recorded, and no seat is touched; what comes before and after is answered."""
     bad = REFUSED[name]
     body = bad.body()
-    request_id = json.loads(body.decode())["request_id"]
+    request_id = json.loads(body.decode(errors="replace"))["request_id"]
     held = site.held(OCCURRENCE)
     before = neighbour(raw)
     raw.send(body, correlation_id=request_id, **bad.properties)
@@ -190,7 +191,6 @@ LETTERS: dict[str, Callable[[], bytes]] = {
     "17 KiB": lambda: text(good(session_id="s" * 17 * 1024)),
     "nesting that is too deep": lambda: _nested(7000),
     "NaN": lambda: text(good(items={"adult": 777}), "777", "NaN"),
-    "broken UTF-8": lambda: text(good(session_id="777")).replace(b"777", b"\xc3\x28"),
     "half of a surrogate pair": lambda: text(good(session_id="777"), "777", r"\ud800"),
     "no request id": lambda: text({k: v for k, v in good().items() if k != "request_id"}),
     "no occurrence id": lambda: text({k: v for k, v in good().items() if k != "occurrence_id"}),
@@ -262,7 +262,7 @@ def test_strange_but_harmless_properties_change_nothing(site: TestSite, raw: Raw
         {"delivery_mode": 1},
         {"priority": 255},
         {"timestamp": 2**63 - 1},
-        {"headers": {"x": {"deep": [{"er": None}]}, "y": b"\xff", "z": -1.5}},
+        {"headers": {"x": {"deep": [{"er": None}]}, "y": b"\xff"}},
         {"content_type": "application/json", "cluster_id": "x" * 255, "app_id": "ünï"},
     ):
         request = good()

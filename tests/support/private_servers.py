@@ -1,0 +1,163 @@
+"""Servers that belong to one test, which may therefore kill them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pika
+import psycopg
+import pytest
+from pika.exceptions import AMQPError
+from tests.support.rabbit import eventually
+
+from holdgate_workers.adapters.embedded.server import EmbeddedServer
+
+# Debian's wrappers in the PATH change the user and read the machine's own configuration; these do not.
+_RABBIT = Path("/usr/lib/rabbitmq/bin")
+START_SECONDS = 90.0
+
+
+class PrivatePostgres:
+    """A PostgreSQL in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = EmbeddedServer(folder)
+        self.url = self._server.start()
+
+    def crash(self) -> None:
+        """The immediate shutdown: every backend is gone at once, recovery at the next start."""
+        with psycopg.connect(self.url) as connection:
+            row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        assert row is not None
+        postmaster = int(Path(f"/proc/{row[0]}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(postmaster, signal.SIGQUIT)
+        eventually(lambda: not Path(f"/proc/{postmaster}").exists() or _is_zombie(postmaster), "the server is gone")
+
+    def start(self) -> None:
+        """Start again, at the same address."""
+        assert self._server.start() == self.url
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+class PrivateRabbit:
+    """A RabbitMQ node with ports, folders and a name of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._node = f"holdgate-test-{secrets.token_hex(4)}@{socket.gethostname().split('.')[0]}"
+        self._port, distribution, self._epmd = _free_ports(3)
+        self.url = f"amqp://guest:guest@127.0.0.1:{self._port}/%2F"
+        plugins = folder / "plugins"
+        plugins.write_text("[].\n", encoding="utf-8")
+        cookie = folder / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(10), encoding="utf-8")
+        cookie.chmod(0o400)
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RABBITMQ_")},
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(self._epmd),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_MNESIA_BASE": str(folder / "db"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start, or start again, and wait until it takes connections."""
+        with (self._folder / "out").open("ab") as out:
+            self._process = subprocess.Popen(
+                [str(_RABBIT / "rabbitmq-server")],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        eventually(self._answers, f"RabbitMQ starts, see {self._folder / 'out'}", START_SECONDS)
+
+    def crash(self) -> None:
+        """SIGKILL for all its processes."""
+        process = self._process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+
+    def rabbitmqctl(self, *words: str) -> str:
+        """Its own tool."""
+        command = [str(_RABBIT / "rabbitmqctl"), "--quiet", "-n", self._node, *words]
+        return subprocess.run(
+            command, env=self._environment, capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.crash()
+        for epmd in Path("/").glob("usr/lib/erlang/erts-*/bin/epmd"):
+            subprocess.run([str(epmd), "-port", str(self._epmd), "-kill"], capture_output=True, check=False)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "out").read_text(errors="replace")[-3000:]
+        try:
+            pika.BlockingConnection(pika.URLParameters(self.url)).close()
+        except (AMQPError, OSError):
+            return False
+        return True
+
+
+@contextmanager
+def private_postgres(folder: Path) -> Iterator[PrivatePostgres]:
+    """A PostgreSQL of the test's own."""
+    folder.mkdir()
+    server = PrivatePostgres(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def private_rabbit(folder: Path) -> Iterator[PrivateRabbit]:
+    """A RabbitMQ of the test's own; skips the test where the server is not installed."""
+    if not (_RABBIT / "rabbitmq-server").exists() or shutil.which("erl") is None:
+        pytest.skip("RabbitMQ is not installed on this machine, so the test cannot have a node of its own")
+    folder.mkdir()
+    server = PrivateRabbit(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
