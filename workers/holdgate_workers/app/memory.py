@@ -20,6 +20,8 @@ class Occurrences:
     def __init__(self, weight_max: int) -> None:
         self._weight_max = weight_max
         self._kept: OrderedDict[str, Occurrence] = OrderedDict()
+        self._weights: dict[str, int] = {}
+        self._weight = 0
 
     def __contains__(self, occurrence_id: str) -> bool:
         return occurrence_id in self._kept
@@ -37,11 +39,15 @@ class Occurrences:
     def keep(self, occurrence: Occurrence) -> None:
         """Remember it."""
         self._kept[occurrence.id] = occurrence
+        weight = 1 + len(occurrence.holds)
+        self._weight += weight - self._weights.get(occurrence.id, 0)
+        self._weights[occurrence.id] = weight
 
     def forget(self, occurrence_ids: Iterable[str]) -> None:
         """Throw these away."""
         for occurrence_id in occurrence_ids:
-            self._kept.pop(occurrence_id, None)
+            if self._kept.pop(occurrence_id, None) is not None:
+                self._weight -= self._weights.pop(occurrence_id)
 
     def forget_where(self, gone: Callable[[str], bool]) -> None:
         """Throw away those whose id is gone."""
@@ -49,12 +55,8 @@ class Occurrences:
 
     def trim(self) -> None:
         """Forget the longest unused until the rest is light enough. Only between batches."""
-        if len(self._kept) <= 1:
-            return
-        weight = sum(1 + len(occurrence.holds) for occurrence in self._kept.values())
-        while weight > self._weight_max and len(self._kept) > 1:
-            _, occurrence = self._kept.popitem(last=False)
-            weight -= 1 + len(occurrence.holds)
+        while self._weight > self._weight_max and len(self._kept) > 1:
+            self.forget([next(iter(self._kept))])
 
 
 class RecentAnswers:

@@ -64,7 +64,9 @@ def rabbit(url: str, partitions: int) -> Checks:
     )
     yield _alarm(broker)
     yield from _topology(broker, partitions)
-    if broker.forbidden:
+    if len(broker.missing) == len(broker.found):
+        yield Check("broker", "permissions", "skip", "nothing is there to try them on")
+    elif broker.forbidden:
         yield Check(
             "broker",
             "permissions",

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from holdgate_workers.app.ports import DeadLetter, Outgoing
 
 ALL = 1_000_000
+SHORT_CHARS = 12
+ID_PART_CHARS = 6
 
 
 @click.group()
 def dlq() -> None:
-    """Look at dead letters and replay them.
+    """Look at dead letters and replay them. A letter is named by its id or its first 6 or more characters.
 
     A request dies if it cannot be read or if deciding it raises a fault, never because the answer is no. Client
     addresses and the like are masked unless you say --reveal.
@@ -47,17 +49,25 @@ def list_(access: Access, limit: int, reveal: bool, out: Output) -> None:
     if not letters:
         out.line("There are no dead letters.", style="green")
         return
+    width = 100 if out.is_plain else SHORT_CHARS
     out.table(
         [
             "id",
-            Column("died", wrap=not out.is_plain),
+            "died",
             "reason",
             Column("detail", wrap=True),
             Column("replays", right=True),
             Column("a replay", wrap=True),
         ],
         [
-            (letter.id, letter.died_at[:19], letter.reason, _said(letter.detail), letter.replays, fate.text)
+            (
+                letter.id[:width],
+                letter.died_at[5:16].replace("T", " "),
+                letter.reason,
+                _said(letter.detail),
+                letter.replays,
+                fate.text,
+            )
             for letter, fate in zip(letters, known, strict=True)
         ],
     )
@@ -73,7 +83,7 @@ def list_(access: Access, limit: int, reveal: bool, out: Output) -> None:
 @pass_access
 def show(access: Access, letter_id: str, reveal: bool, out: Output) -> None:
     """One dead letter with its body and its headers."""
-    found = [letter for letter in access.dead_letters().list(ALL) if letter.id == letter_id]
+    found = _named(access.dead_letters().list(ALL), letter_id)
     if not found:
         raise Failure(f"there is no dead letter {letter_id!r}; see `holdgate dlq list`", exits.REFUSED)
     known = fates(access, found)
@@ -149,7 +159,19 @@ def replay(
 
 def _chosen(access: Access, letter_id: str | None, limit: int | None) -> Sequence[DeadLetter]:
     letters = access.dead_letters().list(limit or ALL)
-    return letters if letter_id is None else [letter for letter in letters if letter.id == letter_id]
+    return letters if letter_id is None else _named(letters, letter_id)
+
+
+def _named(letters: Sequence[DeadLetter], letter_id: str) -> Sequence[DeadLetter]:
+    """Those with this id; if there are none, those whose id begins so, as long as that is one id."""
+    found = [letter for letter in letters if letter.id == letter_id]
+    if found:
+        return found
+    like = [letter for letter in letters if len(letter_id) >= ID_PART_CHARS and letter.id.startswith(letter_id)]
+    ids = {letter.id for letter in like}
+    if len(ids) > 1:
+        raise Failure(f"several letters begin with {letter_id!r}: {', '.join(sorted(ids))}", exits.REFUSED)
+    return like
 
 
 def _replay(access: Access, chosen: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
@@ -197,8 +219,11 @@ def _tell_replayed(out: Output, chosen: int, replayed: Sequence[DeadLetter], res
         out.json({"chosen": chosen, "replayed": len(replayed), "letters": rows})
     else:
         out.table(
-            ["id", "what it came to"],
-            [(letter.id, fate.text) for letter, fate in zip(replayed, results, strict=True)],
+            ["id", Column("what it came to", wrap=True)],
+            [
+                (letter.id if out.is_plain else letter.id[:SHORT_CHARS], fate.text)
+                for letter, fate in zip(replayed, results, strict=True)
+            ],
         )
         out.line(
             f"{len(replayed)} of {chosen} sent again.",

@@ -30,7 +30,7 @@ def migrate(access: Access, check: bool, queues: bool, out: Output) -> None:
             revision, partitions = migrations.check(url), None
         else:
             revision = migrations.migrate(url)
-            partitions = open_site(config, url, migrate=False).partitions if queues else None
+            partitions = open_site(config, url, migrate=True).partitions if queues else None
     if out.is_json:
         out.json({"revision": revision, "changed": not check, "partitions": partitions})
         return

@@ -101,7 +101,7 @@ def _tell_most(out: Output, name: str, most: list[Most]) -> None:
         return
     out.line()
     out.table(
-        [name, Column("live holds", right=True), Column("seats", right=True)],
+        [Column(name, wrap=True), Column("live holds", right=True), Column("seats", right=True)],
         [(item.id, item.holds, item.seats) for item in most],
         title=f"Most live holds by {name}",
     )

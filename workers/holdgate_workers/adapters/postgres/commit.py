@@ -132,8 +132,8 @@ def commit(connection: Connection[tuple[Any, ...]], plan: Commit) -> Committed:
         _fence(connection, plan.fences)
         if plan.expired_until is not None:
             connection.execute(_NOT_EARLY, [plan.expired_until])
-        # Before the rows that a request makes, so that a request decided before is known as that: it would meet its
-        # own hold otherwise, which says nothing about why.
+        # Before the rows that a request makes, so that one decided before is known as that: otherwise it would
+        # meet its own hold, which says nothing about why.
         _record(connection, plan)
         _define(connection, plan)
         _hold(connection, plan)
