@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support import clients, recount
-from tests.support.clients import Spec
+from tests.support.clients import NotedClient, Spec
 from tests.support.postgres import fresh_database
 from tests.support.private_servers import PrivatePostgres, PrivateRabbit, private_postgres, private_rabbit
 from tests.support.rabbit import eventually, fresh_vhost
@@ -44,22 +44,24 @@ def _wait(specs: Sequence[Spec], started: Sequence[subprocess.Popen[bytes]]) -> 
         assert code == 0, Path(f"{spec.notes}.log").read_text(encoding="utf-8")[-4000:]
 
 
+def on_sale(site: TestSite) -> NotedClient:
+    """The occurrence, with fewer seats than are asked for; the client that has put it there."""
+    boss = NotedClient(site, "boss")
+    put(boss.client, OCCURRENCE, REQUESTS * 3 // 4, kids=REQUESTS // 4)
+    return boss
+
+
 def decided(site: TestSite) -> int:
     """How many requests have their outcome."""
     count: int = site.value("SELECT count(*) FROM journal WHERE kind <> 'hold.sweep.v1'")
     return count
 
 
-def prove(site: TestSite, specs: Sequence[Spec]) -> dict[str, Any]:
+def prove(site: TestSite, boss: NotedClient, specs: Sequence[Spec]) -> dict[str, Any]:
     """Count everything again; the figures of the run."""
     notes = clients.notes_of(specs)
     books = recount.Books(site.database_url)
-    setting_up = {
-        row[0]: [{"sent": {"request_id": row[0], "type": row[3]}}, {"got": row[5], "for": row[0]}]
-        for row in books.journal
-        if row[3] == "occurrence.put.v1"
-    }
-    problems = books.problems() + recount.against_notes(books, {**notes, **setting_up})
+    problems = books.problems() + recount.against_notes(books, {**notes, boss.name: boss.notes})
     assert problems == []
     assert site.dead_letters() == []
     entries = [entry for name in notes for entry in notes[name]]
@@ -81,7 +83,7 @@ def test_every_request_has_one_outcome_while_one_worker_is_killed_and_another_co
     gates = [site.start("gate", ready=False) for _ in range(2)]
     site.start("expiry", "relay")
     site.wait_lines(*gates)
-    put(site.client(), OCCURRENCE, REQUESTS * 3 // 4, kids=REQUESTS // 4)
+    boss = on_sale(site)
     zombie, victim = site.line_of(OCCURRENCE)
     zombie.arm("before:Commit:3:pause")
     victim.arm("before:Commit:3:kill")
@@ -95,7 +97,7 @@ def test_every_request_has_one_outcome_while_one_worker_is_killed_and_another_co
         eventually(lambda: decided(site) > before + REQUESTS // 20, "the heir works", 60)
         zombie.resume()
         wait()
-    figures = prove(site, specs)
+    figures = prove(site, boss, specs)
     fenced = zombie.metric("holdgate_conflicts_total")
     record_property("figures", {**figures, "zombie_conflicts": fenced})
     assert fenced >= 1
@@ -107,9 +109,12 @@ def test_every_request_has_one_outcome_while_one_worker_is_killed_and_another_co
 
 def test_every_request_has_one_outcome_though_the_broker_is_killed_and_started_again(tmp_path: Path) -> None:
     """Twice, in the middle of the run, with a node of the test's own."""
-    with private_rabbit(tmp_path / "rabbit") as rabbit, fresh_database() as database_url:
-        with closing(TestSite(database_url, rabbit.url, tmp_path)) as site:
-            _restarted(site, rabbit)
+    with (
+        private_rabbit(tmp_path / "rabbit") as rabbit,
+        fresh_database() as database_url,
+        closing(TestSite(database_url, rabbit.url, tmp_path)) as site,
+    ):
+        _restarted(site, rabbit)
 
 
 @pytest.mark.parametrize("kind", kinds())
@@ -123,21 +128,24 @@ def test_every_request_has_one_outcome_though_the_database_is_killed_and_started
             _restarted(site, postgres)
 
 
+def _under_way(site: TestSite, requests: int) -> None:
+    eventually(lambda: decided(site) >= requests, "the run is under way", 60)
+
+
 def _restarted(site: TestSite, server: PrivatePostgres | PrivateRabbit) -> None:
     gates = [site.start("gate", ready=False) for _ in range(2)]
     site.start("expiry", "relay")
     site.wait_lines(*gates)
-    put(site.client(), OCCURRENCE, REQUESTS * 3 // 4, kids=REQUESTS // 4)
+    boss = on_sale(site)
     with crowd_on(site) as (specs, wait):
         for part in (8, 3):
-            eventually(lambda part=part: decided(site) >= REQUESTS // part, "the run is under way", 60)
+            _under_way(site, REQUESTS // part)
             server.crash()
             server.start()
         wait()
     for worker in site.workers:
-        eventually(lambda worker=worker: worker.get("/readyz")[0] == 200, f"{worker.name} has recovered", 30)
-        assert worker.is_running
-    figures = prove(site, specs)
+        worker.wait_ready()
+    figures = prove(site, boss, specs)
     assert figures["granted"] > 0
     assert figures["sold_out"] > 0
     print(figures)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from time import monotonic
 
@@ -63,9 +62,7 @@ class Load:
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                futures: list[Future[Answer]] = []
-                for _ in range(10):
-                    futures.append(self.noted.client.send(place_of(self._occurrence_id)))
+                futures = self.noted.client.send_many([place_of(self._occurrence_id) for _ in range(10)])
                 self.answers += [future.result() for future in futures]
         except BaseException as exc:  # noqa: BLE001 - told to the test by `stop`
             self._failure = exc
@@ -99,7 +96,9 @@ def two_gates(site: TestSite) -> list[WorkerProcess]:
     return gates
 
 
-def test_b6_requests_sent_up_to_five_times_count_once_though_the_worker_dies_after_a_commit(site: TestSite) -> None:
+def test_b6_requests_sent_up_to_five_times_count_once_though_the_worker_dies_after_a_commit(
+    site: TestSite,
+) -> None:
     """The worker is killed after its commit and before it has answered or acknowledged anything, so the broker
     delivers everything again, to another worker."""
     two_gates(site)
@@ -111,9 +110,7 @@ def test_b6_requests_sent_up_to_five_times_count_once_though_the_worker_dies_aft
     victim, _ = site.line_of("b6")
     victim.arm("after:Commit:2:kill")
     futures = [
-        client.client.send(request)
-        for n, request in enumerate(requests)
-        for client in clients[: 1 + n % 5]
+        client.client.send(request) for n, request in enumerate(requests) for client in clients[: 1 + n % 5]
     ]
     answers = [future.result() for future in futures]
     victim.wait_killed()
@@ -198,10 +195,32 @@ def test_sigterm_under_load_ends_within_five_seconds_and_loses_nothing(site: Tes
     with load_on(site, "term") as [load]:
         seconds = leaver.terminate()
         load.goes_on()
-    assert seconds < 5
+    assert seconds < 5, list(leaver.log())[-20:]
     assert problems(site, boss, load.noted) == []
     assert recount.order_problems({load.noted.name: load.noted.notes}) == []
     assert leaver.logged("batch_abandoned") == []
+
+
+def test_sigterm_while_the_database_does_not_answer_ends_too_and_loses_nothing(site: TestSite) -> None:
+    """A worker whose commit hangs does not wait for it; the request is decided by the next one."""
+    worker = site.start("gate")
+    boss = opened(site, "hanging")
+    request = place_of("hanging")
+    with psycopg.connect(site.database_url) as locker:
+        locker.execute("LOCK TABLE occurrences, pools, holds, journal IN ACCESS EXCLUSIVE MODE")
+        answer = boss.client.send(request)
+        eventually(lambda: _waiting(site), "the commit hangs")
+        seconds = worker.terminate()
+        locker.rollback()
+    site.start("gate")
+    assert isinstance(answer.result(), Held)
+    assert seconds < 10, list(worker.log())[-20:]
+    assert problems(site, boss) == []
+
+
+def _waiting(site: TestSite) -> bool:
+    statement = "SELECT 1 FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    return bool(site.rows(statement))
 
 
 def test_workers_come_and_go_under_load_and_each_client_is_served_in_its_order(site: TestSite) -> None:
@@ -217,7 +236,8 @@ def test_workers_come_and_go_under_load_and_each_client_is_served_in_its_order(s
         assert heads == {first.name, second.name}, "both work"
         for load in loads:
             load.goes_on(20)
-        assert second.terminate() < 5
+        seconds = second.terminate()
+        assert seconds < 5, list(second.log())[-20:]
         site.wait_lines(first)
         for load in loads:
             load.goes_on(20)
@@ -246,9 +266,9 @@ def test_a_release_right_behind_its_hold_is_decided_behind_it_across_a_takeover(
         )
         futures.append(pairs.client.send_many([placed, release]))
     victim.wait_killed()
-    for placed, released in futures:
-        assert isinstance(placed.result(), Held)
-        assert isinstance(released.result(), Released)
+    for first, second in futures:
+        assert isinstance(first.result(), Held)
+        assert isinstance(second.result(), Released)
     assert monotonic() - started < 20
     assert site.held("pairs") == 0
     assert problems(site, boss, pairs) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -59,9 +59,8 @@ def test_b3_the_time_zones_of_process_and_database_change_nothing(site: TestSite
 
 
 def _story(site: TestSite, client: BookingClient, occurrence_id: str) -> dict[str, Any]:
-    put(
-        client, occurrence_id, 2, starts_at=STARTS, product_id=occurrence_id, sales_close=datetime(2099, 5, 31, 12)
-    )  # noqa: DTZ001 - wall time is meant
+    closes = STARTS.replace(tzinfo=None) - timedelta(hours=30)  # wall time is meant
+    put(client, occurrence_id, 2, starts_at=STARTS, product_id=occurrence_id, sales_close=closes)
     long, short = placed(client, occurrence_id), placed(client, occurrence_id, ttl_seconds=1)
     refused = client.place(occurrence_id, {"adult": 1})
     ended = eventually(

@@ -95,7 +95,9 @@ class NotedClient:
     def __init__(self, site: TestSite, name: str, *, timeout_seconds: float = 30.0) -> None:
         self.name = name
         self._lines: list[str] = []
-        self.client = site.client(name, timeout_seconds=timeout_seconds, link=Tap(site.link(name), self._lines.append))
+        self.client = site.client(
+            name, timeout_seconds=timeout_seconds, link=Tap(site.link(name), self._lines.append)
+        )
 
     @property
     def notes(self) -> list[dict[str, Any]]:
@@ -160,7 +162,7 @@ class Crowd:
         request_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         if self._live and self._random.randrange(100) < 25:
             held = self._live.pop(self._random.randrange(len(self._live)))
-            ids = {
+            ids: dict[str, Any] = {
                 "request_id": request_id,
                 "occurrence_id": held.occurrence_id,
                 "session_id": held.hold.session_id,
@@ -222,7 +224,9 @@ def main() -> int:
         Path(spec.notes).open("w", encoding="utf-8") as notes,
         Path(f"{spec.notes}+").open("w", encoding="utf-8") as twin_notes,
     ):
-        taps = [Tap(open_link(spec.database_url, spec.amqp_url, spec.name), file.write) for file in (notes, twin_notes)]
+        taps = [
+            Tap(open_link(spec.database_url, spec.amqp_url, spec.name), file.write) for file in (notes, twin_notes)
+        ]
         client, twin = (open_client(tap, spec.name, ATTEMPT_SECONDS) for tap in taps)
         gave_up = Crowd(spec, client, twin).run()
         for one in (client, twin):

@@ -17,7 +17,7 @@ from tests.support import recount
 
 from holdgate_schema.codec import encode
 from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import Command, type_name
+from holdgate_schema.messages import Command
 from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.store import PostgresStore

@@ -36,10 +36,12 @@ class PrivatePostgres:
         """The immediate shutdown: every backend is gone at once, recovery at the next start."""
         with psycopg.connect(self.url) as connection:
             row = connection.execute("SELECT pg_backend_pid()").fetchone()
-        assert row is not None
-        postmaster = int(Path(f"/proc/{row[0]}/stat").read_text().rpartition(")")[2].split()[1])
+            assert row is not None
+            postmaster = int(Path(f"/proc/{row[0]}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(postmaster, signal.SIGQUIT)
-        eventually(lambda: not Path(f"/proc/{postmaster}").exists() or _is_zombie(postmaster), "the server is gone")
+        eventually(
+            lambda: not Path(f"/proc/{postmaster}").exists() or _is_zombie(postmaster), "the server is gone"
+        )
 
     def start(self) -> None:
         """Start again, at the same address."""
@@ -118,6 +120,7 @@ class PrivateRabbit:
         assert self._process is not None
         assert self._process.poll() is None, (self._folder / "out").read_text(errors="replace")[-3000:]
         try:
+            socket.create_connection(("127.0.0.1", self._port), 1).close()  # pika says a lot about a refusal
             pika.BlockingConnection(pika.URLParameters(self.url)).close()
         except (AMQPError, OSError):
             return False

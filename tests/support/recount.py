@@ -36,8 +36,8 @@ class Books:
             )
             self.holds = read("SELECT id::text, occurrence_id, session_id, state, basket FROM holds")
             self.pools = read("SELECT occurrence_id, key, capacity, sellable, held, sold FROM pools")
-            self.definitions = dict(read("SELECT id, definition FROM occurrences"))
-            self.versions = dict(read("SELECT id, version FROM occurrences"))
+            self.definitions: dict[str, Any] = dict(read("SELECT id, definition FROM occurrences"))
+            self.versions: dict[str, int] = dict(read("SELECT id, version FROM occurrences"))
             self.limits = read("SELECT scope, key, used, cap FROM shared_limits")
 
     def problems(self) -> list[str]:
@@ -54,7 +54,7 @@ class Books:
 
     def _pools_against_holds(self) -> Iterable[str]:
         held: Counter[tuple[str, str]] = Counter()
-        for hold_id, occurrence_id, _, state, basket in self.holds:
+        for _, occurrence_id, _, state, basket in self.holds:
             if state in ("active", "converting"):
                 for pool, taken in self._draws(occurrence_id, basket["items"], basket.get("extras", {})).items():
                     held[occurrence_id, pool] += taken

@@ -47,7 +47,7 @@ class TestSite:
         self._clients: list[BookingClient] = []
         self._numbers = itertools.count(1)
         self.config = read_config(database_url=database_url, amqp_url=amqp_url, partitions=PARTITIONS)
-        self.site = bootstrap.open_site(self.config, database_url)
+        self.site = bootstrap.open_site(self.config, database_url, migrate=True)
         self.rabbitmqctl: Callable[..., str] = rabbitmqctl
 
     @property
@@ -139,7 +139,7 @@ class TestSite:
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the database says, past our own code."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            cursor = connection.execute(statement, values or None)  # type: ignore[call-overload]
+            cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def value(self, statement: str, *values: Any) -> Any:

@@ -5,7 +5,7 @@ It is configured by the same variables as the real one, and by some of its own:
 - `HOLDGATE_TEST_NAME`: what the workers call themselves, followed by their role.
 - `HOLDGATE_TEST_PORT_FILE`: where it writes the port of /metrics, /livez and /readyz.
 - `HOLDGATE_TEST_FAILPOINT_FILE`: once this file exists: `<before|after>:<effect>:<n>:<kill|pause>`. At the n-th such
-  effect of the gate from then on the process kills (SIGKILL) or stops (SIGSTOP) itself.
+  effect of gate or relay from then on the process kills (SIGKILL) or stops (SIGSTOP) itself.
 - `HOLDGATE_TEST_MUTANT`: the name of a bug to plant, see tests/mutants/planted.py.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from holdgate_workers.app.effects import Effect
+from holdgate_workers.app.relay import RelayEffect
 from holdgate_workers.bootstrap import Site, open_site
 from holdgate_workers.config import read_config
 from holdgate_workers.entrypoints.engine import Engine
@@ -46,29 +47,46 @@ class Failpoint:
         when, effect, number, action = text.split(":")
         return cls(when, effect, int(number), _SIGNALS[action])
 
-    def meets(self, when: str, effect: Effect) -> None:
+    def meet(self, when: str, effect: object) -> None:
         if (when, type(effect).__name__) == (self.when, self.effect):
             self.countdown -= 1
             if self.countdown == 0:
                 os.kill(os.getpid(), self.signum)
 
 
-_failpoint_file = os.environ.get("HOLDGATE_TEST_FAILPOINT_FILE")
+class _Failpoints:
+    """The one failpoint of this process, once it was told."""
+
+    _file = os.environ.get("HOLDGATE_TEST_FAILPOINT_FILE")
+    _failpoint: Failpoint | None = None
+
+    def meet(self, when: str, effect: object) -> None:
+        if self._failpoint is None and self._file is not None and Path(self._file).exists():
+            self._failpoint = Failpoint.parse(Path(self._file).read_text(encoding="utf-8"))
+        if self._failpoint is not None:
+            self._failpoint.meet(when, effect)
+
+
+_failpoints = _Failpoints()
 
 
 class FailingEngine(Engine):
-    """Does what the protocol asks for, and dies or stops where it was told to."""
-
-    _failpoint: Failpoint | None = None
+    """Does what the gate asks for, and dies or stops where it was told to."""
 
     def perform(self, effect: Effect) -> Any:
-        if self._failpoint is None and _failpoint_file is not None and Path(_failpoint_file).exists():
-            self._failpoint = Failpoint.parse(Path(_failpoint_file).read_text(encoding="utf-8"))
-        if self._failpoint is not None:
-            self._failpoint.meets("before", effect)
+        _failpoints.meet("before", effect)
         result = super().perform(effect)
-        if self._failpoint is not None:
-            self._failpoint.meets("after", effect)
+        _failpoints.meet("after", effect)
+        return result
+
+
+class FailingRelay(RelayWorker):
+    """The same for the relay."""
+
+    def perform(self, effect: RelayEffect) -> Any:
+        _failpoints.meet("before", effect)
+        result = super().perform(effect)
+        _failpoints.meet("after", effect)
         return result
 
 
@@ -77,7 +95,7 @@ def _workers(site: Site, roles: list[str]) -> list[Worker]:
     makers: dict[str, Callable[[], Worker]] = {
         "gate": lambda: GateWorker(site, name=f"{name}.gate", engine_class=FailingEngine),
         "expiry": lambda: ExpiryWorker(site, name=f"{name}.expiry"),
-        "relay": lambda: RelayWorker(site, name=f"{name}.relay"),
+        "relay": lambda: FailingRelay(site, name=f"{name}.relay"),
     }
     return [makers[role]() for role in roles]
 

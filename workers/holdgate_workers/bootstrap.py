@@ -130,7 +130,7 @@ def embedded_database(config: ServiceConfig) -> Iterator[str]:
 def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -> Site:
     """The site at a database: schema and queues set up if the configuration says so, else only checked.
 
-    A worker that may not configure the broker runs with HOLDGATE_MIGRATE=false, after `holdgate migrate`.
+    A worker changes nothing at its start unless it is asked to (HOLDGATE_MIGRATE=true): `holdgate migrate` does that.
 
     Raises `SchemaMismatch`, `DatabaseUnavailable`, `TransportError`.
     """

@@ -25,7 +25,7 @@ class ServiceConfig(BaseSettings):
     amqp_url: str | None = Field(None, description="RabbitMQ 3.10 or later; unset: a queue in the database")
     data_dir: Path = Field(Path(".holdgate"), description="where the embedded database lives")
     partitions: int = Field(PARTITIONS_DEFAULT, ge=1, le=PARTITIONS_MAX, description="decided once per house")
-    migrate: bool = Field(True, description="bring the schema up to date at the start of a worker")
+    migrate: bool = Field(False, description="set up schema and queues at the start of a worker")
     batch_messages_max: int = Field(500, ge=1, le=5000, description="requests decided in one transaction")
     prefetch_messages: int = Field(1000, ge=1, le=10000, description="requests delivered ahead, per partition")
     memory_weight_max: int = Field(200_000, ge=1, description="occurrences plus live holds kept in memory")

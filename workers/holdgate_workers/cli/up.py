@@ -49,7 +49,7 @@ def up(access: Access, verbose: bool, out: Output) -> None:
     if not out.is_json and config.database_url is None:
         click.echo(f"Starting PostgreSQL in {config.data_dir} …", err=True)
     with embedded_database(config) as url:
-        site = open_site(config, url)
+        site = open_site(config, url, migrate=True)
         process = Process(site, [ROLES[role](site) for role in UP_ROLES])
         code = run(process, lambda problems: _announce(out, site, process, problems))
         if not out.is_json:
