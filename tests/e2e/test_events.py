@@ -24,7 +24,8 @@ def committed(site: TestSite, *occurrence_ids: str) -> dict[str, list[str]]:
     """The ids of the events in the journal, in order, per occurrence."""
     rows = site.rows(
         "SELECT j.occurrence_id, e->>'event_id' FROM journal j, "
-        "json_array_elements(j.events) WITH ORDINALITY AS told (e, n) WHERE j.occurrence_id = ANY(%s) ORDER BY j.version, n",
+        "json_array_elements(j.events) WITH ORDINALITY AS told (e, n) "
+        "WHERE j.occurrence_id = ANY(%s) ORDER BY j.version, n",
         list(occurrence_ids),
     )
     found: dict[str, list[str]] = defaultdict(list)

@@ -219,8 +219,9 @@ def test_sigterm_while_the_database_does_not_answer_ends_too_and_loses_nothing(s
 
 
 def _waiting(site: TestSite) -> bool:
-    statement = "SELECT 1 FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    return bool(site.rows(statement))
+    """Whether somebody waits for a lock in this database."""
+    ours = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    return bool(site.rows(f"SELECT 1 FROM pg_locks WHERE NOT granted AND database = {ours}"))
 
 
 def test_workers_come_and_go_under_load_and_each_client_is_served_in_its_order(site: TestSite) -> None:

@@ -12,6 +12,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -41,9 +42,12 @@ class Tap:
         self._link = link
         self._write = write
         self._connects = 0
+        self._writing = threading.Lock()
 
     def note(self, **what: Any) -> None:
-        self._write(json.dumps(what) + "\n")
+        line = json.dumps(what) + "\n"
+        with self._writing:  # requests and answers are noted on two threads
+            self._write(line)
 
     # --- the link ---
 

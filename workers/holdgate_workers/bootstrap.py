@@ -19,7 +19,6 @@ from .adapters.embedded.link import EmbeddedLink
 from .adapters.embedded.publisher import EmbeddedPublisher
 from .adapters.embedded.queue_tables import declare as declare_embedded
 from .adapters.embedded.server import EmbeddedServer, find_running
-from .adapters.postgres import migrations
 from .adapters.postgres.house import House
 from .adapters.rabbit.consumer import RabbitConsumer
 from .adapters.rabbit.dead_letters import RabbitDeadLetters
@@ -134,6 +133,8 @@ def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -
 
     Raises `SchemaMismatch`, `DatabaseUnavailable`, `TransportError`.
     """
+    from .adapters.postgres import migrations  # half a second that most commands need not wait for
+
     setting_up = config.migrate if migrate is None else migrate
     if setting_up:
         migrations.migrate(url)
