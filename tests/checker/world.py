@@ -10,6 +10,8 @@ from tests.checker.instants import SECOND, stamp
 TOTAL = "total"
 MINUTE = 60 * SECOND
 
+Taken = dict[str, int]
+
 HOUSE = {
     "hold.ttl_minutes": 15,
     "hold.lifetime_max_minutes": 60,
@@ -199,8 +201,8 @@ class World:
         self.house = {**HOUSE, **house}
         self.stale = stale
         self.occasions: dict[str, Occasion] = {}
-        self.holds: dict[str, Hold] = {}
-        """Every hold that ever was: an ended one still answers `hold_final`."""
+        self.ended: dict[str, tuple[str, str, str]] = {}
+        """Holds that have ended still answer `hold_final`: (occurrence, session, state)."""
         self.sessions: dict[str, Gauge] = {}
         self.stocks: dict[str, Gauge] = {}
         self.issued: set[str] = set()
@@ -230,32 +232,37 @@ class World:
 
     def take(self, occasion: Occasion, hold: Hold, now: int) -> None:
         """A new hold takes its seats."""
-        self.holds[hold.id] = hold
         occasion.live[hold.id] = hold
         self.gauge("session", hold.session).add(1, now, self.stale)
-        self._move(occasion, hold, 1, now)
+        self._move(occasion, hold.draws, hold.stock, 1, now)
         occasion.await_end(hold)
 
     def swap(
         self, occasion: Occasion, hold: Hold, items: dict[str, int], extras: dict[str, int], now: int
     ) -> None:
         """A hold takes other seats instead."""
-        self._move(occasion, hold, -1, now)
+        before = (hold.draws, hold.stock)
         hold.items, hold.extras = items, extras
         hold.draws, hold.stock = occasion.draws(items, extras), occasion.stock(extras)
         hold.seats = sum(items.values())
-        self._move(occasion, hold, 1, now)
+        self._move(occasion, differences(before[0], hold.draws), differences(before[1], hold.stock), 1, now)
         occasion.await_end(hold)
 
     def end(self, occasion: Occasion, hold: Hold, state: str, now: int) -> None:
         """A hold gives back what it took."""
         hold.state = state
         del occasion.live[hold.id]
+        self.ended[hold.id] = (occasion.id, hold.session, state)
         self.gauge("session", hold.session).add(-1, now, self.stale)
-        self._move(occasion, hold, -1, now)
+        self._move(occasion, hold.draws, hold.stock, -1, now)
 
-    def _move(self, occasion: Occasion, hold: Hold, sign: int, now: int) -> None:
-        for pool, number in hold.draws.items():
+    def _move(self, occasion: Occasion, draws: Taken, stock: Taken, sign: int, now: int) -> None:
+        for pool, number in draws.items():
             occasion.pools[pool].held += sign * number
-        for key, number in hold.stock.items():
+        for key, number in stock.items():
             self.gauge("stock", key).add(sign * number, now, self.stale)
+
+
+def differences(before: Taken, after: Taken) -> Taken:
+    """How much more of each is wanted; negative for what is given back."""
+    return {key: after.get(key, 0) - before.get(key, 0) for key in {**before, **after}}
