@@ -97,10 +97,9 @@ def test_every_request_has_one_outcome_while_one_worker_is_killed_and_another_co
         eventually(lambda: decided(site) > before + REQUESTS // 20, "the heir works", 60)
         zombie.resume()
         wait()
+    fenced = eventually(lambda: zombie.metric("holdgate_conflicts_total"), "the zombie is fenced")
     figures = prove(site, boss, specs)
-    fenced = zombie.metric("holdgate_conflicts_total")
     record_property("figures", {**figures, "zombie_conflicts": fenced})
-    assert fenced >= 1
     assert figures["granted"] > 0
     assert figures["sold_out"] > 0
     assert heir.metric("holdgate_requests_total") > 0

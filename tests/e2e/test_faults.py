@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 import psycopg
@@ -150,6 +150,28 @@ def test_b36_a_worker_that_comes_back_after_its_queue_was_given_away_is_fenced(s
         eventually(lambda: zombie.metric("holdgate_conflicts_total", kind="stale") >= 1, "the zombie is fenced")
         load.goes_on()
     assert problems(site, boss, load.noted) == []
+
+
+def test_b36_a_process_frozen_in_the_middle_of_its_commit_does_not_keep_the_occurrence(site: TestSite) -> None:
+    """It has sent a part of its transaction and holds the row. The server takes that for work in progress, so none
+    of its timeouts applies; the next worker ends it."""
+    site.start("gate")
+    boss = opened(site, "half-way")
+    with (
+        psycopg.connect(site.database_url, autocommit=True, application_name="holdgate frozen") as frozen,
+        suppress(psycopg.OperationalError),
+        frozen.pipeline(),
+    ):
+        frozen.execute("BEGIN")
+        frozen.execute("UPDATE occurrences SET version = version + 1 WHERE id = 'half-way'")
+        frozen.pgconn.send_flush_request()
+        frozen.pgconn.flush()
+        held_by = (
+            "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'ClientRead' AND query ~ 'UPDATE'"
+        )
+        eventually(lambda: site.rows(held_by, frozen.info.backend_pid), "the row is held")
+        assert isinstance(boss.client.call(place_of("half-way"), timeout_seconds=20), Held)
+    assert problems(site, boss) == []
 
 
 def test_b37_a_locked_database_is_no_refusal_and_the_same_request_gets_its_answer_later(site: TestSite) -> None:

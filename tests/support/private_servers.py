@@ -10,6 +10,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pika
@@ -113,8 +114,14 @@ class PrivateRabbit:
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.crash()
-        for epmd in Path("/").glob("usr/lib/erlang/erts-*/bin/epmd"):
-            subprocess.run([str(epmd), "-port", str(self._epmd), "-kill"], capture_output=True, check=False)
+        for epmd in Path("/usr/lib/erlang").glob("erts-*/bin/epmd"):
+            # It stays while it thinks that the node is still there.
+            eventually(partial(self._ends, epmd), "the name server is gone")
+
+    def _ends(self, epmd: Path) -> bool:
+        ask = [str(epmd), "-port", str(self._epmd)]
+        subprocess.run([*ask, "-kill"], capture_output=True, check=False)
+        return subprocess.run([*ask, "-names"], capture_output=True, check=False).returncode != 0
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,8 @@ class Failpoint:
         if (when, type(effect).__name__) == (self.when, self.effect):
             self.countdown -= 1
             if self.countdown == 0:
-                os.kill(os.getpid(), self.signum)
+                # To this thread, so that the process stops here and not a few statements later.
+                signal.pthread_kill(threading.get_ident(), self.signum)
 
 
 class _Failpoints:

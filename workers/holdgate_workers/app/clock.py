@@ -20,12 +20,13 @@ class DatabaseTime:
         self._monotonic = monotonic
         self._jump_max = jump_max
         self._seen: tuple[datetime, float] | None = None
+        self._believes_next = False
         self.jump: timedelta | None = None
 
     @property
     def is_known(self) -> bool:
-        """Whether the database's clock was seen yet."""
-        return self._seen is not None
+        """Whether nobody has to look at the database's clock first: at the beginning, and after a jump was accepted."""
+        return self._seen is not None and not self._believes_next
 
     def now(self) -> datetime:
         """Database time now. It must have been observed before."""
@@ -35,15 +36,17 @@ class DatabaseTime:
 
     def observe(self, database_now: datetime) -> None:
         """Take in what the database's clock said in an answer that has just arrived."""
-        if self._seen is not None:
+        if self._seen is not None and not self._believes_next:
             ahead = database_now - self.now()
             if ahead > self._jump_max:
                 self.jump = ahead
                 return
         self.jump = None
+        self._believes_next = False
         self._seen = (database_now, self._monotonic())
 
     def accept_jump(self) -> None:
-        """Believe the database's clock as it is at the next look."""
-        self._seen = None
+        """Believe the database's clock as it is at the next look. Until then time goes on as before: whoever says
+        this does so from another thread, in the middle of a batch."""
+        self._believes_next = True
         self.jump = None

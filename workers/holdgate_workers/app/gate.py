@@ -292,6 +292,8 @@ class Gate:
 
     def _answer(self, settled: Settled) -> Generator[Effect, Any, None]:
         """Reply, and bury what could not be decided, with its reason."""
+        if settled.dead and not self._time.is_known:
+            yield from self._look_at_the_clock()
         replies = settled.replies
         for item, reason, detail in settled.dead:
             self._observer.buried(item, reason, detail)
@@ -307,6 +309,19 @@ class Gate:
                 return
             attempt += 1
             go_on = yield Pause(attempt, "the dead-letter queue did not confirm")
+            if not go_on:
+                raise _Stopped
+
+    def _look_at_the_clock(self) -> Generator[Effect, Any, None]:
+        """A batch that nobody can read needs nothing else of the database; a fresh worker has not asked it yet."""
+        attempt = 0
+        while not self._time.is_known:
+            loaded: Loaded | Unavailable = yield Load()
+            if isinstance(loaded, Loaded):
+                self._time.observe(loaded.now)
+                continue
+            attempt += 1
+            go_on = yield Pause(attempt, f"unavailable: {loaded.detail}")
             if not go_on:
                 raise _Stopped
 

@@ -48,7 +48,8 @@ def steps(
         if partition in standing_in:
             if me in line and _should_leave(me, line, choice):
                 leave.append(partition)
-        elif _should_join(me, line, choice):
+        elif me not in line and _should_join(me, line, choice):
+            # Still in a line that I am leaving: to ask for it now would be undone by the leave that is on its way.
             join.append(partition)
     return Steps(tuple(join), tuple(leave))
 

@@ -26,13 +26,17 @@ from .load import load
 
 T = TypeVar("T")
 
+FROZEN_AFTER_SECONDS = 4
+"""Less than the lock timeout: whoever waited for that long has waited for somebody who is frozen."""
+
+_LOCK_TIMEOUT = "55P03"
 _CONFLICTS = {
     STALE: "stale",
     LIMIT: "limit",
     EARLY: "early",
     "40001": "retry",
     "40P01": "retry",
-    "55P03": "retry",
+    _LOCK_TIMEOUT: "retry",
 }
 _DUPLICATES = {
     "journal_pkey": "duplicate",
@@ -41,6 +45,15 @@ _DUPLICATES = {
 }
 _TRANSIENT_CLASSES = {"08", "25", "53", "55", "57", "58"}
 """Connection, transaction state, resources, object state, operator intervention, system: not a message's fault."""
+
+# In the middle of a pipeline the server counts a transaction as active, not as idle, and none of its timeouts
+# applies: without this, a frozen process would keep an occurrence for as long as it stays frozen. Its own outcome
+# is `Unknown` when it wakes up.
+_END_FROZEN = """
+SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+  AND a.application_name LIKE 'holdgate %%' AND a.wait_event = 'ClientRead'
+  AND a.xact_start < clock_timestamp() - make_interval(secs => %s)"""
 
 
 class PostgresStore:
@@ -70,6 +83,8 @@ class PostgresStore:
         except psycopg.Error as exc:
             result = self._explain(exc)
             self._recover()
+            if exc.sqlstate == _LOCK_TIMEOUT:
+                self._end_frozen()
             return result
 
     def close(self) -> None:
@@ -89,6 +104,16 @@ class PostgresStore:
         if state[:2] in _TRANSIENT_CLASSES:
             return Unavailable(_first_line(exc))
         return Impossible(f"{state} {_first_line(exc)}")
+
+    def _end_frozen(self) -> None:
+        """Take the rows away from a process that stopped in the middle of sending its commit."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.execute(_END_FROZEN, [FROZEN_AFTER_SECONDS])
+        except psycopg.Error:
+            self._give_up()
 
     def _run(self, work: Callable[[Connection[tuple[Any, ...]]], T]) -> T:
         return work(self._open())
