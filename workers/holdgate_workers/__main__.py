@@ -12,9 +12,7 @@ def main() -> None:
     except ModuleNotFoundError as exc:
         if exc.name is None or exc.name.startswith("holdgate"):
             raise
-        sys.exit(
-            f"The service is not installed ({exc.name} is missing). Run: pip install 'holdgate[service]'"
-        )
+        sys.exit(f"The service is not installed ({exc.name} is missing). Run: pip install 'holdgate[service]'")
     cli(prog_name="holdgate")
 
 

@@ -25,8 +25,8 @@ from .observing import MetricsObserver
 
 log = structlog.get_logger("holdgate.gate")
 
-ENGINE_STOP_SECONDS = 3.0
-REPLIES_FLUSH_SECONDS = 1.5
+ENGINE_STOP_SECONDS = 2.0
+REPLIES_FLUSH_SECONDS = 1.0
 STUCK_SECONDS = 60.0
 
 

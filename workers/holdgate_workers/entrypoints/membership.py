@@ -21,6 +21,7 @@ from .metrics import Metrics
 log = structlog.get_logger("holdgate.members")
 
 BEAT_SECONDS = 1.0
+STOP_SECONDS = 1.0
 
 
 class View(Protocol):
@@ -115,10 +116,13 @@ class MembershipThread:
         """End without saying goodbye. Idempotent."""
         self._stopping.set()
         self._intake.changed.set()
-        self._thread.join(5)
+        self._thread.join(STOP_SECONDS)
 
     def goodbye(self) -> None:
         """Tell the others that we are gone. After `stop`."""
+        if self._thread.is_alive():
+            log.warning("goodbye_not_said")  # it waits for the database; the others see the heartbeat stop
+            return
         try:
             self._members.goodbye()
         except self._unavailable:

@@ -72,6 +72,9 @@ _STALE = """SELECT id FROM holdgate_queue.queues
     WHERE heartbeat_at < clock_timestamp() - make_interval(secs => %s) FOR UPDATE SKIP LOCKED"""
 
 
+CHANGE_WAIT_SECONDS = 2
+
+
 def declare(url: str, partitions: int) -> None:
     """Make the tables, the exchanges, the queues of a house with so many partitions, and their bindings.
 
@@ -132,8 +135,13 @@ def sweep_reply_queues(connection: Connection) -> int:
 
 @contextmanager
 def changing(connection: Connection) -> Iterator[None]:
-    """A transaction that nobody publishes beside."""
+    """A transaction that nobody publishes beside.
+
+    It waits for publishers at work no longer than `CHANGE_WAIT_SECONDS`: everybody else waits behind it, and one of
+    those at work may be frozen.
+    """
     with connection.transaction():
+        connection.execute(f"SET LOCAL lock_timeout = '{CHANGE_WAIT_SECONDS}s'")
         connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_SPACE, GATE))
         yield
 

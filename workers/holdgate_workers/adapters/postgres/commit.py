@@ -1,7 +1,8 @@
 """The fenced commit: everything a batch changes, in one transaction and one round trip.
 
-All statements travel in one pipeline, the COMMIT included, so no lock is ever held across our own thinking.
-That leaves no chance to look at a row count in between: `holdgate_require` looks for us and rolls back.
+All statements travel in one pipeline, the COMMIT included, so no lock is held across our own thinking; one held by a
+process that froze while sending is taken away by the store. That leaves no chance to look at a row count in between:
+`holdgate_require` looks for us and rolls back.
 """
 
 from __future__ import annotations
