@@ -31,3 +31,4 @@ def configure_logs(level: str, form: str) -> None:
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     for library in ("pika", "psycopg"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    logging.getLogger("holdgate_workers").setLevel(logging.WARNING)
