@@ -142,7 +142,8 @@ class Conflict:
     """It was rolled back because the world had moved on; what was known must be read again.
 
     `kind`: `stale` (another writer), `duplicate` (a request id is in the journal), `limit` (a claim did not go
-    through), `early` (the database's clock has not reached an expiry), `retry` (deadlock, serialization).
+    through), `early` (the database's clock has not reached an expiry), `retry` (deadlock, serialization). The gate
+    itself makes one of `torn`: what it has read at different times does not go together.
     """
 
     kind: str

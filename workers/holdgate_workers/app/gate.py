@@ -132,6 +132,8 @@ class Gate:
                 return batch.settled
             self._forget(batch)
             reread = batch.claimed if isinstance(result, Conflict) and result.kind == "limit" else []
+            if isinstance(result, Conflict) and result.kind == "torn" and attempt >= 3:
+                result = Impossible(result.detail)  # it does not add up however often it is read
             if isinstance(result, Impossible):
                 return (yield from self._halve(incoming, result))
             attempt += 1
@@ -167,9 +169,9 @@ class Gate:
             return unavailable
         batch.context = self._context(batch)
         for item in batch.incoming:
-            unavailable = yield from self._decide(batch, item)
-            if unavailable is not None:
-                return unavailable
+            failed = yield from self._decide(batch, item)
+            if failed is not None:
+                return failed
         commit = batch.commit()
         if commit.is_empty:
             return Committed(self._time.now(), {})
@@ -222,7 +224,7 @@ class Gate:
         batch.take_in(loaded)
         return None
 
-    def _decide(self, batch: Batch, item: Incoming) -> Generator[Effect, Any, Unavailable | None]:
+    def _decide(self, batch: Batch, item: Incoming) -> Generator[Effect, Any, Unavailable | Conflict | None]:
         assert item.request_id is not None
         assert item.occurrence_id is not None
         recorded = batch.known.get(item.request_id)
@@ -240,7 +242,11 @@ class Gate:
         except Exception as exc:  # noqa: BLE001 - a message that breaks an invariant must not take its neighbours along
             batch.settled.dead.append((item, "poison", f"{type(exc).__name__}: {exc}"))
             return None
-        batch.add(item, decision)
+        try:
+            batch.add(item, decision)
+        except AssertionError as exc:
+            # Another worker has written meanwhile, and what was remembered and what was read do not go together.
+            return Conflict("torn", str(exc))
         return None
 
     def _decision(self, batch: Batch, item: Incoming) -> Decision:
