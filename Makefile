@@ -11,11 +11,12 @@ DEV := $(VENV)/.installed-dev
 PYTHON ?=
 ARGS ?=
 SCENARIO ?=
+SEEDS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help setup demo test check format lock services services-stop bench clean
+.PHONY: help setup demo test simulate check format lock services services-stop bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +28,9 @@ demo: $(SERVICE) ## See it work: needs Python and nothing else
 
 test: $(DEV) services ## Run the tests (ARGS="-k sold_out")
 	@set -a && . ./.holdgate/test-services.env && $(PY) -m pytest $(ARGS)
+
+simulate: $(DEV) ## Try the protocols on a simulated broker and database (SEEDS=20000, ARGS="--jobs 2")
+	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) $(ARGS)
 
 check: $(DEV) ## Lint, formatting, types, import directions, the published contract
 	@failed=""; for step in $(CHECKS); do $(MAKE) --no-print-directory $$step || failed="$$failed $$step"; done; \

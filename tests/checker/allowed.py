@@ -1,0 +1,78 @@
+"""What the model may allow: the options of a decision, and fields with room in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class AnyOf:
+    """A field that may have one of several values."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self.values = list(values)
+
+    def __repr__(self) -> str:
+        return " or ".join(map(repr, self.values))
+
+
+class Between:
+    """A number that moves while it is looked at."""
+
+    __slots__ = ("high", "low")
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def fits(self, told: Any) -> bool:
+        """Whether what was told will do."""
+        return type(told) is int and self.low <= told <= self.high
+
+    def __repr__(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
+
+
+class Among:
+    """Numbers per pool: these must be told, and others may be, if they are right."""
+
+    __slots__ = ("every", "least")
+
+    def __init__(self, least: Iterable[str], every: dict[str, int | None]) -> None:
+        self.every = every
+        self.least = {pool: every[pool] for pool in least}
+
+    def fits(self, told: Any) -> bool:
+        """Whether what was told will do."""
+        return isinstance(told, dict) and self.least.items() <= told.items() <= self.every.items()
+
+    def __repr__(self) -> str:
+        return repr(self.least)
+
+
+class Present:
+    """A field that must be there, whatever it says."""
+
+    def __repr__(self) -> str:
+        return "something"
+
+
+ANYTHING = Present()
+
+
+@dataclass(slots=True)
+class Option:
+    """One thing that may happen: the answer's fields, the events, and what it does to the world."""
+
+    outcome: str
+    reason: str | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    apply: Callable[[], object] | None = None
+
+
+def refused(reason: str, **fields: Any) -> Option:
+    """A refusal; it changes nothing."""
+    return Option("refused", reason, fields)

@@ -1,0 +1,236 @@
+"""A client that knows the contract and nothing else: `python -m tests.checker.buyers SPEC`.
+
+Plain pika, its own notes, on purpose awkward: it repeats itself, contradicts itself, asks for nonsense, and comes
+too late.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import uuid
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from secrets import token_hex
+from time import monotonic, monotonic_ns, time_ns
+from typing import Any
+from zlib import crc32
+
+import pika
+from pika.exceptions import AMQPError, NackError, UnroutableError
+
+ATTEMPT_SECONDS = 5.0
+PATIENCE_SECONDS = 180.0
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What one process does."""
+
+    name: str
+    amqp_url: str
+    notes: str
+    occurrence_ids: tuple[str, ...]
+    requests: int
+    seed: int
+    window: int = 12
+
+
+class Wire:
+    """One connection at a time; everything that crosses it is noted."""
+
+    def __init__(self, spec: Spec, file: TextIOWrapper) -> None:
+        self._spec, self._file = spec, file
+        self._connects = 0
+        self._connection: Any = None
+        self.answers: dict[str, Body] = {}
+
+    def note(self, **what: Any) -> None:
+        what |= {"t": monotonic_ns(), "w": time_ns() // 1000}
+        self._file.write(json.dumps(what, ensure_ascii=False, separators=(",", ":")) + "\n")
+        self._file.flush()
+
+    def _open(self) -> None:
+        self._connection = pika.BlockingConnection(pika.URLParameters(self._spec.amqp_url))
+        self._reply_to = f"holdgate.reply.{self._spec.name}.{token_hex(8)}"
+        self._answers_on = self._connection.channel()
+        arguments = {"x-queue-type": "classic"}
+        self._answers_on.queue_declare(self._reply_to, exclusive=True, auto_delete=True, arguments=arguments)
+        self._answers_on.basic_consume(self._reply_to, self._got, auto_ack=True)
+        self._channel = self._connection.channel()
+        self._channel.confirm_delivery()
+        self._connects += 1
+        self.note(connected=self._connects)
+
+    def _got(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:
+        text = body.decode()
+        self.note(got=text, **{"for": properties.correlation_id})
+        self.answers[properties.correlation_id] = json.loads(text)
+
+    def send(self, body: Body) -> None:
+        """Publish once; whatever happens is noted, nothing is raised."""
+        text = json.dumps(body, ensure_ascii=False)
+        key = f"slot.{crc32(body['occurrence_id'].encode()) % 256:03d}"
+        try:
+            if self._connection is None or self._connection.is_closed:
+                self._open()
+            properties = pika.BasicProperties(
+                delivery_mode=2, reply_to=self._reply_to, correlation_id=body["request_id"], app_id=self._spec.name
+            )
+            self.note(sent=text, id=body["request_id"], ch=self._connects)
+            self._channel.basic_publish("holdgate.requests", key, text.encode(), properties, mandatory=True)
+            self.note(confirmed=body["request_id"])
+        except UnroutableError:
+            self.note(returned=body["request_id"])
+        except NackError:
+            self.note(nacked=body["request_id"])
+        except (AMQPError, OSError):
+            self.note(lost=body["request_id"])
+            self._connection = None
+
+    def wait(self, request_ids: set[str], seconds: float) -> None:
+        """Until all of these are answered, or so long."""
+        deadline = monotonic() + seconds
+        while not request_ids <= self.answers.keys() and monotonic() < deadline:
+            try:
+                if self._connection is None:
+                    self._open()
+                self._connection.process_data_events(time_limit=0.05)
+            except (AMQPError, OSError):
+                self._connection = None
+
+    def close(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+
+class Buyer:
+    """Makes the requests up."""
+
+    def __init__(self, spec: Spec, wire: Wire) -> None:
+        self._spec, self._wire = spec, wire
+        self._random = random.Random(spec.seed)
+        self._live: list[Body] = []
+        self._past: list[Body] = []
+        self._extended: set[str] = set()
+        """Holds that are being extended in this window."""
+
+    def run(self) -> list[str]:
+        """Everything, a window at a time; the ids that were never answered."""
+        left, gave_up = self._spec.requests, []
+        deadline = monotonic() + PATIENCE_SECONDS
+        while left > 0:
+            self._extended.clear()
+            bodies = [self._next() for _ in range(min(left, self._spec.window))]
+            left -= len(bodies)
+            gave_up += self._ask(bodies, deadline)
+        return gave_up
+
+    def _ask(self, bodies: list[Body], deadline: float) -> list[str]:
+        waiting = {body["request_id"] for body in bodies}
+        while waiting and monotonic() < deadline:
+            for body in bodies:
+                if body["request_id"] in waiting:
+                    self._wire.send(body)
+                    if self._random.randrange(100) < 8:
+                        self._wire.send(body)
+            self._wire.wait(waiting, ATTEMPT_SECONDS)
+            waiting -= {
+                one for one in waiting if not self._wire.answers.get(one, {"retryable": True}).get("retryable")
+            }
+        for body in bodies:
+            answer = self._wire.answers.pop(body["request_id"], None)
+            if answer is not None and answer["outcome"] == "held":
+                self._live.append(answer["hold"])
+        self._past = (self._past + bodies)[-50:]
+        return sorted(waiting)
+
+    def _next(self) -> Body:
+        chance = self._random.randrange(100)
+        if self._live and chance < 28:
+            return self._about_a_hold()
+        if chance < 33:
+            return self._body("availability.get.v1")
+        if self._past and chance < 36:
+            return {**self._random.choice(self._past), "user_id": f"other-{self._random.randrange(9)}"}
+        if chance < 42:
+            return self._nonsense()
+        return self._place()
+
+    def _body(self, kind: str, **more: Any) -> Body:
+        request_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        occurrence_id = self._random.choice(self._spec.occurrence_ids)
+        return {"type": kind, "request_id": request_id, "occurrence_id": occurrence_id, **more}
+
+    def _place(self) -> Body:
+        body = self._body("hold.place.v1", items=self._basket())
+        if self._random.randrange(3):
+            body["session_id"] = f"{self._spec.name}-{self._random.randrange(40)}"
+        if self._random.randrange(4) == 0:
+            body["extras"] = {"guide": self._random.randrange(1, 3)}
+        if self._random.randrange(8) == 0:
+            body["ttl_seconds"] = self._random.randrange(1, 4)
+        if self._random.randrange(6) == 0:
+            body["user_id"] = "user-ü"
+        return body
+
+    def _basket(self) -> Body:
+        basket = {key: self._random.choice((0, 0, 1, 2)) for key in ("child", "senior")}
+        return {key: count for key, count in {"adult": self._random.randrange(1, 4), **basket}.items() if count}
+
+    def _about_a_hold(self) -> Body:
+        hold = self._live[self._random.randrange(len(self._live))]
+        kind = self._random.choice(("release", "release", "change", "extend", "extend"))
+        if kind == "extend" and hold["hold_id"] in self._extended:
+            kind = "change"  # a second extension at the same instant could gain nothing
+        self._extended.add(hold["hold_id"] if kind == "extend" else "")
+        body = self._body(f"hold.{kind}.v1", session_id=hold["session_id"], hold_id=hold["hold_id"])
+        body["occurrence_id"] = hold["occurrence_id"]
+        if kind == "change":
+            body["items"] = self._basket()
+        if kind == "release" and self._random.randrange(5):
+            self._live.remove(hold)  # otherwise it is asked for once more, too late
+        if self._random.randrange(12) == 0:
+            body["session_id"] = "somebody-else"
+        return body
+
+    def _nonsense(self) -> Body:
+        body = self._place()
+        match self._random.randrange(8):
+            case 0:
+                body["items"] = {"nobody": 1}
+            case 1:
+                body["items"] = {"adult": 11}
+            case 2:
+                body["occurrence_id"] = "never-put"
+            case 3:
+                body["ttl_second"] = 5
+            case 4:
+                body["items"] = {"adult": "2"}
+            case 5:
+                body["session_id"] = "hgs.forged"
+            case 6:
+                body["ttl_seconds"] = 3601
+            case _:
+                body["extras"] = {"nothing": 1}
+        return body
+
+
+def main() -> int:
+    fields = json.loads(sys.argv[1])
+    spec = Spec(**{**fields, "occurrence_ids": tuple(fields["occurrence_ids"])})
+    with Path(spec.notes).open("w", encoding="utf-8", newline="\n") as file:
+        wire = Wire(spec, file)
+        gave_up = Buyer(spec, wire).run()
+        wire.close()
+        wire.note(gave_up=gave_up)
+        file.write('{"end":true}\n')
+    return 1 if gave_up else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,8 @@
+"""All bad histories."""
+
+from __future__ import annotations
+
+from tests.checker import bad_decisions, bad_rows
+from tests.checker.editing import EDITS, BadHistory, copy_of
+
+__all__ = ["EDITS", "BadHistory", "bad_decisions", "bad_rows", "copy_of"]

@@ -1,0 +1,117 @@
+"""Services with a bug: what they write is consistent in itself, only the decisions are not the contract's."""
+
+from __future__ import annotations
+
+from tests.checker.allowed import Option, refused
+from tests.checker.instants import SECOND
+from tests.checker.model import Body, held
+from tests.checker.service import Service
+from tests.checker.world import Hold, Occasion
+
+
+class RefusesThoughSeatsAreFree(Service):
+    """Every tenth grant becomes a `sold_out`."""
+
+    count = 0
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        self.count += options[0].outcome == "held"
+        if options[0].outcome != "held" or self.count % 10 or occasion is None:
+            return options[0]
+        self.count += 1
+        pools = occasion.draws(body["items"], body.get("extras") or {})
+        available = {pool: occasion.pools[pool].free() for pool in pools}
+        held = {pool: occasion.pools[pool].held for pool in pools}
+        return refused("sold_out", subject="total", requested=pools["total"], available=available, held=held)
+
+
+class GrantsWhatIsSoldOut(Service):
+    """`sold_out` becomes a grant."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if options[0].reason != "sold_out" or occasion is None or body["type"] != "hold.place.v1":
+            return options[0]
+        return held(self.world, occasion, body, now)
+
+
+class LetsDeadHoldsStandInTheWay(Service):
+    """Does not expire what is over before it refuses."""
+
+    def needs_room(self, occasion: Occasion, body: Body, now: int) -> bool:
+        return False
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if not options[0].outcome.startswith("granted, since") or occasion is None:
+            return options[0]
+        return refused("sold_out", subject="total", requested=1, available={"total": 0}, held={"total": 0})
+
+
+class ReleasesForAnybody(Service):
+    """Does not look at the session."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        hold = occasion.live.get(body.get("hold_id", "")) if occasion else None
+        if options[0].reason != "hold_not_found" or hold is None or occasion is None:
+            return options[0]
+        found, there = hold, occasion
+
+        def apply() -> Hold:
+            self.world.end(there, found, "released", now)
+            return found
+
+        events = [{"type": "hold.released.v1", "hold": found}]
+        return Option("released", None, {"hold": found}, events, apply)
+
+
+class ExtendsWithoutEnd(Service):
+    """Every extension is granted, and for an hour more."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if options[0].outcome != "extended":
+            return options[0]
+        found = options[0].fields["hold"]
+
+        def apply() -> Hold:
+            found.expires += 3600 * SECOND
+            found.extensions += 1
+            return found
+
+        return Option("extended", None, options[0].fields, options[0].events, apply)
+
+
+class ForgetsTheSessionLimit(Service):
+    """Takes any number of holds for a session."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if options[0].reason != "limit_per_session" or occasion is None:
+            return options[0]
+        return held(self.world, occasion, body, now)
+
+
+class IgnoresTheTimeToLive(Service):
+    """Every hold lives for a quarter of an hour."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if options[0].outcome != "held" or occasion is None:
+            return options[0]
+        return held(self.world, occasion, {**body, "ttl_seconds": None}, now)
+
+
+class DecidesBatchesBackwards(Service):
+    """The last that came is decided first."""
+
+    def commit(self, bodies: list[Body], now: int, committed_at: int) -> dict[str, str]:
+        return super().commit(bodies[::-1], now, committed_at)
+
+
+PLANTED: tuple[tuple[type[Service], str], ...] = (
+    (RefusesThoughSeatsAreFree, "P5"),
+    (GrantsWhatIsSoldOut, "P1"),
+    (GrantsWhatIsSoldOut, "P5"),
+    (LetsDeadHoldsStandInTheWay, "P5"),
+    (ReleasesForAnybody, "P5"),
+    (ExtendsWithoutEnd, "P5"),
+    (ForgetsTheSessionLimit, "P1"),
+    (IgnoresTheTimeToLive, "P5"),
+    (DecidesBatchesBackwards, "P6"),
+)

@@ -1,0 +1,128 @@
+"""P5 again: the rows, and what was read in between, against what the model holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.checker.asked import Asked
+from tests.checker.books import Books, basket_of
+from tests.checker.decoding import Row
+from tests.checker.instants import SECOND, micros
+from tests.checker.judge import Judge
+from tests.checker.model import on_sale
+from tests.checker.verdict import Report
+from tests.checker.world import Hold, Occasion
+
+Reads = list[tuple[int, dict[str, Any], Asked]]
+
+
+def check_rows(report: Report, books: Books, judge: Judge, xid: int) -> None:
+    """What a transaction left behind is what the model has."""
+    world = judge.world
+    for hold_id, row in books.touched_holds.items():
+        occasion = world.occasions.get(str(row["occurrence_id"]))
+        if occasion is None or occasion.id in judge.lost:
+            continue
+        hold = occasion.live.get(hold_id) or world.just_ended.get(hold_id)
+        if hold is not None:
+            problems = _hold_problems(hold, row)
+        else:
+            ended = world.ended.get(hold_id)
+            told = (row["occurrence_id"], row["session_id"], row["state"])
+            problems = [] if ended == told else [f"is {told}, by the model {ended}"]
+        for problem in problems:
+            report.flag("P5", f"hold {hold_id} after transaction {xid}: {problem}")
+    for occurrence_id, key in books.touched_pools:
+        occasion = world.occasions.get(occurrence_id)
+        if occasion is not None and occurrence_id not in judge.lost:
+            _check_pool(report, occasion, key, books.pools[occurrence_id, key].row, xid)
+    for occurrence_id, row in books.touched_occurrences.items():
+        occasion = world.occasions.get(occurrence_id)
+        if occasion is None or occurrence_id in judge.lost:
+            continue
+        if row["status"] != occasion.status:
+            report.flag("P5", f"{occurrence_id} is {row['status']} after {xid}, by the model {occasion.status}")
+        for key in occasion.pools:
+            if (occurrence_id, key) not in books.pools:
+                report.flag("P5", f"pool {occurrence_id}/{key} was never made, up to {xid}")
+
+
+def _hold_problems(hold: Hold, row: Row) -> list[str]:
+    wanted = {
+        "state": hold.state,
+        "session_id": hold.session,
+        "user_id": hold.user,
+        "seats": str(hold.seats),
+        "ttl_seconds": str(hold.ttl // SECOND),
+        "extensions_used": str(hold.extensions),
+    }
+    problems = [f"{name} is {row.get(name)!r}, not {value!r}" for name, value in wanted.items()
+                if row.get(name) != value]  # fmt: skip
+    for name, moment in (("created_at", hold.created), ("expires_at", hold.expires)):
+        if micros(str(row[name])) != moment:
+            problems.append(f"{name} is {row[name]}")
+    if (row.get("ended_at") is None) != (hold.state in ("active", "converting", "confirmed")):
+        problems.append(f"it is {hold.state} and ended at {row.get('ended_at')}")
+    if "basket" in row:
+        basket = basket_of(str(row["basket"]))
+        problems += [
+            f"its {name} are {basket.get(name)}, not {getattr(hold, name)}"
+            for name in ("items", "extras", "draws", "stock")
+            if (basket.get(name) or {}) != getattr(hold, name)
+        ]
+    return problems
+
+
+def _check_pool(report: Report, occasion: Occasion, key: str, row: Row | None, xid: int) -> None:
+    pool = occasion.pools.get(key)
+    if pool is None or row is None:
+        if (pool is None) != (row is None):
+            report.flag("P5", f"pool {occasion.id}/{key} is {'there' if row else 'gone'} after {xid}")
+        return
+    told = tuple(None if row[name] is None else int(str(row[name]))
+                 for name in ("capacity", "overbooking_percent", "buffer", "sellable", "held", "sold"))  # fmt: skip
+    wanted = (pool.capacity, pool.overbooking, pool.buffer, pool.sellable, pool.held, pool.sold)
+    if told != wanted:
+        report.flag("P5", f"pool {occasion.id}/{key} after transaction {xid}: {told}, by the model {wanted}")
+
+
+def check_reads(report: Report, judge: Judge, reads: Reads | None, occurrence_id: str, version: int) -> None:
+    """Availability that was answered at this version; what is left of the list is of later ones."""
+    while reads and reads[-1][0] <= version:
+        at, answer, asked = reads.pop()
+        occasion = judge.world.occasions.get(occurrence_id)
+        if at == version and occasion is not None and occurrence_id not in judge.lost:
+            report.count("P5")
+            for problem in _read_problems(occasion, answer):
+                report.flag("P5", f"availability {asked.id} of {occurrence_id} v{version}: {problem}")
+
+
+def _read_problems(occasion: Occasion, answer: dict[str, Any]) -> list[str]:
+    now = micros(answer["decided_at"])
+    due = occasion.due(now)
+    pools: dict[str, Any] = {}
+    for key, pool in occasion.pools.items():
+        back = sum(hold.draws.get(key, 0) for hold in due)
+        target = pool.target
+        pools[key] = {
+            "capacity": pool.capacity,
+            "sellable": None if target is None else max(target, pool.held - back + pool.sold),
+            "held": pool.held - back,
+            "sold": pool.sold,
+            "available": pool.free(back),
+        }
+    told = {key: {name: one.get(name) for name in pools.get(key, one)} for key, one in answer["pools"].items()}
+    problems = [] if told == pools else [f"pools are {told}, not {pools}"]
+    closed = on_sale(occasion, now)
+    why = None if closed is None else closed.fields["not_on_sale"]
+    if (answer.get("on_sale"), answer.get("not_on_sale")) != (why is None, why):
+        problems.append(f"on sale {answer.get('on_sale')} {answer.get('not_on_sale')}, not {why}")
+    if answer.get("status", "active") != occasion.status:
+        problems.append(f"status {answer.get('status')}, not {occasion.status}")
+    for key, ticket in occasion.tickets.items():
+        free = [pools[pool]["available"] for pool in ("total", *ticket.pools)]
+        most = min([ticket.most, *(one for one in free if one is not None)]) if why is None else 0
+        seen = answer["ticket_types"].get(key, {}).get("available")
+        if seen is None or seen > most or (seen < most and most >= max(1, ticket.least) and seen == 0):
+            problems.append(f"{seen} of {key} available, not {most}")
+    return problems

@@ -1,0 +1,256 @@
+"""Clients: they publish with confirms, wait for an answer, and ask again under the same id until there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from holdgate_schema.codec import decode_answer
+from holdgate_schema.envelope import Properties
+from holdgate_schema.messages import (
+    ChangeHold,
+    CloseOccurrence,
+    Command,
+    ExtendHold,
+    GetAvailability,
+    PlaceHold,
+    ReleaseHold,
+    SetCapacity,
+    SweepHolds,
+)
+from holdgate_schema.outcomes import Held, HoldView
+from holdgate_schema.slots import routing_key
+from holdgate_schema.topology import REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
+from holdgate_workers.app.ports import Outgoing
+
+from .broker import Publisher
+from .gate_worker import BREAKS
+from .process import Site
+from .requests import Request, occurrence_name, put_of, request_of
+from .world import MS, SECOND
+
+
+class Client:
+    """One upstream service with one channel: what it sends arrives in its order."""
+
+    def __init__(self, site: Site, number: int, share: int) -> None:
+        self.site = site
+        self.world = site.world
+        self.number = number
+        self.requests: list[Request] = []
+        self._share = share
+        self._ids = 0
+        self._sent = 0
+        self._publisher = Publisher(site.broker, 5 * SECOND)
+        self._kinds: list[Callable[[], Command]] = [
+            *[self._place] * 12,
+            self._availability,
+            self._capacity,
+            self._close,
+            self._sweep,
+        ]
+
+    def begin(self) -> None:
+        """The catalogue first, from one of them; then buyers."""
+        if self.number == 0:
+            for number in range(self.site.options.occurrences):
+                self.send(
+                    self.request(put_of(self.new_id(), number, self.site.options, self.site.options.capacity))
+                )
+        self.world.after(self.world.between(20 * MS, 300 * MS), self._next)
+
+    @property
+    def is_content(self) -> bool:
+        """Whether everything it asked was answered."""
+        return self._share == 0 and all(request.answer is not None for request in self.requests)
+
+    def hush(self) -> None:
+        """Ask nothing new."""
+        self._share = 0
+
+    # --- what it asks -------------------------------------------------------------------------------------------
+
+    def new_id(self) -> str:
+        """A request id."""
+        self._ids += 1
+        return f"c0000000-0000-4000-8000-{self.number:04x}{self._ids:08x}"
+
+    def _next(self) -> None:
+        if self._share <= 0:
+            return
+        options = self.site.options
+        for _ in range(min(self._share, options.burst)):
+            self._share -= 1
+            self._ask()
+        self.world.after(self.world.between(0, 2 * options.interval * options.burst), self._next)
+
+    def _ask(self) -> None:
+        world, options = self.world, self.site.options
+        request = self.request(world.choice(self._kinds)())
+        if request.kind == "hold.place.v1" and world.chance(options.p_poison):
+            self._spoil(request)
+        other = None
+        if request.kind == "hold.place.v1" and not request.poison and world.chance(options.p_other_body):
+            command = PlaceHold(**request.fields)
+            items = {"adult": 1 + sum(command.items.values())}
+            other = self.request(replace(command, items=items), correlation=f"{request.id}#2")
+        if other is not None and world.chance(0.5):
+            request, other = other, request
+        self.send(request)
+        if world.chance(options.p_duplicate):
+            self.send(request)
+        if other is not None:
+            world.after(world.choice((0, 50 * MS, 500 * MS)), self.send, other)
+        session_id = request.fields.get("session_id")
+        if request.kind == "hold.place.v1" and not request.poison and session_id and world.chance(0.1):
+            self._release(request.id, request.occurrence_id, session_id)
+
+    def _occurrence(self) -> str:
+        return occurrence_name(self.world.between(0, self.site.options.occurrences))
+
+    def _basket(self) -> tuple[dict[str, int], dict[str, int]]:
+        world = self.world
+        items = {"adult": world.between(1, 4)} if world.chance(0.8) else {}
+        if not items or world.chance(0.3):
+            items["child"] = world.between(1, 3)
+        extras = {}
+        if world.chance(0.15):
+            extras["dinner"] = 1
+        if world.chance(0.25):
+            extras["wine"] = world.between(1, 3)
+        return items, extras
+
+    def _place(self) -> PlaceHold:
+        items, extras = self._basket()
+        world, options = self.world, self.site.options
+        return PlaceHold(
+            request_id=self.new_id(),
+            occurrence_id=self._occurrence(),
+            items=items,
+            extras=extras,
+            session_id=None if world.chance(0.05) else f"session-{world.between(0, options.sessions)}",
+            ttl_seconds=None if world.chance(0.1) else world.choice(options.ttl_seconds),
+        )
+
+    def _availability(self) -> GetAvailability:
+        return GetAvailability(request_id=self.new_id(), occurrence_id=self._occurrence())
+
+    def _capacity(self) -> SetCapacity:
+        capacity = self.world.between(0, self.site.options.capacity + 3)
+        return SetCapacity(request_id=self.new_id(), occurrence_id=self._occurrence(), capacity=capacity)
+
+    def _close(self) -> CloseOccurrence:
+        occurrence_id = self._occurrence()
+        number = int(occurrence_id.rpartition("-")[2])
+        capacity = self.world.between(1, self.site.options.capacity + 3)
+        again = self.request(put_of(self.new_id(), number, self.site.options, capacity))
+        self.world.after(self.world.between(0, 200 * MS), self.send, again)
+        return CloseOccurrence(request_id=self.new_id(), occurrence_id=occurrence_id)
+
+    def _sweep(self) -> SweepHolds:
+        return SweepHolds(request_id=self.new_id(), occurrence_id=self._occurrence(), holds_max=1)
+
+    def _spoil(self, request: Request) -> None:
+        how = self.world.choice(("unreadable", "broken", "cursed", "breaks"))
+        if how == "broken":
+            request.body = request.body.replace(b'"items":{', b'"items":{"adult":-1,"x":0,')
+            request.broken = True
+            return
+        request.poison = how
+        if how == "unreadable":
+            request.body = request.body[:-3]
+        elif how == "cursed":
+            self.site.database.cursed.add(request.id)
+        else:
+            command = replace(PlaceHold(**request.fields), session_id=BREAKS)
+            request.body = request_of(command, 0).body
+
+    # --- what it does with a hold -------------------------------------------------------------------------------
+
+    def _follow_up(self, hold: HoldView) -> None:
+        """Some holds are changed or extended, most are given back: soon, or just when their time is over."""
+        world = self.world
+        left = (hold.expires_at - self.site.database.clock()).total_seconds() * SECOND
+        delay = world.between(0, 200 * MS)
+        if world.chance(0.4) and 0 < left < 5 * SECOND:
+            delay = max(0, int(left) + world.between(-150 * MS, 30 * MS))
+        world.after(delay, self._touch, hold)
+
+    def _touch(self, hold: HoldView) -> None:
+        if self._share <= 0:
+            return
+        self._share -= 1
+        dice = self.world.random.random()
+        about: dict[str, Any] = {
+            "request_id": self.new_id(),
+            "occurrence_id": hold.occurrence_id,
+            "session_id": hold.session_id if dice > 0.03 else "session-of-somebody-else",
+            "hold_id": hold.hold_id,
+        }
+        if dice < 0.25:
+            items, extras = self._basket()
+            self.send(self.request(ChangeHold(**about, items=items, extras=extras)))
+        elif dice < 0.4:
+            self.send(self.request(ExtendHold(**about)))
+        else:
+            self.send(self.request(ReleaseHold(**about)))
+        if dice < 0.3:
+            self._follow_up(hold)
+
+    def _release(self, hold_id: str, occurrence_id: str, session_id: str) -> None:
+        command = ReleaseHold(
+            request_id=self.new_id(), occurrence_id=occurrence_id, session_id=session_id, hold_id=hold_id
+        )
+        self.send(self.request(command))
+
+    # --- sending and hearing ------------------------------------------------------------------------------------
+
+    def request(self, command: Command, *, correlation: str | None = None) -> Request:
+        """A request that everybody knows of."""
+        request = request_of(command, self.number, correlation=correlation)
+        self.requests.append(request)
+        return request
+
+    def send(self, request: Request) -> None:
+        """Publish it, and come back to it if no answer does."""
+        self.site.oracle.know(request)
+        if request.publishes == 0:
+            self._sent += 1
+            request.seq = self._sent
+        request.publishes += 1
+        self.world.note("asks", self.number, request.kind, request.correlation, request.publishes)
+        properties = Properties(
+            message_id=request.id,
+            correlation_id=request.correlation,
+            reply_to=f"{REPLY_QUEUE_PREFIX}{self.number}",
+        )
+        message = Outgoing(
+            exchange=REQUESTS_EXCHANGE,
+            routing_key=routing_key(request.occurrence_id),
+            body=request.body,
+            properties=properties,
+            mandatory=True,
+        )
+        self._publisher.publish([message], partial(self._told, request))
+        patience = self.world.between(600 * MS, 1500 * MS) * min(request.publishes, 3)
+        self.world.after(patience, self._look_after, request, request.publishes)
+
+    def _told(self, request: Request, confirmed: bool) -> None:
+        request.confirmed = request.confirmed or confirmed
+
+    def _look_after(self, request: Request, publishes: int) -> None:
+        if request.answer is None and request.publishes == publishes:
+            self.send(request)
+
+    def hear(self, message: Outgoing) -> None:
+        """An answer arrives."""
+        request = self.site.oracle.heard(message)
+        if request.answer is not None:
+            return
+        request.answer = message.body
+        answer = decode_answer(message.body)
+        if isinstance(answer, Held):
+            self._follow_up(answer.hold)

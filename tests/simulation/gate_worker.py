@@ -1,0 +1,247 @@
+"""The gate's process: the product's gate, intake and membership steps, driven as entrypoints/engine.py does."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from holdgate_schema.slots import partition_of, slot_of
+from holdgate_workers.app import membership
+from holdgate_workers.app.clock import DatabaseTime
+from holdgate_workers.app.effects import Ack, Bury, Commit, Effect, Load, Pause, Reply
+from holdgate_workers.app.gate import Gate, GateConfig, Observer
+from holdgate_workers.app.ports import Delivery
+from holdgate_workers.domain.sessions import SessionKeys
+from holdgate_workers.domain.settings import Settings
+
+from .broker import Channel, Publisher
+from .consumer import Consumer, DeafIntake
+from .members import View
+from .process import Process, Site
+from .world import MS, SECOND, World
+
+BREAKS = "breaks"
+"""A session id at which deciding breaks, as it would at a message that violates an invariant."""
+SECRET = b"a secret that only the simulation has"
+
+
+class BrittleKeys(SessionKeys):
+    """The house's keys, and a way for a message to be poison."""
+
+    def is_forged(self, session_id: str) -> bool:
+        """As ever, but for one session."""
+        if session_id == BREAKS:
+            raise RuntimeError("this message breaks the rules")
+        return super().is_forged(session_id)
+
+
+class Noticing(Observer):
+    """Remembers what rarely happens inside the gate."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def conflicted(self, kind: str) -> None:
+        """A batch starts again."""
+        if kind == "torn":
+            self._world.sometimes("what was read did not go together")
+
+
+class GateWorker(Process):
+    """Consumes its partitions, life after life."""
+
+    role = "gate"
+    risky = (Commit,)
+
+    def __init__(self, site: Site, number: int) -> None:
+        super().__init__(site, number)
+        self.settings = Settings(max_per_session=site.options.session_cap)
+        self._perform: dict[type[Effect], Any] = {
+            Load: self._load,
+            Commit: self._commit,
+            Reply: self._reply,
+            Bury: self._bury,
+            Ack: self._ack,
+            Pause: self._pause,
+        }
+
+    def boot(self) -> None:
+        """Begin."""
+        self.time = DatabaseTime(self.monotonic)
+        config = GateConfig(sessions=BrittleKeys(SECRET))
+        self.gate = Gate(config, self.time, lambda: self.settings, Noticing(self.world))
+        self.intake = DeafIntake()
+        self.publisher = Publisher(self.site.broker, 5 * SECOND)
+        self.consumer = Consumer(self, self.intake)
+        self.busy = False
+        self._turns = False
+        self._began_at = 0
+        self._beats = 0
+        self._accepted = self.site.clock_accepted
+        self._standing_in: set[int] = set()
+        self._in_line: set[int] = set()
+        self._left: set[int] = set()
+        self._to_leave: dict[int, None] = {}
+        self._lost: deque[int] = deque()
+        self.beat_soon()
+
+    # --- as entrypoints/membership.py ---------------------------------------------------------------------------
+
+    def beat_soon(self) -> None:
+        """The next heartbeat need not wait for its time."""
+        self._beats += 1
+        self.later(self.world.between(0, 5 * MS), self._beat, self._beats)
+
+    def _beat(self, number: int) -> None:
+        if number != self._beats or self.stopping:
+            return
+        self._beats += 1
+        for change, partition in self.intake.changes():
+            if change == "joined":
+                self._in_line.add(partition)
+            else:
+                self._in_line.discard(partition)
+                self._left.add(partition)
+                self._lost.append(partition)
+        view = self.site.members.beat(self.name, sorted(self._in_line), sorted(self._left))
+        if view is not None:
+            self._left.clear()
+            self.later(self.delay(), self._follow, view)
+        self.later(self.site.options.beat, self._beat, self._beats)
+
+    def _follow(self, view: View) -> None:
+        if self._accepted != self.site.clock_accepted:
+            self._accepted = self.site.clock_accepted
+            self.time.accept_jump()
+        workers = view.alive if self.name in view.alive else (*view.alive, self.name)
+        todo = membership.steps(
+            self.name, workers, view.lines, self.site.options.partitions, standing_in=frozenset(self._standing_in)
+        )
+        for partition in todo.join:
+            self.world.note("joins", self.name, partition)
+            self._standing_in.add(partition)
+            self.stay(partition)
+            self.consumer.subscribe(partition)
+        for partition in todo.leave:
+            self.world.sometimes("handed a partition over")
+            self.world.note("leaves", self.name, partition)
+            self._standing_in.discard(partition)
+            self._to_leave[partition] = None
+            self.wake()
+
+    def stay(self, partition: int) -> None:
+        """What was to be left and is joined again is not left: the engine may have been busy all the while."""
+        self._to_leave.pop(partition, None)
+
+    # --- as entrypoints/engine.py -------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        if not self.busy and not self._turns:
+            self._turns = True
+            self.later(self.world.between(0, MS), self._turn)
+
+    def _turn(self) -> None:
+        self._turns = False
+        if self.busy:
+            return
+        if self.stopping:
+            self._quit()
+            return
+        self.between_batches()
+        while len(self.intake):
+            batch = self.intake.take(self.site.options.batch_max, 0)
+            if batch:
+                self.busy = True
+                self._began_at = self.world.now
+                self.world.note("batch", self.name, len(batch))
+                self.drive(self.gate.work(batch), self._worked)
+                return
+
+    def _worked(self, _: Any) -> None:
+        self.busy = False
+        self.wake()
+
+    def between_batches(self) -> None:
+        """Leave what is to be left, forget what was lost."""
+        while self._to_leave:
+            partition, _ = self._to_leave.popitem()
+            waiting = len(self.intake)
+            self.intake.drop(partition)
+            if len(self.intake) < waiting:
+                self.world.sometimes("handed over with messages in hand")
+            self.consumer.leave(partition)
+            self._lost.append(partition)
+        gone = {self._lost.popleft() for _ in range(len(self._lost))}
+        if gone:
+            partitions = self.site.options.partitions
+            self.gate.forget_where(lambda key: partition_of(slot_of(key), partitions) in gone)
+
+    def stop(self) -> None:
+        """SIGTERM: finish the batch, answer, leave the lines, say goodbye."""
+        if self.up and not self.stopping:
+            self.reach(self.life, self._stop, ())
+
+    def _stop(self) -> None:
+        self.stopping = True
+        self.world.note("told to end", self.name)
+        self.wake()
+        self.later(3 * SECOND, self._quit)
+
+    def _quit(self) -> None:
+        self.world.sometimes("drained")
+        self.consumer.close()
+        self.later(5 * self.site.options.latency, self._leave_for_good)
+
+    def _leave_for_good(self) -> None:
+        if not self.site.database.down:
+            self.site.members.goodbye(self.name)
+        self.exit()
+
+    # --- the broker's side --------------------------------------------------------------------------------------
+
+    def arrive(self, channel: Channel, deliveries: Sequence[Delivery]) -> None:
+        """Messages have reached it."""
+        self.reach(self.life, self.consumer.arrive, (channel, deliveries))
+
+    def cut(self, channel: Channel) -> None:
+        """It has learnt that a channel is gone."""
+        self.reach(self.life, self.consumer.cut, (channel,))
+
+    # --- effects ------------------------------------------------------------------------------------------------
+
+    def perform(self, effect: Effect) -> None:
+        """Do what the gate asks for."""
+        self._perform[type(effect)](effect)
+
+    def _load(self, effect: Load) -> None:
+        self.ask(self.site.database.load, effect)
+
+    def _commit(self, effect: Commit) -> None:
+        self.ask(self.site.database.commit, effect, self._began_at)
+
+    def _reply(self, effect: Reply) -> None:
+        self.site.oracle.replied(effect.messages)
+        self.publisher.publish(effect.messages)
+        self.advance(None)
+
+    def _bury(self, effect: Bury) -> None:
+        self.publisher.publish(effect.messages, partial(self.reach_with, self.life))
+
+    def reach_with(self, life: int, result: Any) -> None:
+        """The answer to an effect arrives."""
+        self.reach(life, self.advance, (result,))
+
+    def _ack(self, effect: Ack) -> None:
+        for channel_id, tag in effect.tags.items():
+            self.consumer.ack(channel_id, tag)
+        self.advance(None)
+
+    def _pause(self, effect: Pause) -> None:
+        ceiling = min(2 * SECOND, 50 * MS * 2 ** min(effect.attempt - 1, 10))
+        self.later(self.world.between(ceiling // 2, ceiling), self._resume)
+
+    def _resume(self) -> None:
+        self.advance(not self.stopping)

@@ -1,0 +1,67 @@
+"""The table of planted bugs: where each one shows, and within how many seeds it must be found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from . import mutants
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A bug, the kind of world in which it shows, and within how many seeds it must."""
+
+    plant: Callable[[mutants.Plant], None]
+    profile: str
+    seeds: int
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.plant.__name__
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(mutants.no_version_check, "two-writers", 100),
+    Mutant(mutants.version_read_unlocked, "two-writers", 100),
+    Mutant(mutants.memory_kept_after_abort, "swarm", 100),
+    Mutant(mutants.memory_shared_by_two_workers, "two-writers", 100),
+    Mutant(mutants.reply_before_commit, "swarm", 50),
+    Mutant(mutants.ack_before_commit, "swarm", 50),
+    Mutant(mutants.dedupe_off, "swarm", 50),
+    Mutant(mutants.fingerprint_ignored, "swarm", 50),
+    Mutant(mutants.leaving_by_cancel_first, "handover", 100),
+    Mutant(mutants.worked_while_leaving, "handover", 200),
+    Mutant(mutants.leave_outlives_a_join, "outages", 400),
+    Mutant(mutants.worker_clock_for_expiry, "swarm", 50),
+    Mutant(mutants.expiry_not_checked_at_the_commit, "clocks", 400),
+    Mutant(mutants.due_holds_still_counted, "calm", 50),
+    Mutant(mutants.pool_summed_per_line, "calm", 50),
+    Mutant(mutants.session_limit_unlocked, "shared", 100),
+    Mutant(mutants.claims_outside_the_transaction, "shared", 50),
+    Mutant(mutants.late_commit_skipped, "shared", 200),
+    Mutant(mutants.cursor_advanced_before_confirm, "swarm", 100),
+)
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """The bug is in the code for as long as this lasts."""
+    undo: list[tuple[Any, str, Any]] = []
+
+    def plant(owner: Any, name: str, value: Any) -> None:
+        undo.append((owner, name, vars(owner).get(name)))
+        setattr(owner, name, value)
+
+    try:
+        mutant.plant(plant)
+        yield
+    finally:
+        for owner, name, value in reversed(undo):
+            if value is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)

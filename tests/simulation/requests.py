@@ -1,0 +1,110 @@
+"""What clients ask for, and what everybody must remember of it to judge the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+
+from holdgate_schema.codec import encode
+from holdgate_schema.messages import (
+    Command,
+    ExtraDefinition,
+    PoolDefinition,
+    PutOccurrence,
+    SharedStock,
+    TicketType,
+    type_name,
+)
+
+from .swarm import Options
+from .tables import BEGINNING
+
+TTL_SECONDS = 15 * 60
+"""How long a hold lives if the request does not say."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One body under one request id. Another body under the same id is another `Request`."""
+
+    id: str
+    correlation: str
+    occurrence_id: str
+    kind: str
+    body: bytes
+    client: int
+    fields: dict[str, Any]
+    seq: int = 0
+    """Its place among what the client has sent."""
+    poison: str = ""
+    """Why it ends in the dead letters: `unreadable`, `cursed` (by the database), `breaks` (deciding); else empty."""
+    broken: bool = False
+    """Whether only its ids can be read."""
+    publishes: int = 0
+    deliveries: int = 0
+    confirmed: bool = False
+    answer: bytes | None = None
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What the journal keeps of the body."""
+        return b"" if self.broken else blake2b(self.body, digest_size=16).digest()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it leaves no trace."""
+        return self.kind == "availability.get.v1"
+
+
+def request_of(command: Command, client: int, *, correlation: str | None = None) -> Request:
+    """A sound request."""
+    fields = {name: getattr(command, name) for name in command.__struct_fields__}
+    return Request(
+        command.request_id,
+        correlation or command.request_id,
+        command.occurrence_id,
+        type_name(command),
+        encode(command),
+        client,
+        fields,
+    )
+
+
+def put_of(request_id: str, number: int, options: Options, capacity: int, status: Any = "active") -> PutOccurrence:
+    """Children draw from a pool of their own besides, dinners from the tables; wine comes from one cellar for all."""
+    starts_at = BEGINNING + timedelta(days=400 + number)
+    return PutOccurrence(
+        request_id=request_id,
+        occurrence_id=occurrence_name(number),
+        product_id="tour",
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(hours=2),
+        timezone="UTC",
+        capacity=capacity,
+        ticket_types=[TicketType(key="adult"), TicketType(key="child", pools=["kids"])],
+        pools=[
+            PoolDefinition(key="kids", capacity=max(1, capacity // 2)),
+            PoolDefinition(key="tables", capacity=2),
+        ],
+        extras=[
+            ExtraDefinition(key="dinner", pools=["tables"]),
+            ExtraDefinition(key="wine", stock=SharedStock(key="cellar", cap=options.stock_cap)),
+        ],
+        status=status,
+    )
+
+
+def occurrence_name(number: int) -> str:
+    """The id of the occurrence with this number."""
+    return f"occ-{number}"
+
+
+def draws_of(items: dict[str, int], extras: dict[str, int]) -> dict[str, int]:
+    """What a basket takes of each pool, as `put_of` has it."""
+    return {
+        "total": sum(items.values()),
+        "kids": items.get("child", 0),
+        "tables": extras.get("dinner", 0),
+    }
