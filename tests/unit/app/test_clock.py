@@ -65,6 +65,20 @@ def test_an_accepted_jump_is_believed_at_the_next_look() -> None:
     assert time.now() == NOON + timedelta(hours=1)
 
 
+def test_time_goes_on_between_accepting_a_jump_and_the_next_look() -> None:
+    """A jump is accepted from another thread, in the middle of a batch; whoever begins one has to look first."""
+    monotonic = Monotonic()
+    time = DatabaseTime(monotonic)
+    time.observe(NOON)
+    time.observe(NOON + timedelta(hours=1))
+    time.accept_jump()
+    monotonic.seconds += 1
+    assert time.now() == NOON + timedelta(seconds=1)
+    assert not time.is_known
+    time.observe(NOON + timedelta(hours=1))
+    assert time.is_known
+
+
 def test_a_step_backwards_is_believed() -> None:
     """Otherwise holds would end early by the database's own clock."""
     time = DatabaseTime(Monotonic())

@@ -125,3 +125,12 @@ def test_a_lone_worker_serves_everything(partition: int) -> None:
     todo = steps("me", ["me"], {}, 4, standing_in=frozenset())
     assert partition in todo.join
     assert not todo.leave
+
+
+def test_a_line_that_is_being_left_is_not_joined_before_it_was_left() -> None:
+    """The wish to leave may wait for a batch to end; a join in between would be undone by it."""
+    first, second = ranked(0, ["ann", "bob"])
+    lines = {0: [second, first]}
+    assert steps(second, ["ann", "bob"], lines, 1, standing_in=frozenset({0})).leave == (0,)
+    assert steps(second, ["ann", "bob"], lines, 1, standing_in=frozenset()).join == ()
+    assert steps(second, ["ann", "bob"], {0: [first]}, 1, standing_in=frozenset()).join == (0,)
