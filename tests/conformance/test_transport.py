@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
@@ -63,6 +64,18 @@ def test_what_is_published_is_confirmed_and_delivered_in_order(transport: Transp
     assert sink.bodies == bodies(1, 1000)
     assert [delivery.tag for delivery in sink.deliveries] == sorted({d.tag for d in sink.deliveries})
     assert not any(delivery.redelivered for delivery in sink.deliveries)
+
+
+def test_whoever_waits_for_confirms_is_called(transport: TransportHarness) -> None:
+    publisher = transport.publisher()
+    settled = threading.Event()
+    receipt = publisher.publish(numbered(1, 100))
+    receipt.on_settled(settled.set)
+    assert settled.wait(PATIENCE_SECONDS)
+    assert receipt.is_settled
+    again = threading.Event()
+    receipt.on_settled(again.set)
+    assert again.is_set()
 
 
 def test_groups_published_from_several_calls_do_not_overtake_each_other(transport: TransportHarness) -> None:

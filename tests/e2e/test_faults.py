@@ -108,7 +108,7 @@ def test_b6_requests_sent_up_to_five_times_count_once_though_the_worker_dies_aft
         client.client.wait_connected()
     requests = [place_of("b6", session_id=None) for _ in range(200)]
     victim, _ = site.line_of("b6")
-    victim.arm("after:Commit:2:kill")
+    victim.arm("after:AwaitCommit:2:kill")
     futures = [
         client.client.send(request) for n, request in enumerate(requests) for client in clients[: 1 + n % 5]
     ]

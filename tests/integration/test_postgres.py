@@ -118,6 +118,24 @@ def test_a_row_that_commits_late_is_not_skipped(url: str, connection: psycopg.Co
         cursor.close()
 
 
+def test_a_cursor_reads_in_the_order_of_the_numbers_and_skips_none_at_the_end_of_a_page(
+    url: str, connection: psycopg.Connection
+) -> None:
+    """Transaction 10 comes after 9, though "10" comes before "9"."""
+    for version, xid in enumerate(("9", "10", "100")):
+        connection.execute(INSERT, [version, f'["{xid}"]'])
+        connection.execute("UPDATE journal SET xid = %s::xid8 WHERE version = %s", [xid, version])
+    cursor = JournalCursor(url, name="test")
+    told = []
+    for _ in range(3):
+        page = cursor.read(ReadJournal(1))
+        assert isinstance(page, JournalPage)
+        told += page.events
+        assert cursor.advance(Advance(page.start, page.end))
+    cursor.close()
+    assert told == ['["9"]', '["10"]', '["100"]']
+
+
 def test_a_cursor_moves_only_from_where_it_was_read(url: str, connection: psycopg.Connection) -> None:
     connection.execute(INSERT, [1, '["one"]'])
     cursor = JournalCursor(url, name="test")

@@ -6,11 +6,12 @@ assertions here fail before a mutant quietly stops biting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from holdgate_workers.adapters.postgres import commit as commit_module
 from holdgate_workers.app.batch import Batch
+from holdgate_workers.app.deciding import Decider
 from holdgate_workers.app.effects import Ack, Commit, Effect, Reply
 from holdgate_workers.app.gate import Gate
 from holdgate_workers.app.ports import ChannelId
@@ -44,13 +45,13 @@ def memory_kept_after_abort(plant: Plant) -> None:
 
 def dedupe_off(plant: Plant) -> None:
     """A request that was decided before is decided again, and the journal keeps the first answer."""
-    original = Gate._decide
+    original = Decider._decide
 
-    def forgetful(self: Gate, batch: Batch, item: Any) -> Protocol:
+    def forgetful(self: Decider, batch: Batch, item: Any) -> Protocol:
         batch.known.clear()
         return original(self, batch, item)
 
-    plant(Gate, "_decide", forgetful)
+    plant(Decider, "_decide", forgetful)
     plant(commit_module, "_JOURNAL", commit_module._JOURNAL + " ON CONFLICT (request_id) DO NOTHING")
 
 
@@ -97,21 +98,13 @@ def _reword(plant: Plant, statement: str, old: str, new: str) -> None:
 
 
 def _before_commit(plant: Plant, early: Callable[[Batch], Effect]) -> None:
-    original = Gate._attempt
+    original = Gate._send
 
-    def hasty(self: Gate, batch: Batch, reread: Sequence[Any]) -> Protocol:
-        protocol = original(self, batch, reread)
-        result = None
-        while True:
-            try:
-                effect = protocol.send(result)
-            except StopIteration as done:
-                return done.value
-            if isinstance(effect, Commit):
-                yield early(batch)
-            result = yield effect
+    def hasty(self: Gate, batch: Batch) -> Protocol:
+        yield early(batch)
+        return (yield from original(self, batch))
 
-    plant(Gate, "_attempt", hasty)
+    plant(Gate, "_send", hasty)
 
 
 def _last_tags(batch: Batch) -> dict[ChannelId, int]:

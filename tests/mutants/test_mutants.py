@@ -88,7 +88,8 @@ def commit_rolled_back(station: Station) -> list[str]:
     worker = station.worker("worker")
     station.work(place_of("occ"), by=worker)
     station.send(place_of("occ", {"adult": 2}))
-    worker.take().until(Commit).step(Unavailable("the disk is full"))
+    worker.take().until(Commit).step("which never arrives")
+    worker.step(Unavailable("the disk is full"))
     worker.finish()
     return []
 

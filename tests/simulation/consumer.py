@@ -15,29 +15,6 @@ if TYPE_CHECKING:
     from .gate_worker import GateWorker
 
 
-class DeafIntake(Intake):
-    """An intake that takes nothing more from a channel once its partition is being left.
-
-    What still arrives must not be worked: to acknowledge it would acknowledge all that was dropped before it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._channels: dict[int, int] = {}
-        self._deaf: set[int] = set()
-
-    def delivered(self, delivery: Delivery) -> None:
-        """A message arrived."""
-        if delivery.channel not in self._deaf:
-            self._channels[delivery.channel] = delivery.partition
-            super().delivered(delivery)
-
-    def drop(self, partition: int) -> None:
-        """Leave the partition's messages to whoever comes next."""
-        self._deaf.update(channel for channel, of in self._channels.items() if of == partition)
-        super().drop(partition)
-
-
 class Line:
     """Our wish for one partition, and the channel that there is for it."""
 

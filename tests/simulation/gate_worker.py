@@ -10,14 +10,15 @@ from typing import Any
 from holdgate_schema.slots import partition_of, slot_of
 from holdgate_workers.app import membership
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import Ack, Bury, Commit, Effect, Load, Pause, Reply
+from holdgate_workers.app.effects import Ack, AwaitCommit, Bury, Commit, CommitResult, Effect, Load, Pause, Reply
 from holdgate_workers.app.gate import Gate, GateConfig, Observer
 from holdgate_workers.app.ports import Delivery
 from holdgate_workers.domain.sessions import SessionKeys
 from holdgate_workers.domain.settings import Settings
+from holdgate_workers.entrypoints.intake import Intake
 
 from .broker import Channel, Publisher
-from .consumer import Consumer, DeafIntake
+from .consumer import Consumer
 from .members import View
 from .process import Process, Site
 from .world import MS, SECOND, World
@@ -53,7 +54,7 @@ class GateWorker(Process):
     """Consumes its partitions, life after life."""
 
     role = "gate"
-    risky = (Commit,)
+    risky = (Commit, AwaitCommit)
 
     def __init__(self, site: Site, number: int) -> None:
         super().__init__(site, number)
@@ -61,6 +62,7 @@ class GateWorker(Process):
         self._perform: dict[type[Effect], Any] = {
             Load: self._load,
             Commit: self._commit,
+            AwaitCommit: self._await_commit,
             Reply: self._reply,
             Bury: self._bury,
             Ack: self._ack,
@@ -72,12 +74,14 @@ class GateWorker(Process):
         self.time = DatabaseTime(self.monotonic)
         config = GateConfig(sessions=BrittleKeys(SECRET))
         self.gate = Gate(config, self.time, lambda: self.settings, Noticing(self.world))
-        self.intake = DeafIntake()
+        self.intake = Intake()
         self.publisher = Publisher(self.site.broker, 5 * SECOND)
         self.consumer = Consumer(self, self.intake)
         self.busy = False
         self._turns = False
         self._began_at = 0
+        self._outcome: CommitResult | None = None
+        self._awaits_outcome = False
         self._beats = 0
         self._accepted = self.site.clock_accepted
         self._standing_in: set[int] = set()
@@ -147,6 +151,11 @@ class GateWorker(Process):
         self._turns = False
         if self.busy:
             return
+        if self.gate.is_committing and (self.stopping or not self._goes_ahead()):
+            self.busy = True
+            self._began_at = self.world.now
+            self.drive(self.gate.settle(), self._worked)
+            return
         if self.stopping:
             self._quit()
             return
@@ -157,8 +166,15 @@ class GateWorker(Process):
                 self.busy = True
                 self._began_at = self.world.now
                 self.world.note("batch", self.name, len(batch))
+                if self.gate.is_committing:
+                    self.world.sometimes("decided on top of a batch that was on its way")
                 self.drive(self.gate.work(batch), self._worked)
                 return
+        if self.gate.is_committing:
+            self.wake()
+
+    def _goes_ahead(self) -> bool:
+        return len(self.intake) > 0 and not self._to_leave and not self._lost
 
     def _worked(self, _: Any) -> None:
         self.busy = False
@@ -168,10 +184,9 @@ class GateWorker(Process):
         """Leave what is to be left, forget what was lost."""
         while self._to_leave:
             partition, _ = self._to_leave.popitem()
-            waiting = len(self.intake)
-            self.intake.drop(partition)
-            if len(self.intake) < waiting:
+            if any(incoming.delivery.partition == partition for incoming in self.intake._queue):
                 self.world.sometimes("handed over with messages in hand")
+            self.intake.drop(partition)
             self.consumer.leave(partition)
             self._lost.append(partition)
         gone = {self._lost.popleft() for _ in range(len(self._lost))}
@@ -220,7 +235,27 @@ class GateWorker(Process):
         self.ask(self.site.database.load, effect)
 
     def _commit(self, effect: Commit) -> None:
-        self.ask(self.site.database.commit, effect, self._began_at)
+        life = self.life
+
+        def arrived(result: CommitResult) -> None:
+            self.world.after(self.delay(), self.reach, life, self._arrived, (result,))
+
+        self.world.after(self.delay(), self.site.database.commit, effect, self._began_at, arrived)
+        self.advance(None)
+
+    def _arrived(self, result: CommitResult) -> None:
+        if self._awaits_outcome:
+            self._awaits_outcome = False
+            self.advance(result)
+        else:
+            self._outcome = result
+
+    def _await_commit(self, _: AwaitCommit) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is None:
+            self._awaits_outcome = True
+        else:
+            self.advance(outcome)
 
     def _reply(self, effect: Reply) -> None:
         self.site.oracle.replied(effect.messages)

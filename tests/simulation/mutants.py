@@ -14,14 +14,15 @@ from holdgate_workers.app import membership, relay
 from holdgate_workers.app.answers import answer_message
 from holdgate_workers.app.batch import Batch
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import Ack, Commit, Conflict, Effect, Fence, Recorded, Reply, Unavailable
+from holdgate_workers.app.deciding import Decider
+from holdgate_workers.app.effects import Ack, Conflict, Effect, Fence, Recorded, Reply, Unavailable
 from holdgate_workers.app.gate import Gate
 from holdgate_workers.app.incoming import Incoming
 from holdgate_workers.app.memory import Occurrences
 from holdgate_workers.domain.decision import Claim
 from holdgate_workers.domain.occurrence import Hold, Occurrence
+from holdgate_workers.entrypoints.intake import Intake
 
-from .consumer import DeafIntake
 from .database import Database
 from .gate_worker import GateWorker
 from .tables import BEGINNING
@@ -77,7 +78,7 @@ def memory_shared_by_two_workers(plant: Plant) -> None:
     def boot_with_all(self: GateWorker) -> None:
         boot(self)
         shared = self.site.oracle.__dict__.setdefault("shared_memory", Occurrences(1000))
-        self.gate._occurrences = shared
+        self.gate._memory.occurrences = shared
 
     _replace(plant, GateWorker, "boot", boot_with_all)
 
@@ -97,24 +98,24 @@ def ack_before_commit(plant: Plant) -> None:
 
 def dedupe_off(plant: Plant) -> None:
     """A request that was decided before is decided again, and the journal keeps the first answer."""
-    decide = Gate._decide
+    decide = Decider._decide
 
-    def forgetful(self: Gate, batch: Batch, item: Incoming) -> Protocol:
+    def forgetful(self: Decider, batch: Batch, item: Incoming) -> Protocol:
         batch.known.clear()
         return decide(self, batch, item)
 
-    _replace(plant, Gate, "_decide", forgetful)
+    _replace(plant, Decider, "_decide", forgetful)
     _replace(plant, Database, "journal_ignores_repeats", True)
 
 
 def fingerprint_ignored(plant: Plant) -> None:
     """Another body under the same id gets the first one's answer."""
 
-    def answer_again(self: Gate, batch: Batch, item: Incoming, recorded: Recorded) -> None:
+    def answer_again(self: Decider, batch: Batch, item: Incoming, recorded: Recorded) -> None:
         if item.reply_to is not None:
             batch.settled.replies.append(answer_message(item, recorded))
 
-    _replace(plant, Gate, "_answer_again", answer_again)
+    _replace(plant, Decider, "_answer_again", answer_again)
 
 
 # --- the queue ----------------------------------------------------------------------------------------------------
@@ -140,12 +141,12 @@ def worked_while_leaving(plant: Plant) -> None:
     """Of a partition that is being left, what is in hand is dropped and what still arrives is worked: to acknowledge
     that is to acknowledge all before it."""
 
-    def drop(self: DeafIntake, partition: int) -> None:
+    def drop(self: Intake, partition: int) -> None:
         kept = [incoming for incoming in self._queue if incoming.delivery.partition != partition]
         self._queue.clear()
         self._queue.extend(kept)
 
-    _replace(plant, DeafIntake, "drop", drop)
+    _replace(plant, Intake, "drop", drop)
 
 
 def leave_outlives_a_join(plant: Plant) -> None:
@@ -280,18 +281,10 @@ def _replace(plant: Plant, owner: Any, name: str, value: Any) -> None:
 
 
 def _before_commit(plant: Plant, early: Callable[[Batch], Effect]) -> None:
-    attempt = Gate._attempt
+    send = Gate._send
 
-    def hasty(self: Gate, batch: Batch, reread: Sequence[Any]) -> Protocol:
-        protocol = attempt(self, batch, reread)
-        result = None
-        while True:
-            try:
-                effect = protocol.send(result)
-            except StopIteration as done:
-                return done.value
-            if isinstance(effect, Commit):
-                yield early(batch)
-            result = yield effect
+    def hasty(self: Gate, batch: Batch) -> Protocol:
+        yield early(batch)
+        return (yield from send(self, batch))
 
-    _replace(plant, Gate, "_attempt", hasty)
+    _replace(plant, Gate, "_send", hasty)

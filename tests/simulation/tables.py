@@ -128,8 +128,7 @@ class Tables:
             if over:
                 ends[key] = over
         chosen = sorted(ends, key=lambda key: (min(ends[key]), key))[: wanted.occurrences_max]
-        oldest = min((min(ends[key]) for key in chosen), default=None)
-        answer(Due(now, {key: len(ends[key]) for key in chosen}, oldest))
+        answer(Due(now, {key: len(ends[key]) for key in chosen}, {key: min(ends[key]) for key in chosen}))
 
     def forget_idle_limits(self) -> None:
         """Remove sessions that hold nothing, as the expiry worker does now and then."""

@@ -11,6 +11,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from holdgate_workers.app.effects import Commit, CommitResult, Conflict, Impossible, JournalRow
 from holdgate_workers.domain.decision import LimitKey
@@ -131,16 +132,11 @@ class Transaction:
         for row in self.plan.pools:
             pool = self._pool(row.occurrence_id, row.key)
             defined = row.redefined
-            if pool is None:
-                if defined is None:
-                    raise RolledBack(Impossible("HG004 a pool is missing"))
-                pool = copy(defined)
-                pool.held = pool.sold = 0
-            else:
-                pool = copy(pool)
-            if defined is not None:
-                pool.capacity, pool.sellable = defined.capacity, defined.sellable
-                pool.overbooking_percent, pool.buffer = defined.overbooking_percent, defined.buffer
+            was = pool or defined
+            if was is None:
+                raise RolledBack(Impossible("HG004 a pool is missing"))
+            held, sold = (pool.held, pool.sold) if pool is not None else (0, 0)
+            pool = replace(defined or was, held=held, sold=sold)
             pool.held += row.held
             pool.sold += row.sold
             sellable = pool.sellable

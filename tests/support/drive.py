@@ -22,9 +22,9 @@ from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.store import PostgresStore
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import Ack, Bury, Commit, Effect, Load, Pause, Reply
+from holdgate_workers.app.effects import Ack, AwaitCommit, Bury, Commit, Effect, Load, Pause, Reply
 from holdgate_workers.app.gate import Gate, GateConfig, Observer
-from holdgate_workers.app.incoming import read
+from holdgate_workers.app.incoming import Incoming, read
 from holdgate_workers.app.ports import Delivery
 from holdgate_workers.domain.sessions import SessionKeys
 
@@ -116,7 +116,7 @@ class Worker:
             message = json.loads(body)
             properties = Properties(message_id=message["request_id"], reply_to="holdgate.reply.client")
             batch.append(read(Delivery(0, 1, tag, body, properties, redelivered=again)))
-        self._protocol = self._gate.work(batch)
+        self._protocol = self._both(batch)
         self._pauses = 0
         self._advance(None)
         return self
@@ -150,6 +150,10 @@ class Worker:
         self._protocol = self._next = None
         self._store.close()
 
+    def _both(self, batch: Sequence[Incoming]) -> Generator[Effect, Any, None]:
+        yield from self._gate.work(batch)
+        yield from self._gate.settle()
+
     def _advance(self, result: Any) -> None:
         assert self._protocol is not None
         try:
@@ -163,6 +167,8 @@ class Worker:
                 return self._store.load(effect)
             case Commit():
                 return self._store.commit(effect)
+            case AwaitCommit():
+                return self._store.outcome()
             case Reply():
                 return self._reply(effect)
             case Bury():

@@ -27,7 +27,7 @@ class ServiceConfig(BaseSettings):
     partitions: int = Field(PARTITIONS_DEFAULT, ge=1, le=PARTITIONS_MAX, description="decided once per house")
     migrate: bool = Field(False, description="set up schema and queues at the start of a worker")
     batch_messages_max: int = Field(500, ge=1, le=5000, description="requests decided in one transaction")
-    prefetch_messages: int = Field(1000, ge=1, le=10000, description="requests delivered ahead, per partition")
+    prefetch_messages: int = Field(2000, ge=1, le=10000, description="requests delivered ahead, per partition")
     memory_weight_max: int = Field(200_000, ge=1, description="occurrences plus live holds kept in memory")
     sweep_interval_seconds: float = Field(1.0, gt=0, le=60, description="how often due holds are looked for")
     metrics_host: str = Field("127.0.0.1", description="where /metrics, /livez and /readyz listen")

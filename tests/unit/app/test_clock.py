@@ -89,3 +89,25 @@ def test_a_step_backwards_is_believed() -> None:
 
 def test_nothing_is_known_before_the_first_look() -> None:
     assert not DatabaseTime(Monotonic()).is_known
+
+
+def test_an_answer_that_was_fetched_late_does_not_turn_time_back() -> None:
+    """The clock was read at some time while we waited; what we believe is one of those times."""
+    monotonic = Monotonic()
+    time = DatabaseTime(monotonic)
+    time.observe(NOON)
+    asked_at = time.mark()
+    monotonic.seconds += 5
+    time.observe(NOON + timedelta(seconds=1), asked_at)
+    assert time.now() == NOON + timedelta(seconds=5)
+
+
+def test_what_cannot_have_been_is_corrected_as_far_as_the_answer_proves() -> None:
+    monotonic = Monotonic()
+    time = DatabaseTime(monotonic)
+    time.observe(NOON)
+    monotonic.seconds += 10  # it runs fast: only seven have gone by
+    asked_at = time.mark()
+    monotonic.seconds += 1
+    time.observe(NOON + timedelta(seconds=7), asked_at)
+    assert time.now() == NOON + timedelta(seconds=8)

@@ -10,14 +10,26 @@ from tests.support.domain import KEYS, NOW, STARTS, a_put, request_id
 
 from holdgate_schema.codec import encode
 from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import Command, ReleaseHold
+from holdgate_schema.messages import Command, PlaceHold, ReleaseHold
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import Ack, Bury, Commit, Committed, Conflict, Load, Loaded, Pause, Unavailable
-from holdgate_workers.app.gate import Gate, GateConfig, Observer
+from holdgate_workers.app.effects import (
+    Ack,
+    AwaitCommit,
+    Bury,
+    Commit,
+    Committed,
+    Conflict,
+    Load,
+    Loaded,
+    Pause,
+    Reply,
+    Unavailable,
+)
+from holdgate_workers.app.gate import Gate, GateConfig, Observer, Protocol
 from holdgate_workers.app.incoming import Incoming, read
 from holdgate_workers.app.ports import Delivery
 from holdgate_workers.domain.catalogue import put
-from holdgate_workers.domain.decision import Context
+from holdgate_workers.domain.decision import Context, LimitKey
 from holdgate_workers.domain.draft import Draft
 from holdgate_workers.domain.occurrence import Hold, Occurrence
 from holdgate_workers.domain.settings import Settings
@@ -47,7 +59,13 @@ def asking(command: Command, tag: int = 1) -> Incoming:
 
 def work(gate: Gate, batch: list[Incoming], answers: Answers) -> list[Any]:
     """Drive a batch to its end; the effects, in order."""
-    protocol, result, effects = gate.work(batch), None, []
+    return [*drive(gate.work(batch), answers), *drive(gate.settle(), answers)]
+
+
+def drive(protocol: Protocol, answers: Answers) -> list[Any]:
+    """Drive one protocol to its end; the effects, in order."""
+    result: Any = None
+    effects: list[Any] = []
     while True:
         try:
             effect = protocol.send(result)
@@ -124,9 +142,16 @@ def test_what_does_not_go_together_is_read_again() -> None:
             Loaded(now=NOW, occurrences={occurrence.id: fresh()}, holds={hold.id: hold}),
         ]
     )
-    answers: Answers = {Load: lambda _: next(reads), Commit: lambda _: Committed(NOW, {})}
+    answers: Answers = {Load: lambda _: next(reads), AwaitCommit: lambda _: Committed(NOW, {})}
     effects = work(a_gate(), [asking(release)], answers)
-    assert [type(effect).__name__ for effect in effects] == ["Load", "Load", "Commit", "Reply", "Ack"]
+    assert [type(effect).__name__ for effect in effects] == [
+        "Load",
+        "Load",
+        "Commit",
+        "AwaitCommit",
+        "Reply",
+        "Ack",
+    ]
     commit = effects[2]
     assert [(fence.before, fence.after) for fence in commit.fences] == [(2, 3)]
     assert [row.outcome for row in commit.journal] == ["released"]
@@ -152,7 +177,7 @@ def test_rows_that_never_add_up_cost_one_message_and_not_the_worker() -> None:
 
     answers: Answers = {
         Load: load,
-        Commit: lambda _: Committed(NOW, {}),
+        AwaitCommit: lambda _: Committed(NOW, {}),
         Pause: lambda _: True,
         Bury: lambda _: True,
     }
@@ -167,6 +192,92 @@ def test_rows_that_never_add_up_cost_one_message_and_not_the_worker() -> None:
 
 def test_a_conflict_is_tried_again_at_once_and_waits_only_if_it_goes_on() -> None:
     results = iter([Conflict("stale"), Conflict("stale"), Committed(NOW, {})])
-    answers: Answers = {Load: lambda _: Loaded(now=NOW), Commit: lambda _: next(results)}
+    answers: Answers = {Load: lambda _: Loaded(now=NOW), AwaitCommit: lambda _: next(results)}
     effects = work(a_gate(), [asking(a_put(request_id=request_id(5)))], answers)
     assert not any(isinstance(effect, Pause) for effect in effects)
+
+
+# --- one batch ahead ----------------------------------------------------------------------------------------
+
+
+def a_place(number: int) -> PlaceHold:
+    return PlaceHold(
+        request_id=request_id(number), occurrence_id=an_occurrence().id, items={"adult": 1}, session_id="ann"
+    )
+
+
+def ahead(first: list[Incoming], second: list[Incoming], results: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Two batches, the second decided while the first is on its way; what was asked for in each step."""
+    outcomes = iter(results)
+    answers: Answers = {
+        Load: lambda wanted: Loaded(now=NOW, occurrences={name: an_occurrence() for name in wanted.occurrences}),
+        AwaitCommit: lambda _: next(outcomes),
+        Pause: lambda _: True,
+    }
+    gate = a_gate()
+    begun = drive(gate.work(first), answers)
+    assert [type(effect) for effect in begun] == [Load, Commit]
+    assert gate.is_committing
+    gone_on = drive(gate.work(second), answers)
+    ended = drive(gate.settle(), answers)
+    assert not gate.is_committing
+    return [*begun, *gone_on], ended
+
+
+def test_a_batch_is_decided_on_top_of_the_one_on_its_way_and_sent_after_it() -> None:
+    effects, ended = ahead([asking(a_place(2))], [asking(a_place(3), 2)], [Committed(NOW, {}), Committed(NOW, {})])
+    assert [type(effect) for effect in effects] == [Load, Commit, AwaitCommit, Reply, Ack, Commit]
+    assert [(fence.before, fence.after) for effect in (effects[1], effects[5]) for fence in effect.fences] == [
+        (1, 2),
+        (2, 3),
+    ]
+    assert [effect.tags for effect in [*effects, *ended] if isinstance(effect, Ack)] == [{1: 1}, {1: 2}]
+
+
+def test_what_was_decided_on_top_of_a_batch_that_failed_is_decided_anew() -> None:
+    """The first batch is refused by the fence: neither of them is believed, both are read and decided again."""
+    effects, ended = ahead(
+        [asking(a_place(2))],
+        [asking(a_place(3), 2)],
+        [Conflict("stale"), Committed(NOW, {}), Committed(NOW, {})],
+    )
+    order = [Load, Commit, AwaitCommit, Load, Commit, AwaitCommit, Reply, Ack]
+    assert [type(effect) for effect in effects][: len(order)] == order
+    assert ended == []  # after a failure nothing runs ahead
+    commits = [effect for effect in effects if isinstance(effect, Commit)]
+    assert [[row.request_id for row in commit.journal] for commit in commits] == [
+        [request_id(2)],
+        [request_id(2)],
+        [request_id(3)],
+    ]
+    assert [effect.tags for effect in effects if isinstance(effect, Ack)] == [{1: 1}, {1: 2}]
+
+
+def test_a_repeated_request_whose_answer_is_on_its_way_gets_that_answer_once_it_is_durable() -> None:
+    effects, ended = ahead([asking(a_place(2))], [asking(a_place(2), 2)], [Committed(NOW, {}), Committed(NOW, {})])
+    assert [type(effect) for effect in [*effects, *ended]].count(Commit) == 1
+    replies = [message.body for effect in effects if isinstance(effect, Reply) for message in effect.messages]
+    assert len(replies) == 2
+    assert replies[0] == replies[1]
+
+
+def test_claims_that_are_on_their_way_count() -> None:
+    """Ten holds of one session are on their way, and an eleventh is asked for: the number is read, once the ten
+    have arrived, and not counted twice."""
+    limit = LimitKey("session", "ann")
+    ten = [asking(a_place(number), number) for number in range(2, 12)]
+    outcomes = iter([Committed(NOW, {limit: 10}), Committed(NOW, {})])
+    answers: Answers = {
+        Load: lambda wanted: Loaded(
+            now=NOW,
+            occurrences={name: an_occurrence() for name in wanted.occurrences},
+            limits=dict.fromkeys(wanted.limits, 10),
+        ),
+        AwaitCommit: lambda _: next(outcomes),
+    }
+    gate = a_gate()
+    drive(gate.work(ten), answers)
+    effects = [*drive(gate.work([asking(a_place(12), 12)]), answers), *drive(gate.settle(), answers)]
+    assert [type(effect) for effect in effects] == [AwaitCommit, Reply, Ack, Load, Commit, AwaitCommit, Reply, Ack]
+    assert set(effects[3].limits) == {limit}
+    assert [(row.outcome, row.reason) for row in effects[4].journal] == [("refused", "limit_per_session")]

@@ -59,9 +59,18 @@ def test_a_partition_is_forgotten_as_a_whole() -> None:
 def test_the_last_answers_are_remembered_up_to_a_bound() -> None:
     recent = RecentAnswers(answers_max=2)
     for name in ("1", "2", "3"):
-        recent.keep(name, Recorded(b"", name.encode(), "held"))
+        recent.expect({name: Recorded(b"", name.encode(), "held")})
+        recent.confirm()
     assert recent.get("1") is None
     assert recent.get("3") == Recorded(b"", b"3", "held")
+
+
+def test_an_answer_on_its_way_counts_until_it_is_known_not_to_have_arrived() -> None:
+    recent = RecentAnswers(answers_max=2)
+    recent.expect({"1": Recorded(b"", b"1", "held")})
+    assert recent.get("1") is not None
+    recent.forget()
+    assert recent.get("1") is None
 
 
 def test_a_guess_is_never_fresh() -> None:

@@ -23,6 +23,7 @@ class World:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.due: dict[str, int] = {}
+        self.oldest_due_at = -3.0
         self.jump = timedelta()
         self.confirms = True
         self.sent: list[Outgoing] = []
@@ -38,7 +39,7 @@ class World:
         protocol = self.sweeper.round()
         next(protocol)
         now = NOON + timedelta(seconds=self.seconds) + self.jump
-        oldest = now - timedelta(seconds=3) if self.due else None
+        oldest = dict.fromkeys(self.due, NOON + timedelta(seconds=self.oldest_due_at) + self.jump)
         try:
             effect = protocol.send(answer or Due(now, dict(self.due), oldest))
             assert isinstance(effect, SendSweeps)
@@ -86,6 +87,15 @@ def test_it_asks_again_at_once_when_the_last_command_has_helped() -> None:
     world.round()
     world.due = {"occ-1": 2 * SWEEP_HOLDS_MAX}
     assert world.round().sent == 2
+
+
+def test_it_asks_again_at_once_for_others_though_they_are_as_many() -> None:
+    """One was due and is expired; by the next look another one is due."""
+    world = World()
+    world.due = {"occ-1": 1}
+    world.round()
+    world.oldest_due_at += 2
+    assert world.round().sent == 1
 
 
 def test_a_storm_is_bounded_in_flight() -> None:

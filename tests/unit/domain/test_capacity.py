@@ -143,6 +143,17 @@ def test_sellable_sinks_to_the_target_as_seats_come_back_and_never_rises() -> No
     house.refused(a_place(1), Reason.SOLD_OUT)
 
 
+def test_what_is_shown_adds_up_while_seats_of_a_dead_hold_are_coming_back() -> None:
+    """The hold is over and nobody has expired it yet: it no longer counts, in none of the figures."""
+    house = House.with_occurrence(capacity=10)
+    house.held(a_place(4))
+    house.held(a_place(4, ttl_seconds=60))
+    house.send(a_capacity(5))
+    house.wait(minutes=1)
+    total = got(Availability, house.send(a_get())).pools["total"]
+    assert (total.held, total.sold, total.available, total.sellable) == (4, 0, 1, 5)
+
+
 def test_raised_again_while_in_deficit_the_new_target_counts() -> None:
     """From lowest to highest."""
     house = House.with_occurrence(capacity=10)

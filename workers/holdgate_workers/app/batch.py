@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -138,7 +139,8 @@ class Batch:
         commit.removed_pools += [(occurrence.id, key) for key in sorted(unsaved.removed_pools)]
         for key, change in unsaved.pools.items():
             if key not in unsaved.removed_pools:
-                redefined = occurrence.pools[key] if change.redefined else None
+                # A copy: the next batch may change the pool while this one is on its way.
+                redefined = copy(occurrence.pools[key]) if change.redefined else None
                 commit.pools.append(PoolRow(occurrence.id, key, change.held, change.sold, redefined))
         for hold_id, is_new in unsaved.holds.items():
             hold = occurrence.holds.get(hold_id) or self.ended_holds[hold_id]

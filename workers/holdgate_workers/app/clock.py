@@ -11,7 +11,9 @@ JUMP_MAX = timedelta(seconds=60)
 class DatabaseTime:
     """The database's clock as last seen, moved on by the process's own monotonic clock.
 
-    It is never ahead of the database's: what was read is at least as old as the answer's way to us. A forward
+    A look at the clock says that it stood there at some time between question and answer. What is believed is only
+    moved if it does not lie between the two, and then just so far that it does: an answer that was fetched late does
+    not turn time back, and the error is never larger than the time that the shortest look took. A forward
     jump of the database's clock by more than a minute is not believed: time goes on as before and `jump` says
     by how much the two differ, until the clock comes back or somebody accepts it. A step backwards is believed.
     """
@@ -34,16 +36,27 @@ class DatabaseTime:
         seen, at = self._seen
         return seen + timedelta(seconds=self._monotonic() - at)
 
-    def observe(self, database_now: datetime) -> None:
-        """Take in what the database's clock said in an answer that has just arrived."""
+    def mark(self) -> float:
+        """The moment at which a question is asked, for `observe`."""
+        return self._monotonic()
+
+    def observe(self, database_now: datetime, asked_at: float | None = None) -> None:
+        """Take in what the database's clock said in an answer to the question asked at a `mark`, else a moment ago."""
+        arrived_at = self._monotonic()
         if self._seen is not None and not self._believes_next:
             ahead = database_now - self.now()
             if ahead > self._jump_max:
                 self.jump = ahead
                 return
+            waited = timedelta(seconds=arrived_at - (arrived_at if asked_at is None else asked_at))
+            if -waited <= ahead <= timedelta(0):
+                self.jump = None
+                return
+            if ahead < -waited:
+                database_now += waited
         self.jump = None
         self._believes_next = False
-        self._seen = (database_now, self._monotonic())
+        self._seen = (database_now, arrived_at)
 
     def accept_jump(self) -> None:
         """Believe the database's clock as it is at the next look. Until then time goes on as before: whoever says

@@ -76,8 +76,7 @@ class PoolRow(Struct, frozen=True, gc=False):
     redefined: Pool | None
 
 
-@dataclass(slots=True, frozen=True)
-class DefinitionRow:
+class DefinitionRow(Struct, frozen=True, gc=False):
     """An occurrence's new definition."""
 
     occurrence_id: str
@@ -106,7 +105,8 @@ class JournalRow(Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(slots=True, kw_only=True)
 class Commit:
-    """Everything a batch changes, in one transaction. Answered by a `CommitResult`.
+    """Send everything a batch changes, as one transaction. Answered by nothing: `AwaitCommit` is for that, and
+    nothing else may be asked of the database in between.
 
     `expired_until` is the latest expiry time among the holds that the batch expires: the database refuses the
     batch if its own clock has not reached it.
@@ -130,6 +130,11 @@ class Commit:
 
 
 @dataclass(slots=True, frozen=True)
+class AwaitCommit:
+    """Wait for what becomes of the `Commit` that was sent. Answered by a `CommitResult`."""
+
+
+@dataclass(slots=True, frozen=True)
 class Committed:
     """It is durable. `used` has the limits that were claimed, after the claim."""
 
@@ -143,7 +148,8 @@ class Conflict:
 
     `kind`: `stale` (another writer), `duplicate` (a request id is in the journal), `limit` (a claim did not go
     through), `early` (the database's clock has not reached an expiry), `retry` (deadlock, serialization). The gate
-    itself makes one of `torn`: what it has read at different times does not go together.
+    itself makes two: `torn` (what it has read at different times does not go together) and `upset` (the batch was
+    decided on top of one that was not committed).
     """
 
     kind: str
@@ -197,4 +203,4 @@ class Pause:
     why: str
 
 
-Effect = Load | Commit | Reply | Bury | Ack | Pause
+Effect = Load | Commit | AwaitCommit | Reply | Bury | Ack | Pause

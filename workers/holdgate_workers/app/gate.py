@@ -3,6 +3,9 @@
 The order is the promise: decide in memory, commit behind the version fence, and only then reply, and only then
 acknowledge. When a commit does not go through, or nobody knows whether it did, everything that was known is
 thrown away and read again.
+
+While a batch is being committed, the next one may be decided on top of it, as if it were durable. It is sent only
+once the one before is, and should that fail, it is decided anew. At no time is more than one commit on its way.
 """
 
 from __future__ import annotations
@@ -12,17 +15,17 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from holdgate_schema.messages import PutOccurrence
-from holdgate_workers.domain.decide import decide, refuse_conflict, refuse_unreadable
-from holdgate_workers.domain.decision import Context, Decision, LimitKey
+from holdgate_workers.domain.decision import LimitKey
 from holdgate_workers.domain.sessions import SessionKeys
 from holdgate_workers.domain.settings import Settings
 
-from .answers import dead_letter, recorded_of, unreadable_answer
+from .answers import dead_letter, unreadable_answer
 from .batch import Batch, Settled
 from .clock import DatabaseTime
+from .deciding import Decider, Failed
 from .effects import (
     Ack,
+    AwaitCommit,
     Bury,
     CommitResult,
     Committed,
@@ -32,16 +35,17 @@ from .effects import (
     Load,
     Loaded,
     Pause,
-    Recorded,
     Reply,
     Unavailable,
     Unknown,
 )
-from .incoming import Incoming, hold_named
-from .memory import BatchLimits, LimitsSeen, Occurrences, RecentAnswers
+from .incoming import Incoming
+from .memory import BatchLimits, Memory
 from .ports import ChannelId
 
 Protocol = Generator[Effect, Any, None]
+
+_UPSET = Conflict("upset", "the batch before was not committed as it was sent")
 
 
 class Observer:
@@ -67,6 +71,14 @@ class GateConfig:
     recent_answers_max: int = 20_000
 
 
+@dataclass(slots=True, frozen=True)
+class _Sent:
+    """A batch whose commit is on its way."""
+
+    batch: Batch
+    incoming: Sequence[Incoming]
+
+
 @dataclass(slots=True)
 class _Stopped(Exception):
     """The process stops in the middle of a batch; what is unacknowledged is delivered again."""
@@ -78,58 +90,105 @@ class Gate:
     def __init__(
         self, config: GateConfig, time: DatabaseTime, settings: Callable[[], Settings], observer: Observer
     ) -> None:
-        self._config = config
         self._time = time
-        self._settings = settings
         self._observer = observer
-        self._occurrences = Occurrences(config.memory_weight_max)
-        self._recent = RecentAnswers(config.recent_answers_max)
-        self._limits = LimitsSeen()
-        self._suspect_batches = 1
+        self._memory = Memory(config.memory_weight_max, config.recent_answers_max)
+        self._decider = Decider(
+            self._memory,
+            time,
+            settings,
+            self._read,
+            sessions=config.sessions,
+            trusted_proxies=config.trusted_proxies,
+        )
+        self._sent: _Sent | None = None
+        self._sent_at = 0.0
 
     def forget_where(self, gone: Callable[[str], bool]) -> None:
-        """Forget the occurrences of a partition that is no longer ours. Only between batches."""
-        self._occurrences.forget_where(gone)
-        self._suspect_batches = 1
+        """Forget the occurrences of a partition that is no longer ours. Only between batches, none on its way."""
+        self._memory.occurrences.forget_where(gone)
+        self._memory.doubt(batches=1)
 
     @property
     def occurrences_remembered(self) -> int:
         """How many occurrences are in memory."""
-        return len(self._occurrences)
+        return len(self._memory.occurrences)
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a batch is on its way to the database, to be settled by the next `work` or by `settle`."""
+        return self._sent is not None
 
     def work(self, incoming: Sequence[Incoming]) -> Protocol:
-        """Settle every delivery of a batch. Ends without acknowledging if a `Pause` is answered by False."""
+        """Decide every delivery of a batch, settle the batch before, and have this one on its way.
+
+        What needs no commit is settled at once. Ends early, acknowledging nothing more, if a `Pause` is answered by
+        False.
+        """
+        batch = Batch([item for item in incoming if item.request_id is not None], BatchLimits(self._memory.limits))
         try:
-            settled = yield from self._settle([item for item in incoming if item.request_id is not None])
-            settled.dead += [
-                (item, "unreadable", str(_named(item))) for item in incoming if item.request_id is None
-            ]
-            yield from self._answer(settled)
+            failed = yield from self._decider.decide_all(batch)
+            landed = yield from self._land()
+            if failed is None and not landed:
+                failed = _UPSET
+            if failed is not None:
+                settled = yield from self._settle_again(batch, failed)
+                yield from self._finish(incoming, settled)
+            elif (yield from self._send(batch)):
+                self._sent = _Sent(batch, incoming)
+            else:
+                yield from self._finish(incoming, batch.settled)
         except _Stopped:
             return
+
+    def settle(self) -> Protocol:
+        """Wait for the batch that is on its way, answer it and acknowledge it. Ends early as `work` does."""
+        try:
+            yield from self._land()
+        except _Stopped:
+            return
+
+    # --- settling -------------------------------------------------------------------------------------
+
+    def _land(self) -> Generator[Effect, Any, bool]:
+        """Settle the batch that is on its way; whether it went through as it was sent."""
+        sent, self._sent = self._sent, None
+        if sent is None:
+            return True
+        result: CommitResult = yield AwaitCommit()
+        if isinstance(result, Committed):
+            self._learn(result)
+            yield from self._finish(sent.incoming, sent.batch.settled)
+            return True
+        settled = yield from self._settle_again(sent.batch, result)
+        yield from self._finish(sent.incoming, settled)
+        return False
+
+    def _finish(self, incoming: Sequence[Incoming], settled: Settled) -> Generator[Effect, Any, None]:
+        """Answer what was settled, and only then acknowledge it."""
+        settled.dead += [(item, "unreadable", str(_named(item))) for item in incoming if item.request_id is None]
+        yield from self._answer(settled)
         tags: dict[ChannelId, int] = {}
         for item in incoming:
             delivery = item.delivery
             tags[delivery.channel] = max(tags.get(delivery.channel, 0), delivery.tag)
         yield Ack(tags)
         self._observer.batch_settled(incoming, settled)
-        self._occurrences.trim()
-
-    # --- settling -------------------------------------------------------------------------------------
+        self._memory.occurrences.trim()
 
     def _settle(self, incoming: Sequence[Incoming]) -> Generator[Effect, Any, Settled]:
-        """Decide and commit until it is durable; isolate what cannot be committed by halving."""
-        settled = Settled()
-        if not incoming:
-            return settled
+        """Decide and commit until it is durable."""
+        batch = Batch(incoming, BatchLimits(self._memory.limits))
+        result = yield from self._attempt(batch)
+        if isinstance(result, Committed):
+            return batch.settled
+        return (yield from self._settle_again(batch, result))
+
+    def _settle_again(self, batch: Batch, result: CommitResult) -> Generator[Effect, Any, Settled]:
+        """Go on after a failed attempt until it is durable; isolate what cannot be committed by halving."""
+        incoming = batch.incoming
         attempt = 0
-        reread: list[LimitKey] = []
-        while True:
-            batch = Batch(incoming, BatchLimits(self._limits))
-            result = yield from self._attempt(batch, reread)
-            if isinstance(result, Committed):
-                self._remember(batch, result)
-                return batch.settled
+        while not isinstance(result, Committed):
             self._forget(batch)
             reread = batch.claimed if isinstance(result, Conflict) and result.kind == "limit" else []
             if isinstance(result, Conflict) and result.kind == "torn" and attempt >= 3:
@@ -138,6 +197,9 @@ class Gate:
                 return (yield from self._halve(incoming, result))
             attempt += 1
             yield from self._before_next_attempt(result, attempt)
+            batch = Batch(incoming, BatchLimits(self._memory.limits))
+            result = yield from self._attempt(batch, reread)
+        return batch.settled
 
     def _halve(self, incoming: Sequence[Incoming], result: Impossible) -> Generator[Effect, Any, Settled]:
         if len(incoming) == 1:
@@ -155,146 +217,61 @@ class Gate:
     ) -> Generator[Effect, Any, None]:
         kind = result.kind if isinstance(result, Conflict) else type(result).__name__.lower()
         self._observer.conflicted(kind)
-        self._suspect_batches = 3
+        self._memory.doubt(batches=3)
         if isinstance(result, Conflict) and attempt <= 3 and result.kind != "early":
             return
         go_on = yield Pause(attempt, f"{kind}: {result.detail}")
         if not go_on:
             raise _Stopped
 
-    def _attempt(self, batch: Batch, reread: Sequence[LimitKey]) -> Generator[Effect, Any, CommitResult]:
+    def _attempt(self, batch: Batch, reread: Sequence[LimitKey] = ()) -> Generator[Effect, Any, CommitResult]:
         """One try: read what is missing, decide everything, commit."""
-        unavailable = yield from self._prepare(batch, reread)
-        if unavailable is not None:
-            return unavailable
-        batch.context = self._context(batch)
-        for item in batch.incoming:
-            failed = yield from self._decide(batch, item)
-            if failed is not None:
-                return failed
-        commit = batch.commit()
-        if commit.is_empty:
+        failed = yield from self._decider.decide_all(batch, reread)
+        if failed is not None:
+            return failed
+        if not (yield from self._send(batch)):
             return Committed(self._time.now(), {})
-        result: CommitResult = yield commit
+        result: CommitResult = yield AwaitCommit()
         if isinstance(result, Committed):
-            self._time.observe(result.now)
+            self._learn(result)
         return result
 
-    def _prepare(self, batch: Batch, reread: Sequence[LimitKey]) -> Generator[Effect, Any, Unavailable | None]:
-        """Read what the batch needs and memory does not have, in one go."""
-        suspicious = self._suspect_batches > 0 or any(item.delivery.redelivered for item in batch.incoming)
-        self._suspect_batches = max(0, self._suspect_batches - 1)
-        requests = []
-        missing: dict[str, None] = {}
-        holds: dict[str, None] = {}
-        starts = []
-        for item in batch.incoming:
-            assert item.request_id is not None
-            assert item.occurrence_id is not None
-            recorded = self._recent.get(item.request_id)
-            if recorded is not None:
-                batch.known[item.request_id] = recorded
-                continue
-            if suspicious:
-                requests.append(item.request_id)
-            occurrence = self._occurrences.get(item.occurrence_id)
-            if occurrence is None:
-                missing[item.occurrence_id] = None
-            else:
-                batch.occurrences[occurrence.id] = occurrence
-            named = hold_named(item.command)
-            if named is not None and (occurrence is None or named not in occurrence.holds):
-                holds[named] = None
-            if isinstance(item.command, PutOccurrence):
-                starts.append((item.command.product_id, item.command.starts_at))
-        if not (requests or missing or holds or starts or reread) and self._time.is_known:
-            return None
-        load = Load(
-            occurrences=list(missing),
-            holds=list(holds),
-            starts=starts,
-            limits=reread,
-            requests=list(dict.fromkeys(requests)),
-        )
-        loaded: Loaded | Unavailable = yield load
-        if isinstance(loaded, Unavailable):
-            return loaded
-        self._time.observe(loaded.now)
-        self._limits.learn(loaded.limits)
-        batch.take_in(loaded)
-        return None
+    def _send(self, batch: Batch) -> Generator[Effect, Any, bool]:
+        """Have the batch on its way to the database; False if there is nothing in it to write or verify.
 
-    def _decide(self, batch: Batch, item: Incoming) -> Generator[Effect, Any, Unavailable | Conflict | None]:
-        assert item.request_id is not None
-        assert item.occurrence_id is not None
-        recorded = batch.known.get(item.request_id)
-        if recorded is not None:
-            self._answer_again(batch, item, recorded)
-            return None
-        try:
-            decision = self._decision(batch, item)
-            while decision.unsure:
-                loaded: Loaded | Unavailable = yield Load(limits=decision.unsure)
-                if isinstance(loaded, Unavailable):
-                    return loaded
-                batch.limits.read(loaded.limits)
-                decision = self._decision(batch, item)
-        except Exception as exc:  # noqa: BLE001 - a message that breaks an invariant must not take its neighbours along
-            batch.settled.dead.append((item, "poison", f"{type(exc).__name__}: {exc}"))
-            return None
-        try:
-            batch.add(item, decision)
-        except AssertionError as exc:
-            # Another worker has written meanwhile, and what was remembered and what was read do not go together.
-            return Conflict("torn", str(exc))
-        return None
+        From here on the memory says what will be there if it goes through.
+        """
+        commit = batch.commit()
+        self._memory.expect(batch.occurrences.values(), commit.claims, batch.recorded)
+        if commit.is_empty:
+            return False
+        self._sent_at = self._time.mark()
+        yield commit
+        return True
 
-    def _decision(self, batch: Batch, item: Incoming) -> Decision:
-        assert item.request_id is not None
-        assert item.occurrence_id is not None
-        occurrence = batch.occurrences.get(item.occurrence_id)
-        if item.command is None:
-            return refuse_unreadable(occurrence, item.request_id, item.occurrence_id, item.errors, batch.context)
-        return decide(occurrence, item.command, batch.context)
+    # --- reading --------------------------------------------------------------------------------------
 
-    def _answer_again(self, batch: Batch, item: Incoming, recorded: Recorded) -> None:
-        """The same request gets the same answer; another one under its id is a conflict."""
-        if recorded.fingerprint == item.fingerprint:
-            batch.settled.repeated += 1
-            batch.reply(item, recorded)
-            return
-        assert item.request_id is not None
-        assert item.occurrence_id is not None
-        conflict = refuse_conflict(item.request_id, item.occurrence_id, batch.context)
-        batch.reply(item, recorded_of(item, conflict.answer))
+    def _read(self, wanted: Load) -> Generator[Effect, Any, Loaded | Failed]:
+        """Read, once what is on its way has arrived: before that, nobody knows whether it would be among it."""
+        if not (yield from self._land()):
+            return _UPSET
+        return (yield from self._ask(wanted))
 
-    def _context(self, batch: Batch) -> Context:
-        """One instant for the whole batch: it is committed in one."""
-        return Context(
-            now=self._time.now(),
-            settings=self._settings(),
-            sessions=self._config.sessions,
-            limits=batch.limits,
-            ended_holds=batch.ended_holds,
-            start_taken_by=batch.starts,
-            trusted_proxies=self._config.trusted_proxies,
-        )
+    def _ask(self, wanted: Load) -> Generator[Effect, Any, Loaded | Unavailable]:
+        asked_at = self._time.mark()
+        loaded: Loaded | Unavailable = yield wanted
+        if isinstance(loaded, Loaded):
+            self._time.observe(loaded.now, asked_at)
+        return loaded
 
-    # --- before and after -----------------------------------------------------------------------------
-
-    def _remember(self, batch: Batch, committed: Committed) -> None:
-        """What is durable may be remembered."""
-        for occurrence in batch.occurrences.values():
-            occurrence.unsaved = None
-            self._occurrences.keep(occurrence)
-        for request_id, recorded in batch.recorded.items():
-            self._recent.keep(request_id, recorded)
-        self._limits.learn(committed.used)
+    def _learn(self, committed: Committed) -> None:
+        """What was expected has come true."""
+        self._time.observe(committed.now, self._sent_at)
+        self._memory.confirm(committed.used)
 
     def _forget(self, batch: Batch) -> None:
         """What was decided on top of this memory did not happen, or nobody knows: read it again."""
-        self._occurrences.forget(batch.occurrences)
-        self._limits.forget(batch.claimed)
+        self._memory.forget(batch.occurrences, batch.claimed)
 
     def _answer(self, settled: Settled) -> Generator[Effect, Any, None]:
         """Reply, and bury what could not be decided, with its reason."""
@@ -322,9 +299,8 @@ class Gate:
         """A batch that nobody can read needs nothing else of the database; a fresh worker has not asked it yet."""
         attempt = 0
         while not self._time.is_known:
-            loaded: Loaded | Unavailable = yield Load()
+            loaded = yield from self._ask(Load())
             if isinstance(loaded, Loaded):
-                self._time.observe(loaded.now)
                 continue
             attempt += 1
             go_on = yield Pause(attempt, f"unavailable: {loaded.detail}")

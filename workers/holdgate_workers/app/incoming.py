@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from holdgate_schema.codec import decode_command
 from holdgate_schema.envelope import property_errors
@@ -23,8 +23,7 @@ UNREADABLE = "unreadable"
 """The journal's kind of a request whose ids could be read and nothing else can be trusted."""
 
 
-@dataclass(slots=True)
-class Incoming:
+class Incoming(Struct, gc=False):
     """One delivery, read.
 
     With a command it can be decided. Without one but with ids it is refused as `invalid` under its own name;

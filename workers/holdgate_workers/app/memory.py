@@ -1,4 +1,7 @@
-"""What a worker remembers between batches: all of it can be thrown away at any time."""
+"""What a worker remembers between batches: all of it can be thrown away at any time.
+
+While a batch is on its way to the database, the memory says what will be there if it goes through.
+"""
 
 from __future__ import annotations
 
@@ -68,16 +71,26 @@ class RecentAnswers:
     def __init__(self, answers_max: int) -> None:
         self._answers_max = answers_max
         self._kept: OrderedDict[str, Recorded] = OrderedDict()
+        self._expected: Mapping[str, Recorded] = {}
 
     def get(self, request_id: str) -> Recorded | None:
-        """The answer, if it was given lately."""
-        return self._kept.get(request_id)
+        """The answer, if it was given lately or is on its way."""
+        return self._kept.get(request_id) or self._expected.get(request_id)
 
-    def keep(self, request_id: str, recorded: Recorded) -> None:
-        """Remember an answer that is durable."""
-        self._kept[request_id] = recorded
-        if len(self._kept) > self._answers_max:
+    def expect(self, answers: Mapping[str, Recorded]) -> None:
+        """These are on their way to the database."""
+        self._expected = answers
+
+    def confirm(self) -> None:
+        """They are durable."""
+        self._kept.update(self._expected)
+        self._expected = {}
+        while len(self._kept) > self._answers_max:
             self._kept.popitem(last=False)
+
+    def forget(self) -> None:
+        """They are not."""
+        self._expected = {}
 
 
 class LimitsSeen:
@@ -86,21 +99,28 @@ class LimitsSeen:
     def __init__(self, limits_max: int = 50_000) -> None:
         self._limits_max = limits_max
         self._seen: OrderedDict[LimitKey, int] = OrderedDict()
+        self._expected: dict[LimitKey, int] = {}
+
+    def expect(self, claims: Iterable[Claim]) -> None:
+        """Count claims that are on their way to the database."""
+        self._expected = {claim.limit: claim.delta for claim in claims}
 
     def learn(self, used: Mapping[LimitKey, int]) -> None:
-        """Remember what the database said."""
+        """Remember what the database said. What was on its way has arrived."""
+        self._expected = {}
         self._seen.update(used)
         while len(self._seen) > self._limits_max:
             self._seen.popitem(last=False)
 
     def forget(self, limits: Iterable[LimitKey]) -> None:
         """Guess anew."""
+        self._expected = {}
         for limit in limits:
             self._seen.pop(limit, None)
 
     def guess(self, limit: LimitKey) -> int:
-        """How much was used when last seen; 0 if never."""
-        return self._seen.get(limit, 0)
+        """How much was used when last seen, 0 if never, and what is on its way."""
+        return self._seen.get(limit, 0) + self._expected.get(limit, 0)
 
 
 class BatchLimits:
@@ -128,3 +148,44 @@ class BatchLimits:
         """Count the claims of a decision of this batch."""
         for claim in claims:
             self._claimed[claim.limit] = self._claimed.get(claim.limit, 0) + claim.delta
+
+
+class Memory:
+    """Everything that is remembered, and how sure that is."""
+
+    def __init__(self, weight_max: int, answers_max: int) -> None:
+        self.occurrences = Occurrences(weight_max)
+        self.recent = RecentAnswers(answers_max)
+        self.limits = LimitsSeen()
+        self._doubted_batches = 1
+
+    def doubt(self, *, batches: int) -> None:
+        """For so many batches somebody else may have answered the same requests."""
+        self._doubted_batches = batches
+
+    def is_doubted(self) -> bool:
+        """Whether the batch that begins now must look its requests up in the journal."""
+        doubted = self._doubted_batches > 0
+        self._doubted_batches = max(0, self._doubted_batches - 1)
+        return doubted
+
+    def expect(
+        self, occurrences: Iterable[Occurrence], claims: Iterable[Claim], answers: Mapping[str, Recorded]
+    ) -> None:
+        """Go on as if what is sent now were durable."""
+        for occurrence in occurrences:
+            occurrence.unsaved = None
+            self.occurrences.keep(occurrence)
+        self.limits.expect(claims)
+        self.recent.expect(answers)
+
+    def confirm(self, used: Mapping[LimitKey, int]) -> None:
+        """It is durable; so much is used of the limits that were claimed."""
+        self.limits.learn(used)
+        self.recent.confirm()
+
+    def forget(self, occurrence_ids: Iterable[str], limits: Iterable[LimitKey]) -> None:
+        """It did not happen, or nobody knows."""
+        self.occurrences.forget(occurrence_ids)
+        self.limits.forget(limits)
+        self.recent.forget()

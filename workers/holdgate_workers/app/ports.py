@@ -90,6 +90,13 @@ class PublishProblem:
 class Receipt(Protocol):
     """The broker's word on a group of published messages."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether each message was confirmed or failed."""
+
+    def on_settled(self, callback: Callable[[], None]) -> None:
+        """Call back once each message was confirmed or failed, at once if that is so: on any thread, perhaps twice."""
+
     def wait(self, timeout_seconds: float) -> Sequence[PublishProblem]:
         """Wait until each message was confirmed or failed. Those still open at the end count as `lost`."""
 

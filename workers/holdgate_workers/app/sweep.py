@@ -36,11 +36,11 @@ class ReadDue:
 
 @dataclass(slots=True, frozen=True)
 class Due:
-    """Occurrence -> how many of its holds are due, and since when the oldest is."""
+    """Occurrence -> how many of its holds are due, and since when the oldest of them is."""
 
     now: datetime
     holds: dict[str, int]
-    oldest: datetime | None
+    oldest: dict[str, datetime]
 
 
 @dataclass(slots=True, frozen=True)
@@ -84,16 +84,17 @@ class Sweeper:
         self._monotonic = monotonic
         self._new_request_id = new_request_id
         self._occurrences_max = occurrences_max
-        self._asked: dict[str, tuple[int, float]] = {}
-        """Occurrence -> (how many were due when it was asked, when that was)."""
+        self._asked: dict[str, tuple[int, datetime, float]] = {}
+        """Occurrence -> (how many were due when it was asked, since when the oldest was, when that was)."""
 
     def round(self) -> Generator[SweepEffect, Any, Round]:
         """One look. While the database's clock has jumped ahead nothing is swept."""
+        asked_at = self._time.mark()
         due: Due | Unavailable = yield ReadDue(self._occurrences_max)
         if isinstance(due, Unavailable):
             return Round(0, 0, 0.0, failed=True)
-        self._time.observe(due.now)
-        lag = (due.now - due.oldest).total_seconds() if due.oldest is not None else 0.0
+        self._time.observe(due.now, asked_at)
+        lag = max(((due.now - oldest).total_seconds() for oldest in due.oldest.values()), default=0.0)
         total = sum(due.holds.values())
         if self._time.jump is not None:
             return Round(total, 0, lag, paused=True)
@@ -101,7 +102,7 @@ class Sweeper:
         messages = [
             message
             for occurrence_id, holds in due.holds.items()
-            if self._should_ask(occurrence_id, holds)
+            if self._should_ask(occurrence_id, holds, due.oldest[occurrence_id])
             for message in self._commands(occurrence_id, holds)
         ]
         if not messages:
@@ -111,13 +112,16 @@ class Sweeper:
             self._asked.clear()
         return Round(total, len(messages), lag, failed=not confirmed)
 
-    def _should_ask(self, occurrence_id: str, holds: int) -> bool:
-        """Not again while the last commands are on their way, unless they have made a difference."""
+    def _should_ask(self, occurrence_id: str, holds: int, oldest: datetime) -> bool:
+        """Not again while the last commands are on their way, unless they have made a difference.
+
+        As many as before may be others than before: those that were due first are the first to go.
+        """
         asked = self._asked.get(occurrence_id)
         now = self._monotonic()
-        if asked is not None and asked[0] == holds and now - asked[1] < RESEND_SECONDS:
+        if asked is not None and asked[:2] == (holds, oldest) and now - asked[2] < RESEND_SECONDS:
             return False
-        self._asked[occurrence_id] = (holds, now)
+        self._asked[occurrence_id] = (holds, oldest, now)
         return True
 
     def _commands(self, occurrence_id: str, holds: int) -> list[Outgoing]:

@@ -7,7 +7,7 @@ from holdgate_schema.outcomes import Availability, PoolView, TicketView
 
 from .decision import Decision
 from .draft import Draft
-from .occurrence import Occurrence
+from .occurrence import Occurrence, Pool
 from .placing import not_on_sale
 from .settings import HoldRules
 
@@ -19,16 +19,7 @@ def availability(draft: Draft, occurrence: Occurrence, command: GetAvailability)
     for hold in occurrence.due(draft.context.now):
         for pool, taken in hold.draws.items():
             back[pool] = back.get(pool, 0) + taken
-    pools = {
-        key: PoolView(
-            capacity=pool.capacity,
-            sellable=pool.sellable,
-            held=pool.held - back.get(key, 0),
-            sold=pool.sold,
-            available=pool.available(-back.get(key, 0)),
-        )
-        for key, pool in occurrence.pools.items()
-    }
+    pools = {key: _pool_view(pool, back.get(key, 0)) for key, pool in occurrence.pools.items()}
     why = not_on_sale(definition, draft.context.now)
     rules = draft.context.settings.for_occurrence(definition.hold)
     answer = Availability(
@@ -55,6 +46,19 @@ def availability(draft: Draft, occurrence: Occurrence, command: GetAvailability)
         next_release_at=occurrence.next_release(draft.context.now),
     )
     return draft.decided(answer, recorded=False)
+
+
+def _pool_view(pool: Pool, back: int) -> PoolView:
+    """The counter as it will be when so many seats have come back."""
+    held = pool.held - back
+    target = pool.target
+    return PoolView(
+        capacity=pool.capacity,
+        sellable=None if target is None else max(target, held + pool.sold),
+        held=held,
+        sold=pool.sold,
+        available=pool.available(-back),
+    )
 
 
 def _ticket_available(ticket: TicketType, pools: dict[str, PoolView], rules: HoldRules) -> int:

@@ -57,7 +57,7 @@ class Context:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-class Decision(Struct, kw_only=True):
+class Decision(Struct, kw_only=True, gc=False):
     """The outcome of one command, made by a `Draft`.
 
     `recorded` is false for reads and for sweeps that found nothing: they leave no trace. `unsure` names limits

@@ -17,7 +17,7 @@ from .occurrence import Definition, Hold, Occurrence, Pool
 Noticed = Literal["swept", "seats_needed", "touched_late"]
 
 
-class Draft(Struct):
+class Draft(Struct, gc=False):
     """What one command would do to an occurrence (None where there is none)."""
 
     request_id: str
@@ -52,8 +52,11 @@ class Draft(Struct):
 
     def used(self, limit: LimitKey) -> int:
         """How much of a limit is used, this draft included."""
-        own = sum(claim.delta for claim in self.claims if claim.limit == limit)
-        return self.context.limits.used(limit) + own
+        used = self.context.limits.used(limit)
+        for claim in self.claims:
+            if claim.limit == limit:
+                used += claim.delta
+        return used
 
     def used_of(self, scope: str, key: str) -> int:
         """How much of a limit is used, this draft included."""
@@ -79,8 +82,9 @@ class Draft(Struct):
         assert self.occurrence is not None
         pools = self.occurrence.pools
         short: dict[str, int] = {}
+        held = self.held
         for key, wanted in draws.items():
-            available = pools[key].available(self.held.get(key, 0))
+            available = pools[key].available(held.get(key, 0))
             if available is not None and wanted > available:
                 short[key] = wanted - available
         return short

@@ -47,16 +47,18 @@ class Pool(Struct, kw_only=True):
     buffer: int = 0
     held: int = 0
     sold: int = 0
+    target: int | None = None
+    """What `sellable` is, or sinks to. Follows from the capacity, whatever was given."""
 
-    @property
-    def target(self) -> int | None:
-        """What `sellable` is, or sinks to."""
-        return target_sellable(self.capacity, self.overbooking_percent, self.buffer)
+    def __post_init__(self) -> None:
+        self.target = target_sellable(self.capacity, self.overbooking_percent, self.buffer)
 
     def available(self, held_delta: int = 0) -> int | None:
         """What could be taken if so much more were held; None: unlimited. Never negative."""
-        target = self.target
-        return None if target is None else max(0, target - self.held - held_delta - self.sold)
+        if self.target is None:
+            return None
+        available = self.target - self.held - held_delta - self.sold
+        return available if available > 0 else 0
 
     def redefined(self, capacity: int | None, overbooking_percent: int, buffer: int) -> Pool:
         """The same counter under another capacity; what is taken stays taken."""
@@ -72,7 +74,7 @@ class Pool(Struct, kw_only=True):
         )
 
 
-class Hold(Struct, frozen=True, kw_only=True):
+class Hold(Struct, frozen=True, kw_only=True, gc=False):
     """A basket on the occurrence for one session.
 
     `draws` is what it took per pool and `stock` per shared stock when it was taken: a later change of the

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
+from msgspec import Struct
+
 from holdgate_schema.errors import FieldError
 from holdgate_schema.messages import HoldOverrides
 
@@ -62,8 +64,7 @@ class Settings:
         )
 
 
-@dataclass(slots=True, frozen=True)
-class HoldRules:
+class HoldRules(Struct, frozen=True, gc=False):
     """The hold settings of one occurrence."""
 
     ttl_minutes: int
@@ -74,8 +75,8 @@ class HoldRules:
 
     def ttl(self, ttl_seconds: int | None) -> timedelta | None:
         """How long a new hold lives: what was asked for, else the setting. None: longer than a hold may live."""
-        asked = timedelta(seconds=ttl_seconds) if ttl_seconds is not None else timedelta(minutes=self.ttl_minutes)
-        return asked if asked <= timedelta(minutes=self.lifetime_max_minutes) else None
+        seconds = self.ttl_minutes * 60 if ttl_seconds is None else ttl_seconds
+        return timedelta(seconds=seconds) if seconds <= self.lifetime_max_minutes * 60 else None
 
 
 @dataclass(slots=True, frozen=True)

@@ -6,14 +6,16 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
+from typing import Protocol as Face
 
 import structlog
 
 from holdgate_schema.slots import partition_of, slot_of
 from holdgate_workers.app.effects import (
     Ack,
+    AwaitCommit,
     Bury,
     Commit,
     CommitResult,
@@ -24,10 +26,10 @@ from holdgate_workers.app.effects import (
     Reply,
     Unavailable,
 )
-from holdgate_workers.app.gate import Gate
-from holdgate_workers.app.incoming import Incoming
+from holdgate_workers.app.gate import Gate, Protocol
 from holdgate_workers.app.ports import Consumer, Publisher
 
+from .acknowledging import Acknowledger
 from .intake import Intake
 from .metrics import Metrics
 
@@ -35,18 +37,24 @@ log = structlog.get_logger("holdgate.gate")
 
 IDLE_SECONDS = 0.5
 BURY_SECONDS = 5.0
+ANSWERS_FLUSH_SECONDS = 0.5
 PAUSE_FIRST_SECONDS = 0.05
 PAUSE_MAX_SECONDS = 2.0
+AHEAD_MESSAGES_MIN = 100
+"""With fewer waiting, the commit that is under way is waited for first: more may come for the next batch."""
 
 
-class Store(Protocol):
+class Store(Face):
     """The database as the engine uses it."""
 
     def load(self, wanted: Load) -> Loaded | Unavailable:
         """Read what a batch needs."""
 
-    def commit(self, plan: Commit) -> CommitResult:
-        """Make a batch durable."""
+    def commit(self, plan: Commit) -> None:
+        """Send a batch to be made durable."""
+
+    def outcome(self) -> CommitResult:
+        """Wait for what became of it."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -72,6 +80,7 @@ class Engine:
         self._intake = intake
         self._consumer = consumer
         self._publisher = publisher
+        self._acknowledger = Acknowledger(consumer, publisher)
         self._metrics = metrics
         self._batch_messages_max = batch_messages_max
         self._partitions = partitions
@@ -79,11 +88,13 @@ class Engine:
         self._to_leave: deque[int] = deque()
         self._lost: deque[int] = deque()
         self._thread = threading.Thread(target=self._run, name="gate-engine", daemon=True)
+        self._committing_since = 0.0
         self.ticked_at = time.monotonic()
         self.failure: BaseException | None = None
         self._actions: dict[type[Effect], Callable[[Any], Any]] = {
             Load: self._store.load,
             Commit: self._commit,
+            AwaitCommit: self._await_commit,
             Reply: self._reply,
             Bury: self._bury,
             Ack: self._ack,
@@ -123,10 +134,9 @@ class Engine:
         try:
             while not self._stopping.is_set():
                 self.ticked_at = time.monotonic()
-                self._between_batches()
-                batch = self._intake.take(self._batch_messages_max, IDLE_SECONDS)
-                if batch:
-                    self._work(batch)
+                self._turn()
+            self._drive(self._gate.settle())
+            self._acknowledger.flush(ANSWERS_FLUSH_SECONDS)
         except BaseException as exc:
             # A broken invariant outside any one message: die loudly, the messages are delivered elsewhere.
             self.failure = exc
@@ -135,7 +145,21 @@ class Engine:
         finally:
             self._store.close()
 
+    def _turn(self) -> None:
+        self._acknowledger.turn()
+        ahead = self._gate.is_committing
+        if ahead and (self._to_leave or self._lost or len(self._intake) < AHEAD_MESSAGES_MIN):
+            self._drive(self._gate.settle())
+            return
+        self._between_batches()
+        batch = self._intake.take(self._batch_messages_max, IDLE_SECONDS)
+        if batch:
+            self._metrics.batch_messages.observe(len(batch))
+            self._drive(self._gate.work(batch))
+
     def _between_batches(self) -> None:
+        if self._to_leave:
+            self._acknowledger.flush(ANSWERS_FLUSH_SECONDS)
         while self._to_leave:
             partition = self._to_leave.popleft()
             self._intake.drop(partition)
@@ -148,9 +172,7 @@ class Engine:
     def _partition(self, occurrence_id: str) -> int:
         return partition_of(slot_of(occurrence_id), self._partitions)
 
-    def _work(self, batch: Sequence[Incoming]) -> None:
-        self._metrics.batch_messages.observe(len(batch))
-        protocol = self._gate.work(batch)
+    def _drive(self, protocol: Protocol) -> None:
         try:
             effect = next(protocol)
             while True:
@@ -158,14 +180,17 @@ class Engine:
         except StopIteration:
             return
 
-    def _commit(self, plan: Commit) -> CommitResult:
-        started = time.monotonic()
-        result = self._store.commit(plan)
-        self._metrics.commit_seconds.observe(time.monotonic() - started)
+    def _commit(self, plan: Commit) -> None:
+        self._committing_since = time.monotonic()
+        self._store.commit(plan)
+
+    def _await_commit(self, _: AwaitCommit) -> CommitResult:
+        result = self._store.outcome()
+        self._metrics.commit_seconds.observe(time.monotonic() - self._committing_since)
         return result
 
     def _reply(self, effect: Reply) -> None:
-        self._publisher.publish(effect.messages)
+        self._acknowledger.replied(self._publisher.publish(effect.messages))
 
     def _bury(self, effect: Bury) -> bool:
         problems = self._publisher.publish(effect.messages).wait(BURY_SECONDS)
@@ -174,8 +199,7 @@ class Engine:
         return not problems
 
     def _ack(self, effect: Ack) -> None:
-        for channel, tag in effect.tags.items():
-            self._consumer.ack(channel, tag)
+        self._acknowledger.ack(effect.tags)
 
     def _pause(self, effect: Pause) -> bool:
         log.warning("batch_waits", attempt=effect.attempt, why=effect.why)

@@ -62,20 +62,21 @@ class ExpiryWorker(LoopWorker):
         self._due.close()
         self._house.close()
 
-    def _drive(self, protocol: Generator[SweepEffect, Any, Round]) -> Round:
-        try:
-            effect = next(protocol)
-            while True:
-                effect = protocol.send(self._perform(effect))
-        except StopIteration as done:
-            result: Round = done.value
-            return result
-
-    def _perform(self, effect: SweepEffect) -> Any:
+    def perform(self, effect: SweepEffect) -> Any:
+        """Do one thing that the protocol asks for. The seam for failure injection."""
         if isinstance(effect, ReadDue):
             return self._due.read(effect)
         assert isinstance(effect, SendSweeps)
         return not self._publisher.publish(effect.messages).wait(CONFIRM_SECONDS)
+
+    def _drive(self, protocol: Generator[SweepEffect, Any, Round]) -> Round:
+        try:
+            effect = next(protocol)
+            while True:
+                effect = protocol.send(self.perform(effect))
+        except StopIteration as done:
+            result: Round = done.value
+            return result
 
     def _tell(self, result: Round) -> None:
         self.problem = "the last round failed" if result.failed else None

@@ -15,7 +15,9 @@ class Intake:
 
     def __init__(self) -> None:
         self._queue: deque[Incoming] = deque()
-        self._live: set[ChannelId] = set()
+        self._live: dict[ChannelId, int] = {}
+        """Channel -> its partition."""
+        self._leaving: set[ChannelId] = set()
         self._arrived = threading.Event()
         self._changes: deque[tuple[str, int]] = deque()
         self.changed = threading.Event()
@@ -23,13 +25,13 @@ class Intake:
 
     def subscribed(self, partition: int, channel: ChannelId) -> None:
         """The channel stands in the queue's line."""
-        self._live.add(channel)
+        self._live[channel] = partition
         self._changes.append(("joined", partition))
         self.changed.set()
 
     def delivered(self, delivery: Delivery) -> None:
         """A message arrived."""
-        self._live.add(delivery.channel)
+        self._live[delivery.channel] = delivery.partition
         incoming = read(delivery)
         incoming.received_at = time.monotonic()
         self._queue.append(incoming)
@@ -38,7 +40,8 @@ class Intake:
 
     def lost(self, partition: int, channel: ChannelId) -> None:
         """The channel is gone, and with it whatever of it is still here."""
-        self._live.discard(channel)
+        self._live.pop(channel, None)
+        self._leaving.discard(channel)
         self._changes.append(("lost", partition))
         self.changed.set()
         self._arrived.set()
@@ -50,17 +53,21 @@ class Intake:
             if not self._queue:
                 self._arrived.wait(timeout_seconds)
         batch: list[Incoming] = []
-        queue, live = self._queue, self._live
+        queue, live, leaving = self._queue, self._live, self._leaving
         while queue and len(batch) < messages_max:
             incoming = queue.popleft()
-            if incoming.delivery.channel in live:
+            channel = incoming.delivery.channel
+            if channel not in leaving and channel in live:  # `lost` forgets it in the other order
                 batch.append(incoming)
         return batch
 
     def drop(self, partition: int) -> None:
-        """Leave the partition's messages to whoever comes next."""
-        kept = [incoming for incoming in self._drain() if incoming.delivery.partition != partition]
-        self._queue.extendleft(reversed(kept))
+        """Leave the partition's messages to whoever comes next, those that still arrive on its channel included.
+
+        To work one of those would be to decide it before all that was dropped, and to acknowledge it would be to
+        acknowledge them.
+        """
+        self._leaving.update(channel for channel, of in self._live.copy().items() if of == partition)
 
     def changes(self) -> list[tuple[str, int]]:
         """What was joined and lost since the last call, in order."""
@@ -76,9 +83,3 @@ class Intake:
 
     def __len__(self) -> int:
         return len(self._queue)
-
-    def _drain(self) -> list[Incoming]:
-        drained = []
-        while self._queue:
-            drained.append(self._queue.popleft())
-        return drained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 
 from holdgate_workers.app.ports import Outgoing, PublishProblem, TransportError
@@ -27,10 +27,22 @@ class EmbeddedReceipt:
         self.messages = tuple(messages)
         self._problems: list[PublishProblem] = []
         self._settled = threading.Event()
+        self._callback: Callable[[], None] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self._settled.is_set()
+
+    def on_settled(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
+        if self._settled.is_set():
+            callback()
 
     def settle(self, problems: Sequence[PublishProblem]) -> None:
         self._problems = list(problems)
         self._settled.set()
+        if self._callback is not None:
+            self._callback()
 
     def fail(self, kind: str, detail: str) -> None:
         self.settle([PublishProblem(message, kind, detail) for message in self.messages])

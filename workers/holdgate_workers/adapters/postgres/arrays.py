@@ -17,7 +17,22 @@ def plain(values: Iterable[object]) -> str:
 
 def quoted(values: Iterable[str | None]) -> str:
     """Any text. None becomes NULL."""
-    return "{" + ",".join(["NULL" if value is None else _quote(value) for value in values]) + "}"
+    texts: list[str] = []
+    last, text = None, "NULL"
+    for value in values:
+        # In many columns of a batch most neighbours are the same.
+        if value != last:
+            last, text = value, "NULL" if value is None else _quote(value)
+        texts.append(text)
+    return "{" + ",".join(texts) + "}"
+
+
+def documents(values: Iterable[str | None]) -> str:
+    """JSON texts, for `string_to_array(%s, E'\\x01', '')`. None becomes NULL.
+
+    No valid JSON has a bare control character in it, so nothing needs to be looked for and escaped.
+    """
+    return "\x01".join([value or "" for value in values])
 
 
 def binary(values: Iterable[bytes]) -> str:
@@ -42,4 +57,4 @@ def _quote(value: str) -> str:
         value = value.replace("\\", "\\\\")
     if '"' in value:
         value = value.replace('"', '\\"')
-    return '"' + value + '"'
+    return f'"{value}"'

@@ -7,7 +7,7 @@ process that froze while sending is taken away by the store. That leaves no chan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from psycopg import Connection, Cursor
@@ -80,15 +80,17 @@ WHERE p.occurrence_id = c.occurrence_id AND p.key = c.key"""
 _NEW_HOLDS = """
 INSERT INTO holds (id, occurrence_id, session_id, user_id, state, basket, seats, ttl_seconds, created_at,
   expires_at, extensions_used, client_address, ended_at)
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::integer[],
-  %s::integer[], %s::timestamptz[], %s::timestamptz[], %s::smallint[], %s::inet[], %s::timestamptz[])"""
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],
+  string_to_array(%s, E'\\x01', '')::jsonb[], %s::integer[], %s::integer[],
+  %s::timestamptz[], %s::timestamptz[], %s::smallint[], %s::inet[], %s::timestamptz[])"""
 
 _CHANGED_HOLDS = f"""
 WITH moved AS (
   UPDATE holds h SET state = c.state, basket = c.basket, seats = c.seats, expires_at = c.expires_at,
     extensions_used = c.extensions_used, ended_at = c.ended_at
-  FROM unnest(%s::uuid[], %s::text[], %s::jsonb[], %s::integer[], %s::timestamptz[], %s::smallint[],
-    %s::timestamptz[]) AS c (id, state, basket, seats, expires_at, extensions_used, ended_at)
+  FROM unnest(%s::uuid[], %s::text[], string_to_array(%s, E'\\x01', '')::jsonb[], %s::integer[],
+    %s::timestamptz[], %s::smallint[], %s::timestamptz[])
+    AS c (id, state, basket, seats, expires_at, extensions_used, ended_at)
   WHERE h.id = c.id AND h.state IN ('active', 'converting') RETURNING 1)
 SELECT holdgate_require((SELECT count(*) FROM moved) = %s, '{BROKEN_MOVE}', 'a hold that has ended was to move')"""
 
@@ -123,11 +125,16 @@ _JOURNAL = """
 INSERT INTO journal (request_id, fingerprint, occurrence_id, version, kind, outcome, reason, session_id, hold_id,
   app_id, reply, events, decided_at)
 SELECT * FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-  %s::text[], %s::uuid[], %s::text[], %s::json[], %s::json[], %s::timestamptz[])"""
+  %s::text[], %s::uuid[], %s::text[], string_to_array(%s, E'\\x01', '')::json[],
+  string_to_array(%s, E'\\x01', '')::json[], %s::timestamptz[])"""
 
 
-def commit(connection: Connection[tuple[Any, ...]], plan: Commit) -> Committed:
-    """Make the batch durable. Raises the driver's exceptions; none of them leaves anything half done."""
+def commit(connection: Connection[tuple[Any, ...]], plan: Commit) -> Generator[None, None, Committed]:
+    """Make the batch durable, in two steps: the first has sent everything, the second has waited for the outcome.
+
+    The server works on it as it arrives; there is time to think between the steps. Raises the driver's exceptions,
+    in either; none of them leaves anything half done.
+    """
     with connection.pipeline():
         connection.execute("BEGIN")
         _fence(connection, plan.fences)
@@ -141,6 +148,7 @@ def commit(connection: Connection[tuple[Any, ...]], plan: Commit) -> Committed:
         claimed = _claim(connection, plan)
         clock = connection.execute("SELECT clock_timestamp()")
         connection.execute("COMMIT")
+        yield
     row = clock.fetchone()
     assert row is not None
     used = {
@@ -226,7 +234,7 @@ def _hold(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
             [
                 arrays.plain(hold.id for hold in holds),
                 arrays.plain(hold.state for hold in holds),
-                arrays.quoted(basket_of(hold) for hold in holds),
+                arrays.documents(basket_of(hold) for hold in holds),
                 arrays.plain(hold.seats for hold in holds),
                 arrays.times(hold.expires_at for hold in holds),
                 arrays.plain(hold.extensions_used for hold in holds),
@@ -243,7 +251,7 @@ def _new_hold_columns(holds: Sequence[Hold]) -> list[str]:
         arrays.quoted(hold.session_id for hold in holds),
         arrays.quoted(hold.user_id for hold in holds),
         arrays.plain(hold.state for hold in holds),
-        arrays.quoted(basket_of(hold) for hold in holds),
+        arrays.documents(basket_of(hold) for hold in holds),
         arrays.plain(hold.seats for hold in holds),
         arrays.plain(hold.ttl_seconds for hold in holds),
         arrays.times(hold.created_at for hold in holds),
@@ -290,8 +298,8 @@ def _record(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
                 arrays.quoted(row.session_id for row in rows),
                 arrays.plain(row.hold_id for row in rows),
                 arrays.quoted(row.app_id for row in rows),
-                arrays.quoted(row.reply.decode() for row in rows),
-                arrays.quoted(_events(row.events) for row in rows),
+                arrays.documents(row.reply.decode() for row in rows),
+                arrays.documents(_events(row.events) for row in rows),
                 arrays.times(row.decided_at for row in rows),
             ],
         )

@@ -17,10 +17,11 @@ _LOCK_SPACE = 0x72656C61
 """First key of the advisory locks of cursors ("rela")."""
 
 _READ = """
-SELECT xid::text, id, events::text, extract(epoch FROM clock_timestamp() - decided_at)
-FROM journal
-WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, id LIMIT %s"""
+SELECT j.xid::text, j.id, j.events::text, extract(epoch FROM clock_timestamp() - j.decided_at)
+FROM journal j
+WHERE (j.xid, j.id) > (%s::text::xid8, %s) AND j.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY j.xid, j.id LIMIT %s"""
+"""A bare `ORDER BY xid` would mean the text that is selected, in which 10 comes before 9."""
 
 
 class JournalCursor:

@@ -77,8 +77,7 @@ class DueHolds:
             rows = connection.execute(_DUE, [wanted.occurrences_max]).fetchall()
             clock = connection.execute("SELECT clock_timestamp()").fetchone()
             assert clock is not None
-            oldest = min((row[2] for row in rows), default=None)
-            return Due(clock[0], {row[0]: row[1] for row in rows}, oldest)
+            return Due(clock[0], {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows})
 
         try:
             return self._session.run_outside(work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import psycopg
@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from holdgate_workers.app.effects import (
     Commit,
     CommitResult,
+    Committed,
     Conflict,
     Impossible,
     Load,
@@ -63,6 +64,8 @@ class PostgresStore:
         self._url = url
         self._name = name
         self._connection: Connection[tuple[Any, ...]] | None = None
+        self._sent: Generator[None, None, Committed] | None = None
+        self._result: CommitResult | None = None
 
     def load(self, wanted: Load) -> Loaded | Unavailable:
         """Read what a batch needs."""
@@ -72,24 +75,42 @@ class PostgresStore:
             self._give_up()
             return Unavailable(_first_line(exc))
 
-    def commit(self, plan: Commit) -> CommitResult:
-        """Make a batch durable, or say what stood in the way."""
+    def commit(self, plan: Commit) -> None:
+        """Send a batch to be made durable. `outcome` must follow before anything else."""
         try:
-            connection = self._open()
+            self._sent = commit(self._open(), plan)
+            next(self._sent)
         except DatabaseUnavailable as exc:
-            return Unavailable(_first_line(exc))
-        try:
-            return commit(connection, plan)
+            self._result = Unavailable(_first_line(exc))
         except psycopg.Error as exc:
-            result = self._explain(exc)
-            self._recover()
-            if exc.sqlstate == _LOCK_TIMEOUT:
-                self._end_frozen()
+            self._result = self._failed(exc)
+
+    def outcome(self) -> CommitResult:
+        """Wait until the batch that was sent is durable, or say what stood in the way."""
+        sent, self._sent = self._sent, None
+        result, self._result = self._result, None
+        if result is not None:
             return result
+        assert sent is not None, "nothing was sent"
+        try:
+            next(sent)
+        except StopIteration as done:
+            committed: Committed = done.value
+            return committed
+        except psycopg.Error as exc:
+            return self._failed(exc)
+        raise AssertionError("a commit has two steps")
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
         self._give_up()
+
+    def _failed(self, exc: psycopg.Error) -> CommitResult:
+        result = self._explain(exc)
+        self._recover()
+        if exc.sqlstate == _LOCK_TIMEOUT:
+            self._end_frozen()
+        return result
 
     def _explain(self, exc: psycopg.Error) -> CommitResult:
         """What the error says about the transaction: the server's own word means that it was rolled back."""

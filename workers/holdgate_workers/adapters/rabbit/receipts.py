@@ -15,7 +15,7 @@ _SETTLED = 1
 class GroupReceipt:
     """`app.ports.Receipt`: a countdown over one group. Settled on the I/O thread, waited for on any."""
 
-    __slots__ = ("_left", "_marks", "_over", "_problems", "messages")
+    __slots__ = ("_callback", "_left", "_marks", "_over", "_problems", "messages")
 
     def __init__(self, messages: Sequence[Outgoing]) -> None:
         self.messages = messages
@@ -23,8 +23,20 @@ class GroupReceipt:
         self._marks = bytearray(self._left)
         self._problems: list[PublishProblem] = []
         self._over = threading.Event()
+        self._callback: Callable[[], None] | None = None
         if not messages:
             self._over.set()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether each message was confirmed or failed."""
+        return self._over.is_set()
+
+    def on_settled(self, callback: Callable[[], None]) -> None:
+        """Call back once that is so."""
+        self._callback = callback
+        if self._over.is_set():
+            callback()
 
     def wait(self, timeout_seconds: float) -> Sequence[PublishProblem]:
         """Wait until each message was confirmed or failed. Those still open at the end count as `lost`."""
@@ -44,6 +56,8 @@ class GroupReceipt:
             self._left -= 1
             if not self._left:
                 self._over.set()
+                if self._callback is not None:
+                    self._callback()
 
     def fail(self, index: int, kind: str, detail: str) -> None:
         """The message did not, or nobody knows."""

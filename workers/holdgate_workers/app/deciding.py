@@ -1,0 +1,159 @@
+"""Deciding a batch in memory: reading what is missing, one decision after another, nothing durable yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+from holdgate_schema.messages import PutOccurrence
+from holdgate_workers.domain.decide import decide, refuse_conflict, refuse_unreadable
+from holdgate_workers.domain.decision import Context, Decision, LimitKey
+from holdgate_workers.domain.sessions import SessionKeys
+from holdgate_workers.domain.settings import Settings
+
+from .answers import recorded_of
+from .batch import Batch
+from .clock import DatabaseTime
+from .effects import Conflict, Effect, Load, Loaded, Recorded, Unavailable
+from .incoming import Incoming, hold_named
+from .memory import Memory
+
+Failed = Unavailable | Conflict
+"""What keeps a batch from being decided; nothing of it may be used then."""
+Read = Callable[[Load], Generator[Effect, Any, Loaded | Failed]]
+
+
+class Decider:
+    """Decides batches with what is remembered and what `read` brings."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        time: DatabaseTime,
+        settings: Callable[[], Settings],
+        read: Read,
+        *,
+        sessions: SessionKeys,
+        trusted_proxies: Sequence[IPv4Network | IPv6Network],
+    ) -> None:
+        self._memory = memory
+        self._time = time
+        self._settings = settings
+        self._read = read
+        self._sessions = sessions
+        self._trusted_proxies = tuple(trusted_proxies)
+
+    def decide_all(self, batch: Batch, reread: Sequence[LimitKey] = ()) -> Generator[Effect, Any, Failed | None]:
+        """Decide every request of the batch; or what stood in the way."""
+        failed = yield from self._prepare(batch, reread)
+        if failed is not None:
+            return failed
+        batch.context = self._context(batch)
+        for item in batch.incoming:
+            failed = yield from self._decide(batch, item)
+            if failed is not None:
+                return failed
+        return None
+
+    def _prepare(self, batch: Batch, reread: Sequence[LimitKey]) -> Generator[Effect, Any, Failed | None]:
+        """Read what the batch needs and memory does not have, in one go."""
+        memory = self._memory
+        suspicious = memory.is_doubted() or any(item.delivery.redelivered for item in batch.incoming)
+        requests = []
+        missing: dict[str, None] = {}
+        holds: dict[str, None] = {}
+        starts = []
+        for item in batch.incoming:
+            assert item.request_id is not None
+            assert item.occurrence_id is not None
+            recorded = memory.recent.get(item.request_id)
+            if recorded is not None:
+                batch.known[item.request_id] = recorded
+                continue
+            if suspicious:
+                requests.append(item.request_id)
+            occurrence = memory.occurrences.get(item.occurrence_id)
+            if occurrence is None:
+                missing[item.occurrence_id] = None
+            else:
+                batch.occurrences[occurrence.id] = occurrence
+            named = hold_named(item.command)
+            if named is not None and (occurrence is None or named not in occurrence.holds):
+                holds[named] = None
+            if isinstance(item.command, PutOccurrence):
+                starts.append((item.command.product_id, item.command.starts_at))
+        if not (requests or missing or holds or starts or reread) and self._time.is_known:
+            return None
+        load = Load(
+            occurrences=list(missing),
+            holds=list(holds),
+            starts=starts,
+            limits=reread,
+            requests=list(dict.fromkeys(requests)),
+        )
+        loaded = yield from self._read(load)
+        if not isinstance(loaded, Loaded):
+            return loaded
+        memory.limits.learn(loaded.limits)
+        batch.take_in(loaded)
+        return None
+
+    def _decide(self, batch: Batch, item: Incoming) -> Generator[Effect, Any, Failed | None]:
+        assert item.request_id is not None
+        assert item.occurrence_id is not None
+        recorded = batch.known.get(item.request_id)
+        if recorded is not None:
+            self._answer_again(batch, item, recorded)
+            return None
+        decision = self._decision(batch, item)
+        while decision is not None and decision.unsure:
+            loaded = yield from self._read(Load(limits=decision.unsure))
+            if not isinstance(loaded, Loaded):
+                return loaded
+            batch.limits.read(loaded.limits)
+            decision = self._decision(batch, item)
+        if decision is None:
+            return None
+        try:
+            batch.add(item, decision)
+        except AssertionError as exc:
+            # Another worker has written meanwhile, and what was remembered and what was read do not go together.
+            return Conflict("torn", str(exc))
+        return None
+
+    def _decision(self, batch: Batch, item: Incoming) -> Decision | None:
+        """What the request comes to. A message that breaks an invariant is set aside, and its neighbours go on."""
+        assert item.request_id is not None
+        assert item.occurrence_id is not None
+        occurrence = batch.occurrences.get(item.occurrence_id)
+        try:
+            if item.command is not None:
+                return decide(occurrence, item.command, batch.context)
+            return refuse_unreadable(occurrence, item.request_id, item.occurrence_id, item.errors, batch.context)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is this message's
+            batch.settled.dead.append((item, "poison", f"{type(exc).__name__}: {exc}"))
+            return None
+
+    def _answer_again(self, batch: Batch, item: Incoming, recorded: Recorded) -> None:
+        """The same request gets the same answer; another one under its id is a conflict."""
+        if recorded.fingerprint == item.fingerprint:
+            batch.settled.repeated += 1
+            batch.reply(item, recorded)
+            return
+        assert item.request_id is not None
+        assert item.occurrence_id is not None
+        conflict = refuse_conflict(item.request_id, item.occurrence_id, batch.context)
+        batch.reply(item, recorded_of(item, conflict.answer))
+
+    def _context(self, batch: Batch) -> Context:
+        """One instant for the whole batch: it is committed in one."""
+        return Context(
+            now=self._time.now(),
+            settings=self._settings(),
+            sessions=self._sessions,
+            limits=batch.limits,
+            ended_holds=batch.ended_holds,
+            start_taken_by=batch.starts,
+            trusted_proxies=self._trusted_proxies,
+        )
