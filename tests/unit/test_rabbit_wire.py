@@ -24,7 +24,7 @@ from holdgate_workers.adapters.rabbit.connection import (
     backoff_seconds,
     connection_parameters,
 )
-from holdgate_workers.adapters.rabbit.frames import message_frames, read_delivery
+from holdgate_workers.adapters.rabbit.frames import CONFIRM, message_frames, read_confirm, read_delivery
 from holdgate_workers.adapters.rabbit.properties import INT_MAX, from_wire, to_wire
 from holdgate_workers.adapters.rabbit.receipts import GroupReceipt, Ledger
 from holdgate_workers.app.ports import DeadLetter, Outgoing, TransportError
@@ -183,6 +183,13 @@ def written(ledger: Ledger, messages: Sequence[Outgoing]) -> GroupReceipt:
     for index, each in enumerate(messages):
         ledger.written(receipt, index, mandatory=each.mandatory)
     return receipt
+
+
+@pytest.mark.parametrize("multiple", [True, False])
+def test_a_confirm_is_read_as_pika_writes_it(multiple: bool) -> None:
+    written = frame.Method(1, spec.Basic.Ack(2**40 + 7, multiple)).marshal()
+    assert written[7:11] == CONFIRM
+    assert read_confirm(b"before" + written, len(b"before")) == (2**40 + 7, multiple)
 
 
 def test_confirms_may_come_in_any_order_and_many_at_once() -> None:

@@ -1,7 +1,7 @@
 """Messages to AMQP frames and back, without the objects that pika would make for each of them.
 
-The hot path only: a delivery that is complete in the buffer, and a message to publish. Measured, this takes less
-than half of pika's time per message. Everything else, and any delivery that is unusual, goes through pika.
+The hot path only: a delivery that is complete in the buffer, a message to publish, and its confirm. Measured, this
+takes less than half of pika's time per message. Everything else, and any delivery that is unusual, goes through pika.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ FRAME_EXTRA_BYTES = 8
 
 METHOD, HEADER, BODY = 1, 2, 3
 DELIVER = b"\x00\x3c\x00\x3c"
+CONFIRM = b"\x00\x3c\x00\x50"
 
 _HEAD = Struct(">BHL")
 _SIZE_AND_FLAGS = Struct(">QH")
+_TAG_AND_BITS = Struct(">QB")
 _U64 = Struct(">Q")
 _U32 = Struct(">L")
 _CONTENT = Struct(">BHLHHQH")
@@ -72,6 +74,12 @@ def read_delivery(buffer: bytes, start: int, header: int, body_max: int) -> Rece
     at += 1 + buffer[at]  # the exchange
     routing_key = str(buffer[at + 1 : at + 1 + buffer[at]], "utf-8", "replace")
     return tag, redelivered, routing_key, _read_properties(buffer, header + 21, flags), body, following
+
+
+def read_confirm(buffer: bytes, start: int) -> tuple[int, bool]:
+    """Tag and `multiple` of the confirm whose method frame is at `start`."""
+    tag, bits = _TAG_AND_BITS.unpack_from(buffer, start + 11)
+    return tag, bits & 1 == 1
 
 
 def _read_properties(buffer: bytes, at: int, flags: int) -> Properties:

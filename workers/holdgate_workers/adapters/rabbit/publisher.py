@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from pika import exceptions, spec
+from pika import exceptions
 
 from holdgate_workers.app.ports import Outgoing, Receipt
 
@@ -195,18 +195,19 @@ class RabbitPublisher:
         self._channel = channel
         channel.add_on_close_callback(self._on_channel_closed)
         channel.add_on_return_callback(self._on_return)
-        channel.confirm_delivery(self._on_confirm, callback=self._on_confirming)
+        self._connection.confirm_with(channel.channel_number, self._on_ack)
+        channel.confirm_delivery(self._on_nack, callback=self._on_confirming)
 
     def _on_confirming(self, _frame: Any) -> None:
         self._opened_at = monotonic()
         self._ready = True
         self._write()
 
-    def _on_confirm(self, frame: Any) -> None:
-        method = frame.method
-        self._ledger.confirmed(
-            method.delivery_tag, multiple=method.multiple, nacked=method.INDEX == spec.Basic.Nack.INDEX
-        )
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        self._ledger.confirmed(tag, multiple=multiple, nacked=False)
+
+    def _on_nack(self, frame: Any) -> None:
+        self._ledger.confirmed(frame.method.delivery_tag, multiple=frame.method.multiple, nacked=True)
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         detail = f"{method.reply_code} {method.reply_text}"

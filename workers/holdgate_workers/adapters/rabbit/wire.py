@@ -13,11 +13,23 @@ import pika
 from pika import exceptions, frame, spec
 from pika.adapters.select_connection import IOLoop
 
-from .frames import DELIVER, FRAME_EXTRA_BYTES, METHOD, UNREADABLE_HEADER, Received, read_delivery, read_head
+from .frames import (
+    CONFIRM,
+    DELIVER,
+    FRAME_EXTRA_BYTES,
+    METHOD,
+    UNREADABLE_HEADER,
+    Received,
+    read_confirm,
+    read_delivery,
+    read_head,
+)
 
 _log = logging.getLogger(__name__)
 
 Receive = Callable[[Received], None]
+Confirmed = Callable[[int, bool], None]
+"""Tag, and whether it stands for all up to it."""
 
 RECEIVE_BYTES = 64 * 1024
 JOIN_TIMEOUT_SECONDS = 5.0
@@ -37,14 +49,20 @@ class WireConnection(pika.SelectConnection):  # type: ignore[misc]  # pika ships
 
     _frame_buffer: bytes
     _receive: Receive | None = None
-    _receiving_channel = 0
+    _confirmed: Confirmed | None = None
+    _quick_channel = 0
 
     def receive_with(self, channel: int, receive: Receive) -> None:
         """Have the deliveries on this channel handed over directly, past pika's dispatcher.
 
         Those with a body in several frames still come to the consumer's callback, in their place.
         """
-        self._receive, self._receiving_channel = receive, channel
+        self._receive, self._quick_channel = receive, channel
+
+    def confirm_with(self, channel: int, confirmed: Confirmed) -> None:
+        """Have the broker's acks of what was published on this channel handed over directly. Its nacks still come
+        to pika's callback."""
+        self._confirmed, self._quick_channel = confirmed, channel
 
     def write(self, data: bytes) -> None:
         """Send frames that are already encoded."""
@@ -61,23 +79,29 @@ class WireConnection(pika.SelectConnection):  # type: ignore[misc]  # pika ships
         super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:
-        if self._receive is None:
+        if self._receive is None and self._confirmed is None:
             super()._on_data_available(data_in)
             return
         buffer = self._frame_buffer + data_in if self._frame_buffer else data_in
-        done = self._read_all(buffer, self._receive)
+        done = self._read_all(buffer)
         self._frame_buffer = buffer[done:]
         self.bytes_received += done
 
-    def _read_all(self, buffer: bytes, receive: Receive) -> int:
+    def _read_all(self, buffer: bytes) -> int:
         """Work off the complete frames. Says where the first incomplete one starts."""
-        at, end, channel, body_max = 0, len(buffer), self._receiving_channel, self._body_max_length
+        receive, confirmed = self._receive, self._confirmed
+        at, end, channel, body_max = 0, len(buffer), self._quick_channel, self._body_max_length
         while end - at >= FRAME_EXTRA_BYTES:
             kind, number, size = read_head(buffer, at)
             following = at + size + FRAME_EXTRA_BYTES
             if following > end:
                 break
-            if kind == METHOD and number == channel and buffer[at + 7 : at + 11] == DELIVER:
+            method = buffer[at + 7 : at + 11] if kind == METHOD and number == channel else b""
+            if method == CONFIRM and confirmed is not None:
+                confirmed(*read_confirm(buffer, at))
+                at = following
+                continue
+            if method == DELIVER and receive is not None:
                 try:
                     received = read_delivery(buffer, at, following, body_max)
                 except EOFError:
