@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from tests.support.site import TestSite, kinds
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 REQUESTS = int(os.environ.get("HOLDGATE_TEST_REQUESTS", "4000"))
+FROZEN_SECONDS = float(os.environ.get("HOLDGATE_TEST_FROZEN_SECONDS", "0"))
+"""At least so long, and until its heir works: 20 for the whole proof."""
 PROCESSES = 8
 OCCURRENCE = "opening-night"
 
@@ -89,12 +92,14 @@ def test_every_request_has_one_outcome_while_one_worker_is_killed_and_another_co
     victim.arm("before:Commit:3:kill")
     with crowd_on(site) as (specs, wait):
         zombie.wait_paused()
+        frozen_at = monotonic()
         if site.kind == "embedded":
             site.take_queue_away(zombie)  # a database does not ask a silent client whether it still lives
         victim.wait_killed(90)
         heir = site.start("gate")
         before = decided(site)
         eventually(lambda: decided(site) > before + REQUESTS // 20, "the heir works", 60)
+        eventually(lambda: monotonic() - frozen_at >= FROZEN_SECONDS, "it was frozen for long", FROZEN_SECONDS + 5)
         zombie.resume()
         wait()
     fenced = eventually(lambda: zombie.metric("holdgate_conflicts_total"), "the zombie is fenced")
