@@ -111,3 +111,18 @@ def test_what_cannot_have_been_is_corrected_as_far_as_the_answer_proves() -> Non
     monotonic.seconds += 1
     time.observe(NOON + timedelta(seconds=7), asked_at)
     assert time.now() == NOON + timedelta(seconds=8)
+
+
+def test_a_look_that_began_before_a_jump_was_accepted_says_nothing_about_it() -> None:
+    """Its answer may have waited for us since before the jump: to believe it would be to refuse the next one."""
+    monotonic = Monotonic()
+    time = DatabaseTime(monotonic)
+    time.observe(NOON)
+    asked_at = time.mark()
+    monotonic.seconds += 1
+    time.accept_jump()
+    time.observe(NOON + timedelta(seconds=1), asked_at)
+    assert not time.is_known
+    time.observe(NOON + timedelta(hours=1), time.mark())
+    assert time.is_known
+    assert time.now() == NOON + timedelta(hours=1)

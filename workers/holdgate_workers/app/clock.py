@@ -22,13 +22,13 @@ class DatabaseTime:
         self._monotonic = monotonic
         self._jump_max = jump_max
         self._seen: tuple[datetime, float] | None = None
-        self._believes_next = False
+        self._accepted_at: float | None = None
         self.jump: timedelta | None = None
 
     @property
     def is_known(self) -> bool:
         """Whether nobody has to look at the database's clock first: at the beginning, and after a jump was accepted."""
-        return self._seen is not None and not self._believes_next
+        return self._seen is not None and self._accepted_at is None
 
     def now(self) -> datetime:
         """Database time now. It must have been observed before."""
@@ -43,23 +43,27 @@ class DatabaseTime:
     def observe(self, database_now: datetime, asked_at: float | None = None) -> None:
         """Take in what the database's clock said in an answer to the question asked at a `mark`, else a moment ago."""
         arrived_at = self._monotonic()
-        if self._seen is not None and not self._believes_next:
+        asked_at = arrived_at if asked_at is None else asked_at
+        accepted_at = self._accepted_at
+        accepted = accepted_at is not None and asked_at >= accepted_at
+        if self._seen is not None and not accepted:
             ahead = database_now - self.now()
             if ahead > self._jump_max:
                 self.jump = ahead
                 return
-            waited = timedelta(seconds=arrived_at - (arrived_at if asked_at is None else asked_at))
+            waited = timedelta(seconds=arrived_at - asked_at)
             if -waited <= ahead <= timedelta(0):
                 self.jump = None
                 return
             if ahead < -waited:
                 database_now += waited
+        if accepted and self._accepted_at == accepted_at:  # nobody has said it again meanwhile
+            self._accepted_at = None
         self.jump = None
-        self._believes_next = False
         self._seen = (database_now, arrived_at)
 
     def accept_jump(self) -> None:
-        """Believe the database's clock as it is at the next look. Until then time goes on as before: whoever says
-        this does so from another thread, in the middle of a batch."""
-        self._believes_next = True
+        """Believe the database's clock as it is at the next look that begins after this. Until then time goes on as
+        before: whoever says this does so from another thread, in the middle of a batch."""
+        self._accepted_at = self._monotonic()
         self.jump = None
