@@ -200,3 +200,25 @@ house = Table(
     Column("value", Text, nullable=False),
     comment="What all processes must agree on: the number of partitions, the session secret",
 )
+
+products = Table(
+    "products",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("definition", JSONB, nullable=False),
+    Column("changed_at", Time, nullable=False, server_default=_NOW),
+    Column("changed_by", Text, nullable=False),
+    comment="Every version there ever was, so that old prices can be explained; the highest is in force",
+)
+
+vouchers = Table(
+    "vouchers",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("definition", JSONB, nullable=False),
+    Column("changed_at", Time, nullable=False, server_default=_NOW),
+    Column("changed_by", Text, nullable=False),
+    comment="As products; how often one was used is counted in shared_limits",
+)

@@ -192,6 +192,23 @@ def test_statistics_count_what_the_rows_say(terminal: Terminal, occurrence: str)
     assert terminal.json("stats")["totals"]["occurrences"] > 0
 
 
+def test_a_price_follows_what_is_held_of_its_occurrence(terminal: Terminal, occurrence: str) -> None:
+    product = {
+        "product_id": occurrence,
+        "currency": "EUR",
+        "timezone": "Europe/Rome",
+        "ticket_types": [{"key": "adult", "price": 7500, "counts_as": "adult"}],
+        "rules": {"demand": [{"share_percent": 80, "percent": 20, "label": "Nearly sold out"}]},
+    }
+    assert terminal("product", "put", "-", given=json.dumps(product)).code == 0
+    asked = ("product", "price", occurrence, "--ticket", "adult=1", "--at", occurrence)
+    before = terminal.json(*asked)
+    assert (before["taken"], before["sellable"], before["quote"]["tickets_total"]) == (0, 10, 7500)
+    terminal.json("hold", "place", occurrence, "adult=8")
+    assert terminal.json(*asked)["quote"]["tickets_total"] == 9000
+    assert "Nearly sold out +20 %" in terminal(*asked, "--explain").out
+
+
 def test_settings_are_changed_all_or_none_and_remembered(terminal: Terminal, tmp_path: Path) -> None:
     terminal.json("settings", "set", "hold.ttl_minutes=20", "--by", "ada")
     assert terminal.json("settings", "get", "hold.ttl_minutes")["value"] == 20
@@ -331,6 +348,7 @@ def test_on_a_terminal_tables_fit_its_width(terminal: Terminal, occurrence: str)
         ("availability", occurrence),
         ("history", "--occurrence", occurrence),
         ("stats",),
+        ("settings", "list"),
         ("doctor",),
     ):
         text = _on_a_terminal(terminal.data, arguments)

@@ -10,6 +10,7 @@ from tests.support.domain import House, a_change, a_place, a_put, an_extend, got
 
 from holdgate_schema.messages import HoldOverrides
 from holdgate_schema.outcomes import Changed, Extended, Reason
+from holdgate_workers.domain.pricing.fees import HOUSE_FEES, PaymentFee
 from holdgate_workers.domain.settings import (
     DEFINITIONS,
     LEGACY_NAMES,
@@ -48,7 +49,10 @@ def _others(name: str, number: int) -> dict[str, object]:
 
 def test_the_table_of_settings_is_the_one_that_is_documented() -> None:
     """Name, range, default; and each says what it is about."""
-    assert {item.name: (item.low, item.high, item.default) for item in DEFINITIONS.values()} == RANGES
+    documented = RANGES | {"fees.platform_percent": (0, 50, 2.5), "fees.payment": (None, None, HOUSE_FEES.payment)}
+    assert {
+        item.name: (item.kind.low, item.kind.high, item.default) for item in DEFINITIONS.values()
+    } == documented
     assert all(item.about for item in DEFINITIONS.values())
     assert set(LEGACY_NAMES.values()) <= DEFINITIONS.keys()
 
@@ -87,6 +91,71 @@ def test_b43_junk_is_refused_and_never_becomes_a_number(name: str, junk: object)
     with pytest.raises(InvalidSettings) as caught:
         parse({name: junk})
     assert caught.value.errors[0].field == name
+
+
+PERCENTS = {"0": 0.0, "2.5": 2.5, " 2.50 ": 2.5, "50": 50.0, 7: 7.0, 2.9: 2.9, 0.01: 0.01}
+
+
+@pytest.mark.parametrize("value", PERCENTS)
+def test_the_platforms_share_is_the_decimal_that_was_typed(value: object) -> None:
+    """Also as it is written back."""
+    kind = DEFINITIONS["fees.platform_percent"].kind
+    percent = parse({"fees.platform_percent": value}).fees.platform_percent
+    assert percent == PERCENTS[value]  # type: ignore[index]
+    assert kind.read("again", kind.text(percent)) == percent
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        *(None, True, [], {}, "", "2,5", "2.5 %", "+2", "-1", "1e1", "2.555", "50.01", "٢"),
+        *(2.555, 50.01, -0.5, 10**400, float("nan"), float("inf")),
+    ],
+    ids=lambda value: repr(value)[:12],
+)
+def test_junk_is_no_percentage(junk: object) -> None:
+    """Nothing is rounded and nothing clamped."""
+    with pytest.raises(InvalidSettings, match="from 0 to 50 with at most two decimals") as caught:
+        parse({"fees.platform_percent": junk})
+    assert [error.field for error in caught.value.errors] == ["fees.platform_percent"]
+
+
+def test_the_fees_of_ways_of_paying_are_read_from_json_and_written_back() -> None:
+    """What stands there replaces the whole default; an empty object means that none costs anything."""
+    kind = DEFINITIONS["fees.payment"].kind
+    text = '{"credit_card": {"percent": 2.9, "fixed": {"EUR": 30, "JPY": 40}}, "invoice": {"percent": 1.5}}'
+    payment = parse({"fees.payment": text}).fees.payment
+    assert payment == {
+        "credit_card": PaymentFee(percent=2.9, fixed={"EUR": 30, "JPY": 40}),
+        "invoice": PaymentFee(percent=1.5),
+    }
+    assert kind.read("again", kind.text(payment)) == payment
+    assert kind.words(payment) == "credit_card 2.9 % + 0.30 EUR or 40 JPY, invoice 1.5 %"
+    assert parse({"fees.payment": "{}"}).fees.payment == {}
+    assert parse({}).fees == HOUSE_FEES
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("credit_card=2.9", "fees.payment"),
+        ("[]", "fees.payment"),
+        ('{"card": {"percent": 1}, "card": {"percent": 2}}', "fees.payment"),
+        ('{"card": {"percent": NaN}}', "fees.payment"),
+        ('{"card": 2.9}', "fees.payment.card"),
+        ('{"credit card": {"percent": 2.9}}', "fees.payment.credit card"),
+        ('{"card": {"percent": 51}}', "fees.payment.card.percent"),
+        ('{"card": {"percent": 2.999}}', "fees.payment.card.percent"),
+        ('{"card": {"per_cent": 2.9}}', "fees.payment.card.per_cent"),
+        ('{"card": {"fixed": {"EUR": 0.3}}}', "fees.payment.card.fixed.EUR"),
+        ('{"card": {"fixed": {"XXX": 3}}}', "fees.payment.card.fixed.XXX"),
+    ],
+)
+def test_fees_that_are_not_right_are_named_as_deep_as_they_stand(text: str, field: str) -> None:
+    """And none of them is taken."""
+    with pytest.raises(InvalidSettings) as caught:
+        parse({"fees.payment": text})
+    assert [error.field for error in caught.value.errors] == [field]
 
 
 def test_a_name_that_is_no_setting_is_refused_with_those_that_are() -> None:

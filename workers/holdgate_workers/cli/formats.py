@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
 
 UNLIMITED = "unlimited"
 SHORT_ID_CHARS = 8
@@ -36,6 +37,11 @@ def moment(at: datetime, now: datetime | None = None) -> str:
     """The instant in UTC and, if `now` is given, how far away it is."""
     text = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return text if now is None else f"{text} ({away(at, now)})"
+
+
+def local(at: datetime, zone: str) -> str:
+    """The wall time of a zone."""
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
 
 
 def away(at: datetime, now: datetime) -> str:

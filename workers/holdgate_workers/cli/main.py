@@ -20,6 +20,8 @@ SECTIONS = {
     ],
     "Catalogue and holds": [
         ("occurrence", "Put, import, list, show, close; set capacity."),
+        ("product", "Put, list and show what is sold; say what a basket costs."),
+        ("voucher", "Put, list and show vouchers."),
         ("hold", "Place, change, extend, release, show."),
         ("availability", "What could be held right now."),
     ],
@@ -45,6 +47,8 @@ WHERE = {
     "migrate": "migrate",
     "doctor": "doctor",
     "occurrence": "occurrence",
+    "product": "product",
+    "voucher": "voucher",
     "hold": "hold",
     "availability": "availability",
     "history": "history",

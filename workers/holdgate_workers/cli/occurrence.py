@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -12,8 +11,9 @@ from holdgate_schema.messages import CloseOccurrence, SetCapacity
 
 from . import exits, specs
 from .answers import tell
+from .documents import read_object
 from .failures import Failure
-from .formats import amount, moment
+from .formats import amount, local, moment
 from .importing import import_
 from .output import Column, Output, output_option
 from .params import SEATS, TIME, example, limit_option, request_id_option
@@ -91,12 +91,7 @@ def _from_file(file: TextIO, flags: dict[str, Any]) -> specs.Document:
     given = [name for name, value in flags.items() if value not in (None, ())]
     if given:
         raise click.UsageError(f"--file says everything; leave out: {', '.join(given)}")
-    try:
-        document = json.loads(file.read())
-    except ValueError as exc:
-        raise Failure(f"{file.name} is not JSON: {exc}", exits.USAGE) from exc
-    if not isinstance(document, dict):
-        raise Failure(f"{file.name} must hold one JSON object", exits.USAGE)
+    document = read_object(file)
     return {name: value for name, value in document.items() if name not in ("type", "request_id")}
 
 
@@ -241,7 +236,7 @@ def list_(
             (
                 line.occurrence_id,
                 line.product_id,
-                _local(line.starts_at, line.timezone),
+                local(line.starts_at, line.timezone),
                 line.status,
                 amount(line.sellable),
                 line.held,
@@ -253,12 +248,6 @@ def list_(
     )
     if len(found) == limit:
         click.echo(f"the first {limit}; --limit shows more", err=True)
-
-
-def _local(instant: datetime, zone: str) -> str:
-    from zoneinfo import ZoneInfo
-
-    return f"{instant.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
 
 
 @occurrence.command(epilog=example("holdgate occurrence show occ-1"))
@@ -282,10 +271,10 @@ def show(access: Access, occurrence_id: str, out: Output) -> None:
         [
             ("product", what.product_id),
             ("status", what.status),
-            ("starts", f"{_local(what.starts_at, what.timezone)} ({what.timezone})"),
-            ("ends", _local(what.ends_at, what.timezone)),
-            ("sales open", _local(what.opens_at, what.timezone) if what.opens_at else None),
-            ("sales close", _local(what.closes_at, what.timezone)),
+            ("starts", f"{local(what.starts_at, what.timezone)} ({what.timezone})"),
+            ("ends", local(what.ends_at, what.timezone)),
+            ("sales open", local(what.opens_at, what.timezone) if what.opens_at else None),
+            ("sales close", local(what.closes_at, what.timezone)),
             ("version", found.version),
             ("live holds", found.live_holds),
             ("due, not swept", found.due_holds or None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -110,3 +111,17 @@ request_id_option = click.option(
     metavar="UUID",
     help="Your own request id: sent again, the same id gets the same answer. [default: a new one]",
 )
+
+
+def by_option(command: Any) -> Any:
+    """`--by`: who is changing something, for its history."""
+    return click.option(
+        "--by", "changed_by", metavar="NAME", default=_me, show_default="your login", help="Who changes it."
+    )(command)
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

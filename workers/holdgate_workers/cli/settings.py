@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
-import json
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from . import exits
+from .documents import read_object
 from .failures import Failure, warn
 from .output import Column, Output, output_option
-from .params import example
+from .params import by_option, example
 from .site import Access, pass_access
+
+if TYPE_CHECKING:
+    from holdgate_workers.domain.settings import SettingDefinition
 
 
 @click.group()
 def settings() -> None:
     """Look at the settings and change them; the workers follow within a second or two, without a restart."""
-
-
-def _by_option(command: Any) -> Any:
-    return click.option(
-        "--by", "changed_by", metavar="NAME", default=_me, show_default="your login", help="Who changes it."
-    )(command)
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 @settings.command(name="list", epilog=example("holdgate settings list", "holdgate settings list --output json"))
@@ -47,15 +36,20 @@ def list_(access: Access, out: Output) -> None:
     if out.is_json:
         out.json({"settings": rows})
         return
-    numbers = [Column(name, right=True) for name in ("value", "default", "range")]
     out.table(
-        ["setting", *numbers, Column("what it is", wrap=True)],
+        [
+            "setting",
+            Column("value", right=True, wrap=True),
+            Column("default", right=True, wrap=True),
+            Column("range", right=True),
+            Column("what it is", wrap=True),
+        ],
         [
             (
                 _emphasised(out, row["name"], changed=row["changed"]),
-                _emphasised(out, str(row["value"]), changed=row["changed"]),
-                row["default"],
-                f"{row['low']}–{row['high']}",
+                _emphasised(out, _words(row["name"], row["value"]), changed=row["changed"]),
+                _words(row["name"], row["default"]),
+                "JSON" if row["low"] is None else f"{row['low']}–{row['high']}",
                 row["about"],
             )
             for row in rows
@@ -75,15 +69,33 @@ def _rows(values: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {
             "name": item.name,
-            "value": int(values.get(item.name, item.default)),
+            "value": _value(item, values),
             "default": item.default,
-            "low": item.low,
-            "high": item.high,
+            "low": item.kind.low,
+            "high": item.kind.high,
             "changed": item.name in values,
             "about": item.about,
         }
         for item in DEFINITIONS.values()
     ]
+
+
+def _value(item: SettingDefinition, values: Mapping[str, str]) -> Any:
+    """What is in force; a text that somebody wrote past us, and that is no value, as it stands there."""
+    from holdgate_workers.domain.settings import InvalidSettings
+
+    if item.name not in values:
+        return item.default
+    try:
+        return item.read(values[item.name])
+    except InvalidSettings:
+        return values[item.name]
+
+
+def _words(name: str, value: Any) -> str:
+    from holdgate_workers.domain.settings import DEFINITIONS
+
+    return value if isinstance(value, str) else DEFINITIONS[name].kind.words(value)
 
 
 def _one(values: Mapping[str, str], name: str) -> dict[str, Any]:
@@ -98,15 +110,17 @@ def _one(values: Mapping[str, str], name: str) -> dict[str, Any]:
 @output_option
 @pass_access
 def get(access: Access, name: str, out: Output) -> None:
-    """The value of one setting."""
+    """The value of one setting, as it can be set again."""
     from holdgate_workers.adapters.postgres.house import House
+    from holdgate_workers.domain.settings import DEFINITIONS
 
     with access.opened(House) as house:
         row = _one(house.values(), name)
     if out.is_json:
         out.json(row)
     else:
-        out.line(str(row["value"]))
+        value = row["value"]
+        out.line(value if isinstance(value, str) else DEFINITIONS[name].kind.text(value))
 
 
 @settings.command(
@@ -114,10 +128,11 @@ def get(access: Access, name: str, out: Output) -> None:
     epilog=example(
         "holdgate settings set hold.ttl_minutes=20",
         "holdgate settings set hold.ttl_minutes=90 hold.lifetime_max_minutes=180 --by ada",
+        """holdgate settings set 'fees.payment={"credit_card": {"percent": 2.9, "fixed": {"EUR": 30}}}'""",
     ),
 )
 @click.argument("pairs", nargs=-1, required=True, metavar="NAME=VALUE...")
-@_by_option
+@by_option
 @output_option
 @pass_access
 def set_(access: Access, pairs: tuple[str, ...], changed_by: str, out: Output) -> None:
@@ -135,7 +150,7 @@ def set_(access: Access, pairs: tuple[str, ...], changed_by: str, out: Output) -
 
 @settings.command(epilog=example("holdgate settings reset hold.ttl_minutes"))
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@_by_option
+@by_option
 @output_option
 @pass_access
 def reset(access: Access, names: tuple[str, ...], changed_by: str, out: Output) -> None:
@@ -159,8 +174,8 @@ def _change(access: Access, changes: Mapping[str, str | None], changed_by: str, 
         out.json({"changed_by": changed_by, "settings": rows})
         return
     for row in rows:
-        same = row["old"] == row["new"]
-        out.line(f"{row['name']}: {row['new']}" + (" (as before)" if same else f" (was {row['old']})"))
+        old, new = (_words(row["name"], row[when]) for when in ("old", "new"))
+        out.line(f"{row['name']}: {new}" + (" (as before)" if old == new else f" (was {old})"))
 
 
 @settings.command(epilog=example("holdgate settings history", "holdgate settings history hold.ttl_minutes"))
@@ -179,7 +194,7 @@ def history(access: Access, name: str | None, out: Output) -> None:
         out.json({"changes": changes})
         return
     out.table(
-        ["changed", "setting", Column("old", right=True), Column("new", right=True), "by"],
+        ["changed", "setting", *(Column(name, right=True, wrap=True) for name in ("old", "new")), "by"],
         [
             (item.changed_at, item.name, item.old_value or "default", item.new_value or "default", item.changed_by)
             for item in changes
@@ -189,7 +204,7 @@ def history(access: Access, name: str | None, out: Output) -> None:
 
 @settings.command(name="import-legacy", epilog=example("holdgate settings import-legacy options.json"))
 @click.argument("file", type=click.File("r", encoding="utf-8"))
-@_by_option
+@by_option
 @output_option
 @pass_access
 def import_legacy(access: Access, file: TextIO, changed_by: str, out: Output) -> None:
@@ -200,12 +215,7 @@ def import_legacy(access: Access, file: TextIO, changed_by: str, out: Output) ->
     """
     from holdgate_workers.domain.settings import LEGACY_NAMES
 
-    try:
-        options = json.loads(file.read())
-    except ValueError as exc:
-        raise Failure(f"{file.name} is not JSON: {exc}", exits.USAGE) from exc
-    if not isinstance(options, dict):
-        raise Failure(f"{file.name} must hold one JSON object", exits.USAGE)
+    options = read_object(file)
     changes = {LEGACY_NAMES[name]: str(value) for name, value in options.items() if name in LEGACY_NAMES}
     unknown = sorted(name for name in options if name not in LEGACY_NAMES)
     if unknown:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,9 @@ from msgspec import Struct
 from holdgate_schema.errors import FieldError
 from holdgate_schema.messages import HoldOverrides
 
-_WHOLE = re.compile(r"-?[0-9]{1,9}")
+from .documents import InvalidDocument
+from .pricing.fees import HOUSE_FEES, Fees, PaymentFee
+from .setting_kinds import Kind, PaymentFees, Percent, Whole
 
 
 class InvalidSettings(ValueError):
@@ -24,8 +25,12 @@ class InvalidSettings(ValueError):
         self.errors = errors
 
 
+def _setting(name: str, kind: Kind, about: str, **default: Any) -> Any:
+    return field(metadata={"name": name, "kind": kind, "about": about}, **default)
+
+
 def _ranged(name: str, low: int, high: int, default: int, about: str) -> Any:
-    return field(default=default, metadata={"name": name, "low": low, "high": high, "about": about})
+    return _setting(name, Whole(low, high), about, default=default)
 
 
 @dataclass(slots=True, frozen=True)
@@ -42,6 +47,23 @@ class Settings:
     max_seats_per_hold: int = _ranged("hold.max_seats_per_hold", 1, 500, 50, "seats in one hold")
     journal_days: int = _ranged("retention.journal_days", 1, 3650, 400, "how long answers are remembered")
     personal_days: int = _ranged("retention.personal_days", 0, 365, 7, "how long client addresses are kept")
+    platform_percent: float = _setting(
+        "fees.platform_percent",
+        Percent(0, 50),
+        "the platform's share, on top of an order",
+        default=HOUSE_FEES.platform_percent,
+    )
+    payment: Mapping[str, PaymentFee] = _setting(
+        "fees.payment",
+        PaymentFees(),
+        "what ways of paying cost, on top of an order",
+        default_factory=lambda: HOUSE_FEES.payment,
+    )
+
+    @property
+    def fees(self) -> Fees:
+        """What is charged on top of an order."""
+        return Fees(platform_percent=self.platform_percent, payment=dict(self.payment))
 
     def for_occurrence(self, overrides: HoldOverrides | None) -> HoldRules:
         """The hold settings that apply to an occurrence."""
@@ -84,19 +106,24 @@ class SettingDefinition:
     """One setting as operators see it."""
 
     name: str
-    low: int
-    high: int
-    default: int
+    kind: Kind
+    default: Any
     about: str
     attribute: str
+
+    def read(self, value: object) -> Any:
+        """The value from what was stored or typed; raises `InvalidSettings`."""
+        try:
+            return self.kind.read(self.name, value)
+        except InvalidDocument as exc:
+            raise InvalidSettings(exc.errors) from exc
 
 
 DEFINITIONS: Mapping[str, SettingDefinition] = {
     item.metadata["name"]: SettingDefinition(
         name=item.metadata["name"],
-        low=item.metadata["low"],
-        high=item.metadata["high"],
-        default=item.default,  # type: ignore[arg-type]
+        kind=item.metadata["kind"],
+        default=item.default if item.default_factory is MISSING else item.default_factory(),
         about=item.metadata["about"],
         attribute=item.name,
     )
@@ -106,6 +133,7 @@ DEFINITIONS: Mapping[str, SettingDefinition] = {
 LEGACY_NAMES: Mapping[str, str] = {
     "stock_hold_duration": "hold.ttl_minutes",
     "max_holds_per_session": "hold.max_per_session",
+    "platform_fee_percentage": "fees.platform_percent",
 }
 """Option names of the engine before this one, read by a one-time import."""
 
@@ -114,21 +142,16 @@ def parse(values: Mapping[str, object]) -> Settings:
     """The settings from names to values; what is missing has its default. Raises `InvalidSettings` with all
     problems together."""
     errors: list[FieldError] = []
-    known: dict[str, int] = {}
+    known: dict[str, Any] = {}
     for name, value in values.items():
         definition = DEFINITIONS.get(name)
         if definition is None:
             errors.append(FieldError(name, f"is not a setting; there are: {', '.join(DEFINITIONS)}"))
-        else:
-            number = _whole(value)
-            if number is None or not definition.low <= number <= definition.high:
-                errors.append(
-                    FieldError(
-                        name, f"must be a whole number from {definition.low} to {definition.high}, not {value!r}"
-                    )
-                )
-            else:
-                known[definition.attribute] = number
+            continue
+        try:
+            known[definition.attribute] = definition.read(value)
+        except InvalidSettings as exc:
+            errors += exc.errors
     settings = Settings(**known)
     if settings.lifetime_max_minutes < settings.ttl_minutes:
         errors.append(
@@ -137,16 +160,6 @@ def parse(values: Mapping[str, object]) -> Settings:
     if errors:
         raise InvalidSettings(errors)
     return settings
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(value)
-    return None
 
 
 def _first(value: int | None, otherwise: int) -> int:

@@ -1,0 +1,68 @@
+"""Exact arithmetic in minor units, and the one way of rounding."""
+
+from __future__ import annotations
+
+from decimal import (
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+    DivisionByZero,
+    FloatOperation,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
+
+from holdgate_schema.currencies import MINOR_DIGITS
+from holdgate_schema.quotes import ExactAmount
+
+EXACT = Context(prec=60, traps=[DivisionByZero, FloatOperation, Inexact, InvalidOperation, Overflow])
+"""Prices are worked out under this context: whatever would lose a digit is a bug, and crashes."""
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def exact(percent: float) -> Decimal:
+    """The decimal that a percentage shows: 2.9 is 2.9."""
+    return Decimal(repr(percent))
+
+
+def share(amount: Decimal | int, percent: float) -> Decimal:
+    """So many percent of an amount."""
+    return Decimal(amount) * exact(percent) / 100
+
+
+def half_up(amount: Decimal) -> int:
+    """The nearest whole number; of two equally near the one farther from zero."""
+    return int(amount.to_integral_value(ROUND_HALF_UP))
+
+
+def written(amount: Decimal | int) -> ExactAmount:
+    """The amount as a quote has it: plain digits, nothing behind the point that does not count."""
+    text = f"{Decimal(amount):f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def shown(amount: Decimal | int, currency: str) -> str:
+    """The amount in the currency's major unit with all its digits, and more where it is more exact: 12.50."""
+    digits = MINOR_DIGITS[currency]
+    major = Decimal(amount).scaleb(-digits)
+    whole, _, fraction = written(abs(major)).partition(".")
+    fraction = fraction.ljust(digits, "0")
+    return (MINUS if major < 0 else "") + whole + (f".{fraction}" if fraction else "")
+
+
+def signed(amount: Decimal | int, currency: str) -> str:
+    """The amount with its sign and its currency: +12.50 EUR."""
+    return ("+" if amount > 0 else "") + f"{shown(amount, currency)} {currency}"
+
+
+def percent_shown(percent: float) -> str:
+    """The percentage with nothing that does not count: 2.5 %."""
+    return f"{written(exact(percent)).replace('-', MINUS)} %"
+
+
+def percent_signed(percent: float) -> str:
+    """The percentage with its sign: +20 %, −15 %."""
+    return ("+" if percent > 0 else "") + percent_shown(percent)
