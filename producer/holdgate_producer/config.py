@@ -19,6 +19,7 @@ APP_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _SECONDS = (
     "timeout_seconds",
     "confirm_timeout_seconds",
+    "answer_silence_seconds",
     "blocked_timeout_seconds",
     "reconnect_min_seconds",
     "reconnect_max_seconds",
@@ -34,6 +35,8 @@ class ClientConfig:
     - `timeout_seconds`: how long a request may wait for its answer, reconnects included.
     - `confirm_timeout_seconds`: so long without any publisher confirm while some are due, and the connection
       counts as dead and is replaced.
+    - `answer_silence_seconds`: so long, or up to twice as long, without any answer while some are due, and the
+      connection is replaced: the broker may have forgotten where the answers go.
     - `in_flight_max`: unanswered requests at one time; further sends wait for room, at most their own timeout.
     - `heartbeat_seconds`, `blocked_timeout_seconds`: AMQP heartbeat; how long the broker may block the connection.
     - `reconnect_min_seconds`, `reconnect_max_seconds`: the pause before a new connection is drawn at random
@@ -45,6 +48,7 @@ class ClientConfig:
     app_id: str
     timeout_seconds: float = 10.0
     confirm_timeout_seconds: float = 5.0
+    answer_silence_seconds: float = 15.0
     in_flight_max: int = 5_000
     heartbeat_seconds: int = 10
     blocked_timeout_seconds: float = 60.0

@@ -49,6 +49,11 @@ class AmqpSession:
         self._unconfirmed: dict[int, str] = {}
         self._returned: set[str] = set()
         self._confirms = 0
+        self._answers = 0
+        self._awaited: set[str] = set()
+        """Sent since the last look and not answered yet."""
+        self._awaited_before: set[str] = set()
+        """Sent before that."""
         # A new name per connection: the broker may not have noticed yet that the last one is dead.
         self.reply_queue = f"{REPLY_QUEUE_PREFIX}{config.app_id}.{secrets.token_hex(8)}"
         login = getattr(self._parameters.credentials, "username", "")
@@ -91,6 +96,7 @@ class AmqpSession:
         channel.basic_publish(REQUESTS_EXCHANGE, key, request.body, properties, mandatory=True)
         self._tag += 1
         self._unconfirmed[self._tag] = request.request_id
+        self._awaited.add(request.request_id)
 
     def close(self) -> None:
         """Say good-bye; `on_end` follows when the broker has answered or the connection is lost."""
@@ -133,13 +139,18 @@ class AmqpSession:
         self._steps_left -= 1
         if self._steps_left == 0 and not self._ended:
             self._watch_confirms(self._confirms)
+            self._watch_answers(self._answers)
             self._on_ready(self)
 
     # --- what the broker says -----------------------------------------------------------------------------------
 
     def _was_answered(self, _channel: object, _deliver: object, properties: BasicProperties, body: bytes) -> None:
+        request_id = properties.correlation_id or ""
+        self._answers += 1
+        self._awaited.discard(request_id)
+        self._awaited_before.discard(request_id)
         if not self._ended:
-            self._events.answered(properties.correlation_id or "", body, properties.type)
+            self._events.answered(request_id, body, properties.type)
 
     def _was_returned(
         self, _channel: object, method: Basic.Return, properties: BasicProperties, _body: bytes
@@ -198,6 +209,22 @@ class AmqpSession:
         self._loop.call_later(
             self._config.confirm_timeout_seconds, lambda: self._watch_confirms(confirms, were_due=due)
         )
+
+    def _watch_answers(self, answers_before: int) -> None:
+        """No answer at all for so long while some were due: perhaps nobody finds our reply queue any more.
+
+        A cluster deletes the exclusive queues of a node that it cannot see. When that node is back, the queue, its
+        consumer and this connection are all as they were, and no answer ever arrives in it.
+        """
+        if self._ended:
+            return
+        if not self._blocked:
+            if self._awaited_before and answers_before == self._answers:
+                self.drop(f"no answer for {self._config.answer_silence_seconds:g} s")
+                return
+            self._awaited_before, self._awaited = self._awaited, set()
+        answers = self._answers
+        self._loop.call_later(self._config.answer_silence_seconds, lambda: self._watch_answers(answers))
 
     def _channel_closed(self, _channel: object, error: Exception) -> None:
         connection = self._connection

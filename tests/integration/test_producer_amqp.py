@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from time import monotonic
 from urllib.parse import urlsplit, urlunsplit
 
 import pika
@@ -396,6 +397,31 @@ def test_a_connection_that_says_nothing_any_more_is_replaced(topology: str, prox
         proxy.freeze()
         assert isinstance(client.place("occ-1", {"adult": 1}, timeout_seconds=LONG), Held)
         assert client.stats.connects == 2
+
+
+def test_a_connection_whose_reply_queue_the_cluster_has_forgotten_is_replaced(topology: str) -> None:
+    """A cluster deletes the exclusive queues of a node that it cannot see for a while; nobody tells their consumers,
+    and requests are confirmed as before."""
+    with Gate(topology), BookingClient(config(topology, answer_silence_seconds=0.3)) as client:
+        client.wait_connected(LONG)
+        [(name, *_)] = reply_queues(topology)
+        queue = f'rabbit_misc:r(<<"{vhost_of(topology)}">>, queue, <<"{name}">>)'
+        rabbitmqctl("eval", f"mnesia:dirty_delete({{rabbit_queue, {queue}}}).")
+        assert isinstance(client.place("occ-1", {"adult": 1}, timeout_seconds=LONG), Held)
+        assert client.stats.connects == 2
+
+
+def test_a_connection_with_answers_on_it_stays(topology: str) -> None:
+    """However short the silence that would end it, and whatever was never answered on it."""
+    with Gate(topology) as gate, BookingClient(config(topology, answer_silence_seconds=0.2)) as client:
+        gate.silent = True
+        with pytest.raises(TimedOut):
+            client.place("occ-1", {"adult": 1}, timeout_seconds=0.05)
+        gate.silent = False
+        started = monotonic()
+        while monotonic() - started < 5 * 0.2:
+            client.place("occ-1", {"adult": 1}, timeout_seconds=LONG)
+        assert client.stats.connects == 1
 
 
 def test_the_brokers_alarm_stops_sending_until_it_is_over(topology: str, proxy: Proxy) -> None:

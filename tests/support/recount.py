@@ -211,10 +211,12 @@ class _Ledger:
 def against_notes(books: Books, notes: Mapping[str, Sequence[Note]]) -> list[str]:
     """Each request that was sent has one durable outcome, and each answer to it is that one.
 
-    The notes must be those of everybody who asked anything of these occurrences.
+    The notes must be those of everybody who asked anything of these occurrences. Who notes `"mute": true` with a
+    request does not insist on its answer.
     """
     recorded = {row[0]: row[5] for row in books.journal}
     sent: dict[str, str] = {}
+    unasked_answers: set[str] = set()
     asked_of: set[str] = set()
     answered: Counter[str] = Counter()
     problems: list[str] = []
@@ -222,6 +224,8 @@ def against_notes(books: Books, notes: Mapping[str, Sequence[Note]]) -> list[str
         for entry in entries:
             if "sent" in entry:
                 sent[entry["sent"]["request_id"]] = entry["sent"]["type"]
+                if entry.get("mute"):
+                    unasked_answers.add(entry["sent"]["request_id"])
                 asked_of.add(entry["sent"]["occurrence_id"])
             elif "got" in entry:
                 answered[entry["for"]] += 1
@@ -231,7 +235,7 @@ def against_notes(books: Books, notes: Mapping[str, Sequence[Note]]) -> list[str
     for request_id, kind in sent.items():
         if kind not in ("availability.get.v1", "hold.sweep.v1") and request_id not in recorded:
             problems.append(f"request {request_id} ({kind}) has no outcome")
-        if not answered[request_id]:
+        if not answered[request_id] and request_id not in unasked_answers:
             problems.append(f"request {request_id} ({kind}) got no answer")
     for request_id, occurrence_id, _, kind, *_ in books.journal:
         if request_id not in sent and occurrence_id in asked_of and kind != "hold.sweep.v1":

@@ -21,6 +21,7 @@ GOOD = {"url": "amqp://guest:secret@localhost:5672/vhost", "app_id": "webshop"}
         ("timeout_seconds", 0.5, 0),
         ("timeout_seconds", 30, float("inf")),
         ("confirm_timeout_seconds", 1, -1),
+        ("answer_silence_seconds", 1, 0),
         ("blocked_timeout_seconds", 1, "1"),
         ("in_flight_max", 1, 0),
         ("in_flight_max", 100_000, 1.5),
