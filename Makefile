@@ -12,11 +12,13 @@ PYTHON ?=
 ARGS ?=
 SCENARIO ?=
 SEEDS ?=
+SEED ?=
+SECONDS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help setup demo test simulate check format lock services services-stop bench clean
+.PHONY: help setup demo test simulate crash chaos check format lock services services-stop bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +33,12 @@ test: $(DEV) services ## Run the tests (ARGS="-k sold_out")
 
 simulate: $(DEV) ## Try the protocols on a simulated broker and database (SEEDS=20000, ARGS="--jobs 2")
 	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) $(ARGS)
+
+crash: $(DEV) services ## Break real workers at every step of every protocol (ARGS="-k relaying")
+	@set -a && . ./.holdgate/test-services.env && HOLDGATE_TEST_CRASH=all $(PY) -m pytest tests/crash $(ARGS)
+
+chaos: $(DEV) ## Break everything around real workers, and count (SECONDS=240, SEED=7; network faults need root)
+	@$(PY) -m tests.chaos --seconds $(or $(SECONDS),240) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(DEV) ## Lint, formatting, types, import directions, the published contract
 	@failed=""; for step in $(CHECKS); do $(MAKE) --no-print-directory $$step || failed="$$failed $$step"; done; \

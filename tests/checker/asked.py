@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,6 +43,7 @@ class Asked:
         "mute",
         "not_taken",
         "occurrence",
+        "own",
         "reads",
         "reply_first",
         "reply_hash",
@@ -84,6 +85,8 @@ class Asked:
         self.version: int | None = None
         self.at_commit: int | None = None
         self.decided = 0
+        self.own = False
+        """The service asked for it itself."""
 
 
 class Channel:
@@ -105,7 +108,8 @@ class Inquiry:
         self.channels: list[Channel] = []
         self.reads: dict[str, list[tuple[int, dict[str, Any], Asked]]] = defaultdict(list)
         """Availability that was answered, by occurrence."""
-        self.unreadable = 0
+        self.unreadable: Counter[str] = Counter()
+        """Messages without ids that the broker took."""
         self.clients_whole = True
         self.clients = 0
         self._senders: dict[str, dict[str, set[int]]] = {}
@@ -176,7 +180,7 @@ class Inquiry:
             text = note["body"]
             request_id = note.get("id") or identity(text)
             if request_id is None:
-                self.unreadable += 1
+                self.unreadable[text] += 1
                 continue
             asked = self.of(request_id)
             if not asked.tapped and not asked.sends:

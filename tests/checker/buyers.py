@@ -23,6 +23,7 @@ from pika.exceptions import AMQPError, NackError, UnroutableError
 
 ATTEMPT_SECONDS = 5.0
 PATIENCE_SECONDS = 180.0
+THINK_SECONDS = 0.1
 
 Body = dict[str, Any]
 
@@ -38,6 +39,10 @@ class Spec:
     requests: int
     seed: int
     window: int = 12
+    until: str | None = None
+    """With this it goes on after its requests until this file exists, and thinks between two windows."""
+    ttl_seconds_max: int = 3
+    """So long at most do those holds live that are short-lived."""
 
 
 class Wire:
@@ -103,6 +108,14 @@ class Wire:
             except (AMQPError, OSError):
                 self._connection = None
 
+    def send_unreadable(self, text: str, occurrence_id: str) -> None:
+        """Publish something that has no ids, and so gets no answer."""
+        if self._connection is None or self._connection.is_closed:
+            self._open()
+        key = f"slot.{crc32(occurrence_id.encode()) % 256:03d}"
+        properties = pika.BasicProperties(delivery_mode=2, app_id=self._spec.name)
+        self._channel.basic_publish("holdgate.requests", key, text.encode(), properties, mandatory=True)
+
     def close(self) -> None:
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
@@ -123,12 +136,19 @@ class Buyer:
         """Everything, a window at a time; the ids that were never answered."""
         left, gave_up = self._spec.requests, []
         deadline = monotonic() + PATIENCE_SECONDS
-        while left > 0:
+        while left > 0 or self._goes_on():
             self._extended.clear()
-            bodies = [self._next() for _ in range(min(left, self._spec.window))]
+            bodies = [self._next() for _ in range(self._spec.window)]
             left -= len(bodies)
             gave_up += self._ask(bodies, deadline)
         return gave_up
+
+    def _goes_on(self) -> bool:
+        until = self._spec.until
+        if until is None or Path(until).exists():
+            return False
+        self._wire.wait({"nothing"}, THINK_SECONDS)
+        return True
 
     def _ask(self, bodies: list[Body], deadline: float) -> list[str]:
         waiting = {body["request_id"] for body in bodies}
@@ -173,7 +193,7 @@ class Buyer:
         if self._random.randrange(4) == 0:
             body["extras"] = {"guide": self._random.randrange(1, 3)}
         if self._random.randrange(8) == 0:
-            body["ttl_seconds"] = self._random.randrange(1, 4)
+            body["ttl_seconds"] = self._random.randint(1, self._spec.ttl_seconds_max)
         if self._random.randrange(6) == 0:
             body["user_id"] = "user-ü"
         return body

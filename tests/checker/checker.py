@@ -139,6 +139,7 @@ class _Check:
         if early > self.limits.skew + CLOCK_AHEAD:
             self.report.flag("P4", f"request {row['request_id']} was decided {early / 1e6:.3f} s after its commit")
         asked = self.inquiry.of(str(row["request_id"]))
+        asked.own = row["kind"] == "hold.sweep.v1"
         reply_text = str(row["reply"])
         reply: dict[str, Any] = loads(reply_text)
         events = events_of(row, reply, reply_text)

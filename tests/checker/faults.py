@@ -23,6 +23,11 @@ class Faults:
         self._ends = [end for _, end in merged]
         self._sums = [0, *accumulate(end - start for start, end in merged)]
 
+    @property
+    def any(self) -> bool:
+        """Whether anything was broken at all."""
+        return bool(self._starts)
+
     def overlap(self, start: int, end: int) -> int:
         """For how long of this time something was broken."""
         first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 SECOND = 1_000_000
@@ -11,6 +12,7 @@ _minutes: dict[str, int] = {}
 _seconds: dict[int, str] = {}
 
 
+@lru_cache(maxsize=100_000)
 def micros(text: str) -> int:
     """Read `2026-11-22 12:12:51.43+00` or `2026-11-22T12:12:51.430678Z`; raises ValueError."""
     rest = text[19:]

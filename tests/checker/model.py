@@ -254,11 +254,14 @@ def extend(world: World, occasion: Occasion, body: Body, now: int) -> list[Optio
     options = []
     if hold.extensions >= limit:
         options.append(refused("extension_limit", subject="extensions", limit=limit, used=hold.extensions))
-    expires = min(now + hold.ttl, hold.created + lifetime * MINUTE)
-    if expires <= hold.expires:
+    oldest = hold.created + lifetime * MINUTE
+    if oldest <= hold.expires:
         options.append(refused("extension_limit", subject="lifetime_minutes", limit=lifetime))
     if options:
         return options
+
+    # At the same instant, or after the clock went back, nothing is gained, and nothing is lost.
+    expires = max(hold.expires, min(now + hold.ttl, oldest))
 
     def apply() -> Hold:
         found.expires = expires

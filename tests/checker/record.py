@@ -202,9 +202,13 @@ def write_final(amqp_url: str, path: Path, partitions: int) -> None:
             method, properties, body = channel.basic_get(DEAD_QUEUE)
             if method is None:
                 break
-            dead.append(
-                {"request_id": _request_id(body), "reason": (properties.headers or {}).get("x-holdgate-reason")}
-            )
+            letter = {
+                "request_id": _request_id(body),
+                "reason": (properties.headers or {}).get("x-holdgate-reason"),
+            }
+            if letter["request_id"] is None:
+                letter["body"] = body.decode("utf-8", "replace")
+            dead.append(letter)
     finally:
         connection.close()
     path.write_text(json.dumps({"queued": queued, "dead": dead, "events_drained": True}), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from tests.checker.asked import Asked, Inquiry
@@ -73,16 +74,22 @@ class Settled:
             self.report.doubt("P14", "nobody looked at the queues and dead letters at the end")
 
     def _read_dead(self) -> None:
-        unreadable = 0
+        buried: Counter[str] = Counter()
         for letter in self._final.get("dead", ()):
             request_id = letter.get("request_id")
             if request_id:
                 self.inquiry.of(request_id).dead = True
             else:
-                unreadable += 1
-        if self._tapped and self.recording.final is not None and unreadable != self.inquiry.unreadable:
-            there = f"{unreadable} in the dead letters, {self.inquiry.unreadable} taken by the broker"
-            self.report.flag("P14", f"messages without ids: {there}")
+                buried[letter.get("body", "")] += 1
+        if not self._tapped or self.recording.final is None:
+            return
+        taken = self.inquiry.unreadable
+        for text in taken.keys() | buried.keys():
+            # A worker that dies after it has buried one and before it has acknowledged it has it buried once more.
+            again = self.faults.any and buried[text] > taken[text] > 0
+            if buried[text] != taken[text] and not again:
+                there = f"taken by the broker {taken[text]} times, {buried[text]} times in the dead letters"
+                self.report.flag("P14", f"a message without ids was {there}: {text[:100]!r}")
 
     def _is_missing(self, asked: Asked) -> bool:
         if asked.decided or asked.dead or not (asked.tapped or (asked.accepted and not asked.not_taken)):
@@ -93,7 +100,8 @@ class Settled:
 
     def _account(self, asked: Asked) -> None:
         self.report.count("P2")
-        if asked.decided and not asked.sends and not asked.tapped and (self._tapped or self.inquiry.clients_whole):
+        somebody_would_know = self._tapped or (self.inquiry.clients_whole and not asked.own)
+        if asked.decided and not asked.sends and not asked.tapped and somebody_would_know:
             self.report.flag("P2", f"request {asked.id} has an outcome, but nobody asked")
         if not self._tapped:
             return

@@ -47,6 +47,30 @@ def test_a_good_history_gives_every_property_something_to_judge(good: History) -
     assert all(report.judged[name] for name in ("P10", "P11", "P12", "P14", "P15", "P16")), report.table()
 
 
+def test_without_a_tap_on_the_requests_only_what_needs_it_is_unknown(good: History) -> None:
+    """The service's own sweeps are then asked for by nobody that can be heard, and that is no violation."""
+    recording = good.recording()
+    recording.tap_requests = None
+    report = check(recording)
+    assert report.verdict == "unknown", report.table()
+    assert set(report.doubts) == {"P14"}
+
+
+@pytest.mark.parametrize(("copies", "after_a_fault", "verdict"), [(1, False, "valid"), (0, True, "invalid"),
+    (2, False, "invalid"), (2, True, "valid")])  # fmt: skip
+def test_a_message_without_ids_is_buried_once_or_again_after_a_crash(
+    copies: int, after_a_fault: bool, verdict: str, good: History
+) -> None:
+    history = copy_of(good)
+    history.tap_requests.append({"body": "{", "w": 0})
+    history.final["dead"] = copies * [{"request_id": None, "reason": "unreadable", "body": "{"}]
+    if not after_a_fault:
+        history.nemesis.clear()
+        history.run["faults"] = []
+    report = check(history.recording())
+    assert report.verdict == verdict, report.table()
+
+
 @pytest.mark.parametrize("bad", EDITS, ids=lambda bad: f"{bad.property}-{bad.name}")
 def test_a_bad_history_is_found_by_the_property_it_breaks(bad: BadHistory, good: History) -> None:
     history = copy_of(good)
@@ -82,8 +106,9 @@ def test_nearly_every_random_edit_is_found(good: History) -> None:
 
 
 def test_the_package_imports_nothing_of_the_product() -> None:
-    """The standard library, itself, and the two drivers of the recorders; a model that borrows is no witness."""
-    allowed = {"psycopg", "pika", "pytest"} | set(sys.stdlib_module_names)
+    """The standard library, itself, a fast reader of JSON, and the two drivers of the recorders; a model that borrows
+    is no witness."""
+    allowed = {"psycopg", "pika", "pytest", "msgspec"} | set(sys.stdlib_module_names)
     for path in HERE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -19,7 +19,7 @@ import pytest
 from pika.exceptions import AMQPError
 from tests.support.rabbit import eventually
 
-from holdgate_workers.adapters.embedded.server import EmbeddedServer
+from holdgate_workers.adapters.embedded.server import EmbeddedServer, remove
 
 # Debian's wrappers in the PATH change the user and read the machine's own configuration; these do not.
 _RABBIT = Path("/usr/lib/rabbitmq/bin")
@@ -136,13 +136,14 @@ class PrivateRabbit:
 
 @contextmanager
 def private_postgres(folder: Path) -> Iterator[PrivatePostgres]:
-    """A PostgreSQL of the test's own."""
+    """A PostgreSQL of the test's own. Nothing of it stays: as root its data is kept elsewhere than in the folder."""
     folder.mkdir()
     server = PrivatePostgres(folder)
     try:
         yield server
     finally:
         server.stop()
+        remove(folder)
 
 
 @contextmanager

@@ -1,0 +1,113 @@
+"""What is done to a victim at its step, and the proof that it was."""
+
+from __future__ import annotations
+
+from tests.crash.cases import Case
+from tests.crash.ground import Stage
+from tests.crash.scenes import Scene
+from tests.crash.wire import CommitTrap, How
+from tests.support.rabbit import eventually
+from tests.support.worker_main import STRUCK
+
+STRIKE_SECONDS = 40.0
+END_SECONDS = 20.0
+
+
+class Untouched(AssertionError):
+    """The fault did not come about; the case says nothing."""
+
+
+def strike(stage: Stage, scene: Scene, case: Case) -> str:
+    """Let it happen, wait until the heir was seen at work, and mend what can be mended. Says what struck.
+
+    Raises `Untouched` if nothing did.
+    """
+    if case.scene == "committing":
+        return _strike_commit(stage, scene, case)
+    victim = scene.victim
+    if not scene.is_armed:
+        victim.arm(case.failpoint)
+    scene.provoke()
+    if case.fault == "kill":
+        victim.wait_killed(STRIKE_SECONDS)
+        scene.see_heir()
+    else:
+        victim.wait_paused(STRIKE_SECONDS)
+    struck = _struck_by(scene)
+    if case.fault == "pause":
+        scene.take_for_dead()
+        scene.see_heir()
+        if not victim.is_paused:
+            raise Untouched(f"{victim.name} woke up by itself")
+        victim.resume()
+    elif case.fault != "kill":
+        struck += f", {_cut(stage, scene, case)} connections"
+        victim.resume()
+        scene.see_heir()
+    return struck
+
+
+def _struck_by(scene: Scene) -> str:
+    """What the victim wrote down on the brink."""
+    files = list(scene.victim.log_file.parent.glob(f"{scene.victim.name}{STRUCK}"))
+    if not files:
+        raise Untouched(f"{scene.victim.name} never came to its step")
+    return files[0].read_text(encoding="utf-8").rpartition(":")[0]
+
+
+def _cut(stage: Stage, scene: Scene, case: Case) -> int:
+    wire = stage.ground.broker if case.fault == "cut-broker" else stage.ground.database
+    number = wire.cut(f"{scene.victim.name}.")
+    if not number:
+        raise Untouched(f"{scene.victim.name} had no connection that could be cut")
+    return number
+
+
+# --- inside a commit --------------------------------------------------------------------------------------------
+
+
+def _strike_commit(stage: Stage, scene: Scene, case: Case) -> str:
+    """The same with a COMMIT that was caught on the wire."""
+    victim = scene.victim
+    how: How = "kept" if case.when == "kept" else "unanswered"
+    trap = stage.ground.database.set_trap(f"\0holdgate {victim.name}.gate\0", how)
+    try:
+        scene.provoke()
+        if not trap.caught.wait(STRIKE_SECONDS):
+            raise Untouched("no COMMIT came by")
+        struck = f"COMMIT {how}"
+        if case.fault == "kill":
+            victim.kill()
+        elif case.fault == "pause":
+            victim.pause()
+            scene.take_for_dead()
+        else:
+            struck += f", {_cut(stage, scene, case)} connections"
+        _go_on(stage, scene, case, trap)
+    finally:
+        trap.release()
+    return struck
+
+
+def _go_on(stage: Stage, scene: Scene, case: Case, trap: CommitTrap) -> None:
+    if case.fault == "pause":
+        # A COMMIT that never comes: the heir waits for the rows, and then takes them.
+        scene.see_heir()
+        scene.victim.resume()
+        return
+    if trap.how == "kept":
+        # A COMMIT that comes late, when somebody else waits for its rows already.
+        eventually(lambda: stage.somebody_waits_for_a_lock, "the heir waits for the rows", STRIKE_SECONDS)
+        trap.release()
+    elif case.fault == "cut-broker":
+        trap.release()
+    scene.see_heir()
+
+
+def check_the_living(stage: Stage, scene: Scene, case: Case) -> None:
+    """Nobody else has died of it, and who was asked to stop has stopped."""
+    if scene.must_end and case.fault != "kill":
+        code = scene.victim.process.wait(END_SECONDS)
+        assert code == 0, f"{scene.victim.name} ended with {code}"
+    for worker in stage.site.workers:
+        assert worker.is_running or worker.process.returncode in (0, -9), list(worker.log())[-5:]
