@@ -1,0 +1,64 @@
+"""What invitations and feeds have in common: the calendar around the events, and a slot as an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from icalendar import Calendar, Event
+
+from holdgate_workers.app.notices.facts import Slot
+
+from .zones import vtimezone
+
+PRODUCT_ID = "-//Holdgate//Holdgate//EN"
+MARGIN = timedelta(days=1)
+
+
+def calendar(method: str, slots: Sequence[Slot]) -> Calendar:
+    """An empty calendar that knows the slots' time zones."""
+    component = Calendar()
+    component.add("PRODID", PRODUCT_ID)
+    component.add("VERSION", "2.0")
+    component.add("CALSCALE", "GREGORIAN")
+    component.add("METHOD", method)
+    for zone in sorted({slot.timezone for slot in slots}):
+        own = [slot for slot in slots if slot.timezone == zone]
+        if any(_has_local_form(time) for slot in own for time in (slot.local_start, slot.local_end)):
+            first, last = min(slot.starts_at for slot in own), max(slot.ends_at for slot in own)
+            component.add_component(vtimezone(zone, first - MARGIN, last + MARGIN))
+    return component
+
+
+def event(uid: str, slot: Slot, *, sequence: int, stamp: datetime, is_cancelled: bool) -> Event:
+    """The slot as an event, at its own local time."""
+    component = Event()
+    component.add("UID", uid)
+    component.add("SEQUENCE", sequence)
+    component.add("DTSTAMP", stamp.astimezone(UTC).replace(microsecond=0))
+    component.add("SUMMARY", slot.title)
+    component.add("DTSTART", _wall(slot.local_start))
+    component.add("DTEND", _wall(slot.local_end))
+    component.add("STATUS", "CANCELLED" if is_cancelled else "CONFIRMED")
+    component.add("TRANSP", "TRANSPARENT" if is_cancelled else "OPAQUE")
+    if slot.place:
+        component.add("LOCATION", slot.place)
+    return component
+
+
+def written(component: Calendar, events: Iterable[Event]) -> bytes:
+    """The calendar with its events, as it goes over the wire."""
+    for item in events:
+        component.add_component(item)
+    content: bytes = component.to_ical()
+    return content
+
+
+def _wall(local: datetime) -> datetime:
+    """The local time, or UTC where a local time would not say which instant is meant."""
+    return local if _has_local_form(local) else local.astimezone(UTC)
+
+
+def _has_local_form(local: datetime) -> bool:
+    """A time that the clock shows twice means the first to calendars; the second has no form but UTC."""
+    return local.fold == 0 and str(local.tzinfo) != "UTC"

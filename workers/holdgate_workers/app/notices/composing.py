@@ -1,0 +1,31 @@
+"""Makes a mail out of a notice that is due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .facts import Booking
+from .mail import Mail
+from .mails import MailNotice
+from .people import Customer
+from .ports import Invitations, MailTexts
+
+
+def compose(
+    notice: MailNotice,
+    booking: Booking,
+    customer: Customer,
+    now: datetime,
+    *,
+    texts: MailTexts,
+    invitations: Invitations,
+) -> Mail:
+    """The mail, as things stand at `now`. Whether it is still wanted was asked before. Raises `UnwritableMail`."""
+    assert notice.booking_id == booking.booking_id, "a notice is about its own booking"
+    return Mail(
+        key=notice.key,
+        recipient=customer,
+        text=texts.write(notice.kind, booking, customer),
+        calendar=invitations.invitation(booking, customer),
+        written_at=now,
+    )

@@ -1,0 +1,92 @@
+"""What there is to tell: a slot of a product, and a booking of it. Nothing here says who booked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from holdgate_schema.outcomes import OccurrenceStatus
+from holdgate_schema.quotes import Quote
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Slot:
+    """An occurrence as people are told of it. `timezone` is an IANA name that is known.
+
+    `version` rises whenever anything of this changes, and `changed_at` is when it last did: the occurrence's
+    version and the time of its last `occurrence.changed` are such.
+    """
+
+    occurrence_id: str
+    product_id: str
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+    timezone: str
+    version: int
+    changed_at: datetime
+    status: OccurrenceStatus = "active"
+    place: str = ""
+
+    @property
+    def local_start(self) -> datetime:
+        """The start on a clock at the place."""
+        return self.starts_at.astimezone(ZoneInfo(self.timezone))
+
+    @property
+    def local_end(self) -> datetime:
+        """The end on a clock at the place."""
+        return self.ends_at.astimezone(ZoneInfo(self.timezone))
+
+    @property
+    def times(self) -> tuple[datetime, datetime, str]:
+        """What a visitor must know to come at the right time."""
+        return (self.starts_at, self.ends_at, self.timezone)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Piece:
+    """So many of one ticket type or one extra."""
+
+    key: str
+    label: str
+    quantity: int
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Booking:
+    """A hold, or the booking that became of it, as people are told of it.
+
+    `booking_id` is the hold's id; `reference` is what the customer is shown. `version` is the occurrence's when
+    the state last changed, and `changed_at` is when that was. `refunded` is what was given back of a cancelled
+    booking, in minor units; None: all of it.
+    """
+
+    booking_id: str
+    session_id: str
+    reference: str
+    slot: Slot
+    tickets: tuple[Piece, ...]
+    version: int
+    changed_at: datetime
+    extras: tuple[Piece, ...] = ()
+    state: Literal["held", "confirmed", "cancelled"] = "confirmed"
+    quote: Quote | None = None
+    refunded: int | None = None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody should come: the booking or the whole occurrence was cancelled."""
+        return self.state == "cancelled" or self.slot.status == "cancelled"
+
+    @property
+    def sequence(self) -> int:
+        """Rises whenever anything changes that an invitation says."""
+        return max(self.version, self.slot.version)
+
+    @property
+    def told_at(self) -> datetime:
+        """When what there is to tell last changed."""
+        return max(self.changed_at, self.slot.changed_at)
