@@ -1,4 +1,4 @@
-"""Runs a scenario and prints its figures; the last line is for machines."""
+"""Runs scenarios, writes their results and the report; the last line is for machines."""
 
 from __future__ import annotations
 
@@ -6,63 +6,68 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import hot, lone
+from . import expiry_storm, hot, latency, lone, memory, on_sale, scale, sold_out, spread, takeover
+from .report import write_report
+from .result import Options, Result, shown
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def run_hot(pairs: int, requests: int) -> dict[str, object]:
-    """Ours and the floor in turn."""
-    rows = []
-    for pair in range(pairs):
-        ours, floor = hot.ours(requests), hot.floor(requests)
-        rows.append((ours, floor, ours / floor))
-        print(f"pair {pair + 1}: ours {ours:,.0f}/s  floor {floor:,.0f}/s  ratio {ours / floor:.2f}", flush=True)
-    ours, floor, ratio = (statistics.median(column) for column in zip(*rows, strict=True))
-    print(f"ours_per_second={ours:.0f} floor_per_second={floor:.0f}")
-    print(f"ratio floor={ratio:.2f}")
-    return {"requests": requests, "pairs": rows, "ours": ours, "floor": floor, "ratio_floor": ratio}
-
-
-def run_lone(pairs: int, requests: int) -> dict[str, object]:
-    """Latency of requests that come alone."""
-    medians = []
-    for _ in range(pairs):
-        found = lone.latencies(requests)
-        medians.append(statistics.median(found))
-        p99 = found[int(len(found) * 0.99)]
-        print(f"p50 {medians[-1] * 1e3:.1f} ms  p99 {p99 * 1e3:.1f} ms", flush=True)
-    print(f"lone_p50_ms={statistics.median(medians) * 1e3:.1f}")
-    return {"requests": requests, "medians_seconds": medians}
-
-
-SCENARIOS = {"hot": (run_hot, 50_000), "lone": (run_lone, 300)}
+REPORT = "report"
+SCENARIOS: dict[str, Callable[[Options], Result]] = {
+    "hot": hot.run,
+    "sold_out": sold_out.run,
+    "spread": spread.run,
+    "latency": latency.run,
+    "lone": lone.run,
+    "on_sale": on_sale.run,
+    "scale": scale.run,
+    "expiry_storm": expiry_storm.run,
+    "takeover": takeover.run,
+    "memory": memory.run,
+}
 
 
 def main() -> int:
     """Run one scenario, or all."""
-    parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("scenario", nargs="?", choices=[*SCENARIOS, "all"], default="all")
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--requests", type=int)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("scenario", nargs="?", choices=[*SCENARIOS, "all", REPORT], default="all")
+    parser.add_argument("--pairs", type=int, default=3, help="how often it is repeated")
+    parser.add_argument("--requests", type=int, help="instead of the scenario's own number")
+    parser.add_argument(
+        "--full", action="store_true", help="at the size the bar names, where the usual is smaller"
+    )
     arguments = parser.parse_args()
     chosen = list(SCENARIOS) if arguments.scenario == "all" else [arguments.scenario]
-    results: dict[str, object] = {
+    lines = []
+    for name in chosen:
+        if name != REPORT:
+            print(f"== {name}", flush=True)
+            result = SCENARIOS[name](Options(arguments.pairs, arguments.requests, arguments.full))
+            lines.append(keep(RESULTS, name, result))
+    print(f"report: {os.path.relpath(write_report(RESULTS, list(SCENARIOS)))}", *lines, sep="\n")
+    return 0
+
+
+def keep(folder: Path, name: str, result: Result) -> str:
+    """Write the result down, say which targets were met, and return its last line."""
+    document = {
+        "scenario": name,
         "at": datetime.now(UTC).isoformat(),  # noqa: TID251 - the report's date
         "machine": {"cpus": os.cpu_count(), "python": sys.version.split()[0], "system": platform.platform()},
+        **result.as_json(),
     }
-    for name in chosen:
-        run, requests = SCENARIOS[name]
-        print(f"== {name}")
-        results[name] = run(arguments.pairs, arguments.requests or requests)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{'-'.join(chosen)}.json").write_text(json.dumps(results, indent=2))
-    return 0
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    for target in document["targets"]:
+        verdict = {True: "met", False: "NOT MET", None: "not measured"}[target["met"]]
+        bound = f"{'≥' if target['at_least'] else '≤'} {target['bound']:g}"
+        print(f"{target['what']}: {shown(target['measured'])} (target {bound}): {verdict}")
+    medians = " ".join(f"{figure}={shown(result.median(figure))}" for figure in result.figures())
+    return result.closing or f"{name} {medians}"
 
 
 if __name__ == "__main__":

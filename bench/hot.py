@@ -1,85 +1,119 @@
-"""One hot occurrence with a backlog: how fast it drains, beside the floor."""
+"""One hot occurrence with a backlog: how fast it drains, beside the floor and beside everybody else's way."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import psycopg
+from dataclasses import replace
 
 from holdgate_schema.slots import partition_of, slot_of
 from holdgate_schema.topology import partition_queue
-from holdgate_workers.bootstrap import booking_client
 
-from .load import Replies, a_place, an_occurrence, publish_backlog
+from .baselines import Absent
+from .contest import BASELINES, arena, drain_baseline
+from .drain import Drained, drain
+from .load import an_occurrence, message, places
 from .place import Place, fresh_place
+from .processes import children, start_ready
+from .result import Options, Result, Row, Target, shown
 
 OCCURRENCE = "bench-hot"
-TIMEOUT_SECONDS = 120.0
+REQUESTS = 50_000
+FLOOR = "floor"
+FIRST_NAMED = ("for_update", "get_lock", FLOOR)
+"""In the last line, which others read."""
+TARGETS = (
+    Target("hot: holds/s against SELECT … FOR UPDATE", "ratio_for_update", 10, at_least=True),
+    Target("hot: holds/s against GET_LOCK", "ratio_get_lock", 20, at_least=True),
+    Target("hot: holds/s against the floor", "ratio_floor", 0.60, at_least=True),
+)
 
 
 def ours(requests: int) -> float:
     """Decided and answered holds per second."""
-    with fresh_place() as place, _process(place, "-m", "bench.gate") as start:
-        prepare(place, requests * 2)
-        return _drain(place, requests, start)
+    return drain_ours(requests).per_second
 
 
 def floor(requests: int) -> float:
     """Replied and acknowledged messages per second."""
+    return drain_floor(requests).per_second
+
+
+def run(options: Options) -> Result:
+    """Everybody in turn, again and again; ratios are taken within a turn."""
+    requests = options.requests or REQUESTS
+    rows = [_turn(requests) for _ in range(options.pairs)]
+    backlogs = {baseline.name: min(baseline.requests, requests) for baseline in BASELINES}
+    settings = {"requests": {"ours": requests, FLOOR: requests, **backlogs}}
+    result = Result(settings, rows, TARGETS)
+    names = dict.fromkeys([*FIRST_NAMED, *backlogs])
+    return replace(result, closing=" ".join(["ratio", *(f"{name}={_ratio(result, name)}" for name in names)]))
+
+
+def _ratio(result: Result, name: str) -> str:
+    ratio = result.median(f"ratio_{name}")
+    return "absent" if ratio is None else f"{ratio:.2f}"
+
+
+def _turn(requests: int) -> Row:
+    """The floor and we ourselves next to one another, then the others."""
+    found: dict[str, Drained | None] = {FLOOR: drain_floor(requests), "ours": drain_ours(requests)}
+    with arena() as amqp_url:
+        for baseline in BASELINES:
+            commands = places(min(baseline.requests, requests), [OCCURRENCE])
+            try:
+                found[baseline.name] = drain_baseline(baseline, amqp_url, commands, len(commands) * 2)
+            except Absent as exc:
+                print(f"{baseline.name} is absent: {exc}")
+                found[baseline.name] = None
+    row: Row = {}
+    mine = found.pop("ours")
+    assert mine is not None
+    _note(row, "ours", mine)
+    for name, drained in found.items():
+        _note(row, name, drained)
+        row[f"ratio_{name}"] = None if drained is None else mine.per_second / drained.per_second
+    rates = "  ".join(f"{name} {shown(row[f'{name}_per_second'])}/s" for name in ("ours", *found))
+    print(rates, flush=True)
+    return row
+
+
+def _note(row: Row, name: str, drained: Drained | None) -> None:
+    row[f"{name}_per_second"] = None if drained is None else drained.per_second
+    for group, micros in (drained.cpu_us if drained else {}).items():
+        row[f"{name}_cpu_{group}_us"] = micros
+
+
+def drain_ours(requests: int) -> Drained:
+    """The gate, with all its promises."""
     with fresh_place() as place:
+        place.prepare([an_occurrence(OCCURRENCE, requests * 2)])
+        drained = drain_gate(place, _backlog(requests))
+        _verify(place, drained)
+    return drained
+
+
+def drain_gate(place: Place, messages: list[bytes]) -> Drained:
+    """A backlog worked off by one gate worker of the house."""
+    with children() as started:
+        started.append(place.gate())
+        started[0].wait_ready()
+        return drain(place.amqp_url, messages, started)
+
+
+def drain_floor(requests: int) -> Drained:
+    """A consumer of the same queue that only replies and acknowledges."""
+    with fresh_place() as place, children() as started:
         queue = partition_queue(partition_of(slot_of(OCCURRENCE), place.site.partitions))
-        with _process(place, "-m", "bench.floor", place.amqp_url, queue) as start:
-            return _drain(place, requests, start)
+        started += start_ready(1, "bench.floor", [place.amqp_url, queue])
+        return drain(place.amqp_url, _backlog(requests), started)
 
 
-def prepare(place: Place, capacity: int) -> None:
-    """Create the occurrence with a short-lived worker."""
-    with _process(place, "-m", "bench.gate") as start:
-        start()
-        with booking_client(place.site.config, place.database_url, app_id="bench", timeout_seconds=30) as client:
-            client.call(an_occurrence(OCCURRENCE, capacity))
+def _backlog(requests: int) -> list[bytes]:
+    return [message(command) for command in places(requests, [OCCURRENCE])]
 
 
-def _drain(place: Place, requests: int, start: object) -> float:
-    """Publish the backlog, start the consumer, and measure from the first to the last reply."""
-    replies = Replies(place.amqp_url)
-    try:
-        publish_backlog(place.amqp_url, [a_place(number, OCCURRENCE) for number in range(requests)])
-        start()
-        replies.wait_for(requests, TIMEOUT_SECONDS)
-        return (requests - 1) / (replies.arrived[requests - 1] - replies.arrived[0])
-    finally:
-        replies.close()
-
-
-@contextmanager
-def _process(place: Place, *arguments: str) -> Iterator[object]:
-    """A child process that begins when the yielded function is called and ends with the block."""
-    children: list[subprocess.Popen[bytes]] = []
-
-    def start() -> None:
-        environment = {
-            **os.environ,
-            "HOLDGATE_DATABASE_URL": place.database_url,
-            "HOLDGATE_AMQP_URL": place.amqp_url,
-        }
-        children.append(subprocess.Popen([sys.executable, *arguments], env=environment))
-
-    try:
-        yield start
-    finally:
-        for child in children:
-            child.send_signal(signal.SIGTERM)
-            child.wait(20)
-
-
-def verify(place: Place) -> None:
-    """The rows say what the replies said."""
-    with psycopg.connect(place.database_url) as connection:
-        row = connection.execute("SELECT held FROM pools WHERE key = 'total'").fetchone()
-        assert row is not None
+def _verify(place: Place, drained: Drained) -> None:
+    """The rows say what the answers said."""
+    held = drained.outcomes["answer.held.v1"]
+    [rows] = place.query("SELECT count(*), sum(seats) FROM holds WHERE state = 'active'")
+    [counter] = place.query("SELECT held FROM pools WHERE key = 'total'")
+    assert rows == (held, drained.seats) == (len(drained.received), *counter), (rows, counter, drained.outcomes)

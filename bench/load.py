@@ -1,9 +1,9 @@
-"""The load: a backlog published beforehand, and a reader that notes when each reply arrived."""
+"""The load: requests, a backlog of them published beforehand, and a reader that notes when each answer arrived."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,7 +14,14 @@ from holdgate_schema.messages import Command, PlaceHold, PoolDefinition, PutOccu
 from holdgate_schema.slots import routing_key
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
 
+from .amqp import Received, consumer, encoded, publisher
+
 REPLY_QUEUE = f"{REPLY_QUEUE_PREFIX}bench"
+CHUNK = 500
+UNCONFIRMED_MAX = 5_000
+CONFIRM_SECONDS = 30.0
+CATALOGUE = 1 << 32
+"""Request ids from here on are those of the catalogue's own commands."""
 
 
 def request_id(number: int) -> str:
@@ -26,7 +33,7 @@ def an_occurrence(occurrence_id: str, capacity: int, *, number: int = 0) -> PutO
     """Three ticket types, two of which share a cap."""
     start = datetime(2031, 6, 1, 18, tzinfo=UTC) + timedelta(minutes=number)
     return PutOccurrence(
-        request_id=request_id(10_000_000 + number),
+        request_id=request_id(CATALOGUE + number),
         occurrence_id=occurrence_id,
         product_id="bench",
         starts_at=start,
@@ -42,71 +49,81 @@ def an_occurrence(occurrence_id: str, capacity: int, *, number: int = 0) -> PutO
     )
 
 
-def a_place(number: int, occurrence_id: str) -> PlaceHold:
+def a_place(number: int, occurrence_id: str, items: dict[str, int] | None = None) -> PlaceHold:
     """A basket of one or two tickets, each from a session of its own."""
-    items = ({"adult": 1}, {"adult": 1, "child": 1}, {"senior": 1})[number % 3]
+    if items is None:
+        items = ({"adult": 1}, {"adult": 1, "child": 1}, {"senior": 1})[number % 3]
     return PlaceHold(
         request_id=request_id(number), occurrence_id=occurrence_id, items=items, session_id=f"session-{number}"
     )
 
 
-def publish_backlog(url: str, commands: Sequence[Command]) -> None:
-    """Put the commands into their queues, persistent; returns once the broker has them all."""
-    connection = pika.SelectConnection(
-        pika.URLParameters(url),
-        on_open_callback=lambda connection: connection.channel(on_open_callback=opened),
-        on_close_callback=lambda connection, _: connection.ioloop.stop(),
+def places(count: int, occurrence_ids: Sequence[str], *, first: int = 0) -> list[PlaceHold]:
+    """So many requests, dealt to the occurrences at random, the same ones each time."""
+    dealt = random.Random(first)
+    return [a_place(first + number, dealt.choice(occurrence_ids)) for number in range(count)]
+
+
+def message(command: Command, *, reply_to: str = REPLY_QUEUE) -> bytes:
+    """The command as an upstream service publishes it: persistent, with an address for the answer."""
+    properties = pika.BasicProperties(
+        content_type="application/json",
+        delivery_mode=2,
+        message_id=command.request_id,
+        correlation_id=command.request_id,
+        reply_to=reply_to,
+        type=type_name(command),
+        app_id="bench",
     )
-    confirmed = 0
+    return encoded(REQUESTS_EXCHANGE, routing_key(command.occurrence_id), properties, encode(command))
 
-    def opened(channel: pika.channel.Channel) -> None:
-        channel.confirm_delivery(on_confirm)
-        for command in commands:
-            channel.basic_publish(
-                REQUESTS_EXCHANGE,
-                routing_key(command.occurrence_id),
-                encode(command),
-                pika.BasicProperties(
-                    content_type="application/json",
-                    delivery_mode=2,
-                    message_id=command.request_id,
-                    correlation_id=command.request_id,
-                    reply_to=REPLY_QUEUE,
-                    type=type_name(command),
-                    app_id="bench",
-                ),
-            )
 
-    def on_confirm(frame: pika.frame.Method) -> None:
-        nonlocal confirmed
-        confirmed = frame.method.delivery_tag
-        if confirmed >= len(commands):
-            connection.close()
+def publish_backlog(url: str, commands: Iterable[Command]) -> None:
+    """Put the commands into their queues; returns once the broker has them all."""
+    publish_messages(url, [message(command) for command in commands])
 
-    connection.ioloop.start()
+
+def publish_messages(url: str, messages: Sequence[bytes]) -> None:
+    """Publish in this order; returns once the broker has confirmed them all. Raises `TimeoutError`."""
+    wire = publisher(url)
+    try:
+        for start in range(0, len(messages), CHUNK):
+            chunk = messages[start : start + CHUNK]
+            wire.publish(b"".join(chunk), len(chunk))
+            while wire.published - wire.confirmed > UNCONFIRMED_MAX:
+                _confirmed_further(wire.read(CONFIRM_SECONDS))
+        while wire.confirmed < wire.published:
+            _confirmed_further(wire.read(CONFIRM_SECONDS))
+    finally:
+        wire.close()
+
+
+def _confirmed_further(something_came: bool) -> None:
+    if not something_came:
+        raise TimeoutError(f"the broker confirmed nothing for {CONFIRM_SECONDS:g} s")
 
 
 class Replies:
     """Reads the reply queue and notes arrivals on the monotonic clock."""
 
-    def __init__(self, url: str) -> None:
-        self._connection = pika.BlockingConnection(pika.URLParameters(url))
-        self._channel = self._connection.channel()
-        self._channel.queue_declare(REPLY_QUEUE, exclusive=True, auto_delete=True)
-        self.arrived: list[float] = []
-        self._channel.basic_consume(REPLY_QUEUE, self._on_reply, auto_ack=True)
+    def __init__(self, url: str, queue: str = REPLY_QUEUE) -> None:
+        self.wire = consumer(url, queue, exclusive=True)
 
-    def _on_reply(self, *_: object) -> None:
-        self.arrived.append(time.monotonic())
+    @property
+    def received(self) -> list[Received]:
+        """The answers, in the order in which they came."""
+        return self.wire.received
 
-    def wait_for(self, count: int, timeout_seconds: float) -> None:
-        """Until so many have arrived."""
-        end = time.monotonic() + timeout_seconds
-        while len(self.arrived) < count:
-            if time.monotonic() > end:
-                raise TimeoutError(f"{len(self.arrived)} of {count} replies within {timeout_seconds:g} s")
-            self._connection.process_data_events(time_limit=1)
+    def wait_for(self, count: int, quiet_seconds: float) -> None:
+        """Until so many have arrived. Raises `TimeoutError` if none comes for so long."""
+        while len(self.received) < count:
+            if not self.wire.read(quiet_seconds):
+                raise TimeoutError(f"{len(self.received)} of {count} replies, then none for {quiet_seconds:g} s")
+
+    def decoded(self) -> Iterator[tuple[float, pika.BasicProperties]]:
+        """When each came, and what was written on it."""
+        return ((received.at, received.properties) for received in self.received)
 
     def close(self) -> None:
         """Hang up."""
-        self._connection.close()
+        self.wire.close()

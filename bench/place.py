@@ -1,22 +1,24 @@
-"""A database and a vhost of the benchmark's own, thrown away afterwards."""
+"""A house of the benchmark's own, thrown away afterwards, from where the tests get their databases and vhosts."""
 
 from __future__ import annotations
 
-import os
-import secrets
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit, urlunsplit
+from typing import Any
 
 import psycopg
+from tests.support.postgres import fresh_database
+from tests.support.rabbit import fresh_vhost
 
-from holdgate_workers.bootstrap import Site, open_site
+from holdgate_producer.client import BookingClient
+from holdgate_schema.messages import Command
+from holdgate_workers.bootstrap import Site, booking_client, open_site
 from holdgate_workers.config import read_config
 
-DATABASE_URL = os.environ.get("HOLDGATE_TEST_DATABASE_URL", "postgresql://root@127.0.0.1:5432/test")
-AMQP_URL = os.environ.get("HOLDGATE_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
+from .processes import Child, children
+
+CLIENT_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -27,30 +29,42 @@ class Place:
     amqp_url: str
     site: Site
 
+    def gate(self, **settings: object) -> Child:
+        """A gate worker, not begun. `settings` are those of the environment, without prefix, in lower case."""
+        return Child("bench.gate", environment=self.environment(**settings))
+
+    def expiry(self) -> Child:
+        """An expiry worker, as production runs it."""
+        return Child("holdgate_workers", "worker", "expiry", environment=self.environment(log_level="WARNING"))
+
+    def environment(self, **settings: object) -> dict[str, str]:
+        """What a process of this house is told."""
+        told = {"database_url": self.database_url, "amqp_url": self.amqp_url, **settings}
+        return {f"HOLDGATE_{key.upper()}": str(value) for key, value in told.items()}
+
+    def client(self) -> BookingClient:
+        """A client of this house."""
+        return booking_client(
+            self.site.config, self.database_url, app_id="bench", timeout_seconds=CLIENT_TIMEOUT_SECONDS
+        )
+
+    def prepare(self, commands: list[Command]) -> None:
+        """Have a short-lived worker do the commands."""
+        with children() as started, self.client() as client:
+            started.append(self.gate().begin())
+            for future in client.send_many(commands):
+                future.result(CLIENT_TIMEOUT_SECONDS)
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of the house's database."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor = connection.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
 
 @contextmanager
 def fresh_place(partitions: int = 4) -> Iterator[Place]:
-    """A new database and vhost with everything declared."""
-    name = f"holdgate_bench_{secrets.token_hex(4)}"
-    database_url = _replace_path(DATABASE_URL, name)
-    amqp_url = _replace_path(AMQP_URL, quote(name, safe=""))
-    user = urlsplit(AMQP_URL).username or "guest"
-    with psycopg.connect(DATABASE_URL, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        _rabbitmqctl("add_vhost", name)
-        _rabbitmqctl("set_permissions", "-p", name, user, ".*", ".*", ".*")
-        try:
-            config = read_config(database_url=database_url, amqp_url=amqp_url, partitions=partitions)
-            yield Place(database_url, amqp_url, open_site(config, database_url, migrate=True))
-        finally:
-            _rabbitmqctl("delete_vhost", name)
-            admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
-def _replace_path(url: str, name: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))
-
-
-def _rabbitmqctl(*arguments: str) -> None:
-    subprocess.run(["rabbitmqctl", "-q", *arguments], check=True, capture_output=True)
+    """A new house with everything declared."""
+    with fresh_database() as database_url, fresh_vhost() as amqp_url:
+        config = read_config(database_url=database_url, amqp_url=amqp_url, partitions=partitions)
+        yield Place(database_url, amqp_url, open_site(config, database_url, migrate=True))
