@@ -4,85 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.mail_server import PASSWORD, USER, Authority, Inbox, bad_server, mail_server, parsed
-from tests.support.notices import HOUSE, NOW, a_customer, a_mail
+from icalendar import Calendar
+from tests.conformance.mail_senders import HARNESSES, Harness, a_server, with_password
+from tests.support.mail_server import USER, Authority, Inbox, bad_server, mail_server
+from tests.support.notices import BOOKING_ID, HOUSE, NOW, START, a_booking, a_customer, a_mail
 
+from holdgate_workers.adapters.calendars.invitations import IcsInvitations
 from holdgate_workers.adapters.mail.file_sink import FileSink
-from holdgate_workers.adapters.mail.server import MailServer
 from holdgate_workers.adapters.mail.smtp import SmtpSender
+from holdgate_workers.adapters.mail.texts import TemplateTexts
+from holdgate_workers.app.notices.composing import compose
 from holdgate_workers.app.notices.mail import CalendarObject, MailText
+from holdgate_workers.app.notices.mails import mails_after
 from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
-from holdgate_workers.app.notices.people import Sender
-from holdgate_workers.app.notices.ports import MailSender
 
 TEXT = MailText("Confirmed: Harbour tour", "Hello Zoë\n", "<p>Hello Zoë</p>\n")
-
-
-@dataclass
-class Harness:
-    """A sender, and what has arrived."""
-
-    sender: MailSender
-    received: Callable[[], list[EmailMessage]]
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@contextmanager
-def starttls(authority: Authority, _folder: Path, house: Sender) -> Iterator[Harness]:
-    inbox = Inbox()
-    with mail_server(inbox, **with_password(authority, inbox)) as port:
-        yield Harness(SmtpSender(a_server(port, authority, **LOGIN), house), inbox.messages)
-
-
-@contextmanager
-def tls(authority: Authority, _folder: Path, house: Sender) -> Iterator[Harness]:
-    inbox = Inbox()
-    with mail_server(inbox, tls=authority.context, enable_SMTPUTF8=True) as port:
-        yield Harness(SmtpSender(a_server(port, authority, security="tls"), house), inbox.messages)
-
-
-@contextmanager
-def folder(_authority: Authority, folder: Path, house: Sender) -> Iterator[Harness]:
-    def received() -> list[EmailMessage]:
-        files = sorted((folder / "out").glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
-        return [parsed(path.read_bytes()) for path in files]
-
-    yield Harness(FileSink(folder / "out", house), received)
-
-
-HARNESSES: list[Callable[[Authority, Path, Sender], AbstractContextManager[Harness]]] = [starttls, tls, folder]
-LOGIN = {"username": USER, "password": PASSWORD}
-
-
-def with_password(authority: Authority, inbox: Inbox) -> dict[str, Any]:
-    return {
-        "tls_context": authority.context,
-        "require_starttls": True,
-        "authenticator": inbox.authenticate,
-        "auth_required": True,
-        "enable_SMTPUTF8": True,
-    }
-
-
-def a_server(port: int, authority: Authority | None = None, **fields: Any) -> MailServer:
-    return MailServer(
-        host="localhost",
-        port=port,
-        ca_file=authority.file if authority else None,
-        **{"timeout_seconds": 20} | fields,
-    )
 
 
 @pytest.fixture(params=HARNESSES, ids=lambda harness: harness.__name__)
@@ -176,6 +126,23 @@ def test_replies_go_where_the_house_wants_them(harness: Any, authority: Authorit
         opened.sender.send(a_mail())
         [message] = opened.received()
     assert message["Reply-To"].addresses[0].addr_spec == "desk@harbour.example"
+
+
+def test_a_confirmation_arrives_with_words_and_an_invitation_that_a_calendar_reads(opened: Harness) -> None:
+    notice = mails_after("booking.confirmed", a_booking(), NOW).send[0]
+    texts, invitations = TemplateTexts(HOUSE, locale="en-GB"), IcsInvitations(HOUSE)
+    mail = compose(notice, a_booking(), a_customer(), NOW, texts=texts, invitations=invitations)
+    assert isinstance(opened.sender.send(mail), Delivered)
+    [message] = opened.received()
+    assert message["Subject"] == "Confirmed: Harbour tour, Friday, 14 June 2030"
+    plain = message.get_body(["plain"])
+    assert plain is not None
+    assert with_lf(plain) == mail.text.text + "\n"
+    [attached] = message.iter_attachments()
+    calendar = Calendar.from_ical(attached.get_payload(decode=True))
+    [event] = calendar.walk("VEVENT")
+    assert calendar["METHOD"] == attached["Content-Type"].params["method"] == "REQUEST"
+    assert (str(event["UID"]), event.start.astimezone(UTC)) == (BOOKING_ID, START)
 
 
 # --- SMTP ------------------------------------------------------------------------------------------------------------
@@ -276,11 +243,25 @@ async def garrulous(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             writer.close()
 
 
-@pytest.mark.parametrize("behaviour", [silent, garrulous])
+async def sluggish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says yes to everything, each time just before one would give up on it."""
+    with suppress(ConnectionError):
+        try:
+            writer.write(b"220 localhost\r\n")
+            while await reader.readline():
+                await asyncio.sleep(0.2)
+                writer.write(b"250 OK\r\n")
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize("behaviour", [silent, garrulous, sluggish])
 def test_a_delivery_ends_in_time_whatever_the_server_does(behaviour: Any) -> None:
     with bad_server(behaviour) as port:
         server = a_server(port, security="plain", timeout_seconds=0.3)
-        assert SmtpSender(server, HOUSE).send(a_mail()) == Failed(reason="timed out at connecting")
+        outcome = SmtpSender(server, HOUSE).send(a_mail())
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("timed out at ")
 
 
 def test_a_mail_whose_answer_is_lost_may_have_arrived() -> None:

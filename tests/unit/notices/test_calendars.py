@@ -129,7 +129,8 @@ def test_what_is_cancelled_is_taken_out(booking: Booking) -> None:
     found = INVITATIONS.invitation(booking, a_customer())
     assert found.method == "CANCEL"
     assert Calendar.from_ical(found.content)["METHOD"] == "CANCEL"
-    assert only_event(found.content)["STATUS"] == "CANCELLED"
+    event = only_event(found.content)
+    assert (event["STATUS"], event["TRANSP"]) == ("CANCELLED", "TRANSPARENT")
 
 
 @pytest.mark.parametrize("zone", ZONES)

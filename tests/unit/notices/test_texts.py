@@ -169,7 +169,7 @@ def test_an_end_on_another_day_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("currency", "said"), [("JPY", "JP¥15,605"), ("KWD", "KWD15.605"), ("IDR", "IDR156.05"), ("USD", "US$156.05")]
+    ("currency", "said"), [("JPY", "JP¥15,605"), ("KWD", "KWD15.605"), ("RSD", "RSD156.05"), ("USD", "US$156.05")]
 )
 def test_amounts_have_all_their_digits(currency: str, said: str) -> None:
     quote = with_fields(a_quote(), currency=currency)
