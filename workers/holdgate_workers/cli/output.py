@@ -52,8 +52,9 @@ class Output:
         return self._console
 
     def json(self, value: object) -> None:
-        """One JSON document on standard output."""
+        """One JSON document on standard output, at once: a worker that says it is ready goes on running."""
         sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
 
     def line(self, text: str = "", *, style: str = "") -> None:
         """One line, as it is: square brackets in it are only brackets."""
