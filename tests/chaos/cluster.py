@@ -190,8 +190,8 @@ class Node:
             self.call("rabbit_disk_monitor", "set_disk_free_limit", str(_DISK_BYTES))
 
     def alarms(self) -> str:
-        """What it is alarmed about, on any node."""
-        return self.call("rabbit_alarm", "get_alarms")
+        """What it is alarmed about, on any node; without spaces."""
+        return "".join(self.call("rabbit_alarm", "get_alarms").split())
 
     def view(self) -> set[str]:
         """The nodes that it takes for running; none if it does not say."""

@@ -135,7 +135,7 @@ def _alarm(kind: str) -> Way:
             told = node.alarms()
             if f"resource_limit,{kind}" not in told:
                 raise DidNotBite(f"no alarm: {told}")
-            yield "the broker says " + " ".join(told.split())
+            yield f"the broker says {told}"
         except SubprocessError as exc:
             raise DidNotBite(f"the alarm could not be raised: {exc}") from exc
         finally:

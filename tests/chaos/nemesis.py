@@ -65,6 +65,7 @@ class Nemesis:
         except Exception as exc:  # noqa: BLE001 - told as a failure of the run
             why = str(exc) if isinstance(exc, AssertionError) else traceback.format_exc()
             self.failures.append(f"after {fault.kind.name} of {fault.target}: {why}")
+            print(f"  WRONG: {self.failures[-1]}", flush=True)
             self._broken.set()
 
     def _do(self, fault: Fault) -> None:
