@@ -17,6 +17,7 @@ FULL = (1_000_000, 10_000_000)
 TOUCHED = 1_000
 COLD = 10_000
 REQUESTS = 20_000
+LOG_BYTES = "SELECT pg_current_wal_lsn() - '0/0'"
 TARGETS = (Target("cost per decision, large tables against small", "ratio_cost", 1.15),)
 
 
@@ -43,20 +44,26 @@ def run(options: Options) -> Result:
 
 def _turn(few: Place, many: Place, requests: int, occurrences: int, number: int) -> Row:
     first = number << 24
-    small = _cost(few, requests, range(TOUCHED), first)
     dealt = random.Random(number)
-    large = _cost(many, requests, dealt.sample(range(occurrences), TOUCHED), first)
-    cold = _cost(many, min(requests, COLD), range(occurrences), first + requests)
-    print(f"small {shown(small)} µs  large {shown(large)} µs  large, never seen {shown(cold)} µs", flush=True)
-    return {"small_us": small, "large_us": large, "large_cold_us": cold, "ratio_cost": large / small}
+    row: Row = {}
+    row |= _cost("small", few, requests, range(TOUCHED), first)
+    row |= _cost("large", many, requests, dealt.sample(range(occurrences), TOUCHED), first)
+    row |= _cost("large_cold", many, min(requests, COLD), range(occurrences), first + requests)
+    print("  ".join(f"{figure} {shown(value)}" for figure, value in row.items()), flush=True)
+    large, small = row["large_us"], row["small_us"]
+    assert large is not None
+    assert small is not None
+    return {**row, "ratio_cost": large / small}
 
 
-def _cost(place: Place, requests: int, occurrences: range | list[int], first: int) -> float:
-    """µs per decision."""
+def _cost(name: str, place: Place, requests: int, occurrences: range | list[int], first: int) -> Row:
+    """µs per decision, and what the database wrote to its log for one."""
     names = [f"bench-{number}" for number in occurrences]
+    before = place.query(LOG_BYTES)[0][0]
     drained = drain_gate(place, [message(command) for command in places(requests, names, first=first)])
     assert drained.outcomes == {"answer.held.v1": requests}, drained.outcomes
-    return 1e6 / drained.per_second
+    written = place.query(LOG_BYTES)[0][0] - before
+    return {f"{name}_us": 1e6 / drained.per_second, f"{name}_log_bytes": float(written / requests)}
 
 
 def _fill(place: Place, occurrences: int, old_holds: int) -> float:
