@@ -55,6 +55,7 @@ class _Delivery:
         self._server = server
         self._sender = sender
         self._stage = Stage.CONNECTING
+        self._transport: asyncio.BaseTransport | None = None
         self._client = SMTP(
             hostname=server.host,
             port=server.port,
@@ -84,14 +85,17 @@ class _Delivery:
         return outcome
 
     def _hang_up(self) -> None:
-        """At once: the end of a TLS session that the other side does not answer would outlive the event loop."""
-        if isinstance(self._client.transport, asyncio.WriteTransport):
-            self._client.transport.abort()
+        """At once: the end of a TLS session that the other side does not answer would outlive the event loop. After a
+        farewell the client no longer knows its transport, which may still be waiting for just that."""
+        transport = self._client.transport or self._transport
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
         self._client.close()
 
     async def _hand_over(self, mail: Mail) -> Outcome:
         needs_utf8 = is_international(mail, self._sender)
         await self._client.connect()
+        self._transport = self._client.transport
         if self._client.is_ehlo_or_helo_needed:
             await self._client.ehlo()
         if needs_utf8 and not self._client.supports_extension("smtputf8"):
