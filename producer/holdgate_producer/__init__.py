@@ -9,10 +9,26 @@ For your own tests see `holdgate_producer.testing`.
 """
 
 from holdgate_schema.outcomes import Availability, Changed, Extended, Held, Reason, Refused, Released
+from holdgate_schema.selling import CartLeg, Customer, PaymentNotice, Pricing
+from holdgate_schema.selling_outcomes import (
+    Booked,
+    Cancelled,
+    CartHeld,
+    CartStarted,
+    Confirmed,
+    Converting,
+    LeftWaitlist,
+    Priced,
+    Quoted,
+    Quoting,
+    Waiting,
+)
 
 from .aio import AsyncBookingClient
+from .answers import AsyncTwoAnswers, TwoAnswers
 from .client import BookingClient
 from .config import ClientConfig
+from .entry import Answers
 from .errors import (
     Blocked,
     ClientClosed,
@@ -28,25 +44,43 @@ from .errors import (
 from .ids import new_request_id
 
 __all__ = [
+    "Answers",
     "AsyncBookingClient",
+    "AsyncTwoAnswers",
     "Availability",
     "Blocked",
+    "Booked",
     "BookingClient",
+    "Cancelled",
+    "CartHeld",
+    "CartLeg",
+    "CartStarted",
     "Changed",
     "ClientClosed",
     "ClientConfig",
+    "Confirmed",
     "ConnectionLost",
+    "Converting",
+    "Customer",
     "Extended",
     "Held",
     "InvalidConfig",
     "InvalidRequest",
+    "LeftWaitlist",
     "Nacked",
+    "PaymentNotice",
+    "Priced",
+    "Pricing",
     "ProducerError",
+    "Quoted",
+    "Quoting",
     "Reason",
     "Refused",
     "Released",
     "TimedOut",
+    "TwoAnswers",
     "UnreadableAnswer",
     "Unroutable",
+    "Waiting",
     "new_request_id",
 ]

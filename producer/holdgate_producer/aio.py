@@ -6,31 +6,32 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from holdgate_schema.messages import (
-    ChangeHold,
-    Client,
-    Command,
-    ExtendHold,
-    GetAvailability,
-    PlaceHold,
-    ReleaseHold,
-)
+from holdgate_schema.messages import Client, Command, ExtendHold, GetAvailability, ReleaseHold
 from holdgate_schema.outcomes import Answer, Availability, Changed, Extended, Held, Refused, Released
+from holdgate_schema.selling import Pricing
 
-from .client import core_of, expect, timeout_of
+from . import commands
+from .aio_selling_calls import AsyncSellingCalls
+from .answers import expect
+from .cache import Cache, cache_of, cached_answer
+from .client import core_of, timeout_of
 from .config import ClientConfig
-from .core import AnswerFuture, Stats
+from .entry import Answers
 from .link import Link, Request
 from .outgoing import command_of, request_of
+from .stats import Stats
 
 
-class AsyncBookingClient:
+class AsyncBookingClient(AsyncSellingCalls):
     """`BookingClient` for one event loop, with the same promises and the same errors.
 
     Cancelling a call stops waiting for the answer; the request is on its way all the same.
     """
 
-    def __init__(self, config: ClientConfig | None = None, *, link: Link | None = None) -> None:
+    def __init__(
+        self, config: ClientConfig | None = None, *, link: Link | None = None, cache: Cache | None = None
+    ) -> None:
+        self._cache = cache or cache_of(config)
         self._config, self._core = core_of(config, link)
         # Taken in turn, so that a call that waits for room is not overtaken by a later one.
         self._turn = asyncio.Lock()
@@ -55,20 +56,21 @@ class AsyncBookingClient:
         user_id: str | None = None,
         client: Client | None = None,
         ttl_seconds: int | None = None,
+        pricing: Pricing | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Held | Refused:
         """Take the whole basket or nothing. Without a session one is issued: `answer.hold.session_id`."""
-        command = command_of(
-            PlaceHold,
-            request_id=request_id,
-            occurrence_id=occurrence_id,
-            items=items,
+        command = commands.place_hold(
+            occurrence_id,
+            items,
             extras=extras,
             session_id=session_id,
             user_id=user_id,
             client=client,
             ttl_seconds=ttl_seconds,
+            pricing=pricing,
+            request_id=request_id,
         )
         return expect(await self.call(command, timeout_seconds=timeout_seconds), Held)
 
@@ -80,18 +82,13 @@ class AsyncBookingClient:
         items: Mapping[str, int],
         *,
         extras: Mapping[str, int] | None = None,
+        pricing: Pricing | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Changed | Refused:
         """Set the hold's quantities to these absolute numbers; its expiry does not move."""
-        command = command_of(
-            ChangeHold,
-            request_id=request_id,
-            occurrence_id=occurrence_id,
-            session_id=session_id,
-            hold_id=hold_id,
-            items=items,
-            extras=extras,
+        command = commands.change_hold(
+            occurrence_id, session_id, hold_id, items, extras=extras, pricing=pricing, request_id=request_id
         )
         return expect(await self.call(command, timeout_seconds=timeout_seconds), Changed)
 
@@ -124,10 +121,21 @@ class AsyncBookingClient:
         return expect(await self.call(command, timeout_seconds=timeout_seconds), Released)
 
     async def availability(
-        self, occurrence_id: str, *, request_id: str | None = None, timeout_seconds: float | None = None
+        self,
+        occurrence_id: str,
+        *,
+        cached: bool = False,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
     ) -> Availability | Refused:
-        """What could be held right now."""
+        """What could be held right now; see `BookingClient.availability` for `cached`."""
         command = command_of(GetAvailability, request_id=request_id, occurrence_id=occurrence_id)
+        if cached and self._cache is not None:
+            # In a thread: one implementation for both faces, and its timeouts are short.
+            found = await asyncio.to_thread(cached_answer, self._cache, command)
+            if found is not None:
+                self._core.stats.cached += 1
+                return found
         return expect(await self.call(command, timeout_seconds=timeout_seconds), Availability)
 
     # --- any command --------------------------------------------------------------------------------------------
@@ -147,23 +155,31 @@ class AsyncBookingClient:
 
         Raises and waits like `BookingClient.send_many`, without blocking the loop.
         """
-        timeout = timeout_of(self._config, timeout_seconds)
-        requests = [request_of(command, self._config.traceparent) for command in commands]
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        async with self._turn:
-            futures = await self._take(requests, deadline)
-        return [asyncio.wrap_future(future, loop=loop) for future in futures]
+        answers = await self._send(commands, timeout_seconds, follow=False)
+        return [asyncio.wrap_future(one.first, loop=loop) for one in answers]
 
-    async def _take(self, requests: Sequence[Request], deadline: float) -> list[AnswerFuture]:
+    async def _answers(self, command: Command, timeout_seconds: float | None) -> Answers:
+        return (await self._send([command], timeout_seconds, follow=True))[0]
+
+    async def _send(
+        self, sent: Sequence[Command], timeout_seconds: float | None, *, follow: bool
+    ) -> list[Answers]:
+        timeout = timeout_of(self._config, timeout_seconds)
+        requests = [request_of(command, self._config.traceparent) for command in sent]
+        deadline = asyncio.get_running_loop().time() + timeout
+        async with self._turn:
+            return await self._take(requests, deadline, follow=follow)
+
+    async def _take(self, requests: Sequence[Request], deadline: float, *, follow: bool) -> list[Answers]:
         loop = asyncio.get_running_loop()
-        futures = self._core.take(requests, deadline - loop.time())
-        while len(futures) < len(requests):
-            rest = requests[len(futures) :]
+        answers = self._core.take(requests, deadline - loop.time(), follow=follow)
+        while len(answers) < len(requests):
+            rest = requests[len(answers) :]
             if not await self._room(deadline):
-                return futures + self._core.without_room(rest)
-            futures += self._core.take(rest, deadline - loop.time())
-        return futures
+                return answers + self._core.without_room(rest)
+            answers += self._core.take(rest, deadline - loop.time(), follow=follow)
+        return answers
 
     async def _room(self, deadline: float) -> bool:
         loop = asyncio.get_running_loop()
@@ -200,6 +216,8 @@ class AsyncBookingClient:
     async def close(self, *, wait_seconds: float = 0.0) -> None:
         """Wait so long for open answers, then hang up; what is left fails with `ClientClosed`. Idempotent."""
         await asyncio.to_thread(self._core.close, wait_seconds)
+        if self._cache is not None:
+            await asyncio.to_thread(self._cache.close)
 
 
 def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

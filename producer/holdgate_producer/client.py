@@ -7,28 +7,24 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
-from typing import TypeVar
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import (
-    ChangeHold,
-    Client,
-    Command,
-    ExtendHold,
-    GetAvailability,
-    PlaceHold,
-    ReleaseHold,
-)
+from holdgate_schema.messages import Client, Command, ExtendHold, GetAvailability, ReleaseHold
 from holdgate_schema.outcomes import Answer, Availability, Changed, Extended, Held, Refused, Released
+from holdgate_schema.selling import Pricing
 
+from . import commands
 from .amqp import AmqpLink
+from .answers import expect
+from .cache import Cache, cache_of, cached_answer
 from .config import ClientConfig, is_positive
-from .core import Core, Stats
-from .errors import InvalidConfig, InvalidRequest, UnreadableAnswer
+from .core import Core
+from .entry import Answers
+from .errors import InvalidConfig, InvalidRequest
 from .link import Link
 from .outgoing import command_of, request_of
-
-A = TypeVar("A", bound=Answer)
+from .selling_calls import SellingCalls
+from .stats import Stats
 
 DEFAULTS_FOR_A_GIVEN_LINK = ClientConfig(url="amqp://127.0.0.1/", app_id="holdgate-client")
 
@@ -39,7 +35,7 @@ def core_of(config: ClientConfig | None, link: Link | None) -> tuple[ClientConfi
         if link is None:
             raise InvalidConfig([FieldError("config", "must be given unless a link is")])
         config = DEFAULTS_FOR_A_GIVEN_LINK
-    return config, Core(link or AmqpLink(config), config.in_flight_max)
+    return config, Core(link or AmqpLink(config), config.in_flight_max, config.repeat_seconds)
 
 
 def timeout_of(config: ClientConfig, timeout_seconds: float | None) -> float:
@@ -51,15 +47,7 @@ def timeout_of(config: ClientConfig, timeout_seconds: float | None) -> float:
     return timeout_seconds
 
 
-def expect(answer: Answer, kind: type[A]) -> A | Refused:
-    """The answer as the kind that the command leads to; raises `UnreadableAnswer` for any other."""
-    if isinstance(answer, kind | Refused):
-        return answer
-    text = f"request {answer.request_id} was answered with {type(answer).__name__} instead of {kind.__name__}"
-    raise UnreadableAnswer(text, request_id=answer.request_id)
-
-
-class BookingClient:
+class BookingClient(SellingCalls):
     """Sends booking requests and gets each one's answer. One per process is enough; use it from any thread.
 
     Promises:
@@ -74,7 +62,10 @@ class BookingClient:
     `with` block waits for open requests, at most `timeout_seconds`; after an exception it does not wait.
     """
 
-    def __init__(self, config: ClientConfig | None = None, *, link: Link | None = None) -> None:
+    def __init__(
+        self, config: ClientConfig | None = None, *, link: Link | None = None, cache: Cache | None = None
+    ) -> None:
+        self._cache = cache or cache_of(config)
         self._config, self._core = core_of(config, link)
 
     def __enter__(self) -> BookingClient:
@@ -97,20 +88,24 @@ class BookingClient:
         user_id: str | None = None,
         client: Client | None = None,
         ttl_seconds: int | None = None,
+        pricing: Pricing | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Held | Refused:
-        """Take the whole basket or nothing. Without a session one is issued: `answer.hold.session_id`."""
-        command = command_of(
-            PlaceHold,
-            request_id=request_id,
-            occurrence_id=occurrence_id,
-            items=items,
+        """Take the whole basket or nothing. Without a session one is issued: `answer.hold.session_id`.
+
+        To be told what it costs use `place_priced`.
+        """
+        command = commands.place_hold(
+            occurrence_id,
+            items,
             extras=extras,
             session_id=session_id,
             user_id=user_id,
             client=client,
             ttl_seconds=ttl_seconds,
+            pricing=pricing,
+            request_id=request_id,
         )
         return expect(self.call(command, timeout_seconds=timeout_seconds), Held)
 
@@ -122,18 +117,13 @@ class BookingClient:
         items: Mapping[str, int],
         *,
         extras: Mapping[str, int] | None = None,
+        pricing: Pricing | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Changed | Refused:
         """Set the hold's quantities to these absolute numbers; its expiry does not move."""
-        command = command_of(
-            ChangeHold,
-            request_id=request_id,
-            occurrence_id=occurrence_id,
-            session_id=session_id,
-            hold_id=hold_id,
-            items=items,
-            extras=extras,
+        command = commands.change_hold(
+            occurrence_id, session_id, hold_id, items, extras=extras, pricing=pricing, request_id=request_id
         )
         return expect(self.call(command, timeout_seconds=timeout_seconds), Changed)
 
@@ -166,16 +156,27 @@ class BookingClient:
         return expect(self.call(command, timeout_seconds=timeout_seconds), Released)
 
     def availability(
-        self, occurrence_id: str, *, request_id: str | None = None, timeout_seconds: float | None = None
+        self,
+        occurrence_id: str,
+        *,
+        cached: bool = False,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
     ) -> Availability | Refused:
-        """What could be held right now."""
+        """What could be held right now. With `cached`, what could be held at most `cache_age_max_seconds` ago, if
+        the cache knows; else the gate is asked all the same."""
         command = command_of(GetAvailability, request_id=request_id, occurrence_id=occurrence_id)
+        if cached and self._cache is not None:
+            found = cached_answer(self._cache, command)
+            if found is not None:
+                self._core.stats.cached += 1
+                return found
         return expect(self.call(command, timeout_seconds=timeout_seconds), Availability)
 
     # --- any command --------------------------------------------------------------------------------------------
 
     def call(self, command: Command, *, timeout_seconds: float | None = None) -> Answer:
-        """Send any command, the catalogue's too, and wait for its answer. Raises `ProducerError`."""
+        """Send any command, the catalogue's too, and wait for its first answer. Raises `ProducerError`."""
         return self.send(command, timeout_seconds=timeout_seconds).result()
 
     def send(self, command: Command, *, timeout_seconds: float | None = None) -> Future[Answer]:
@@ -190,18 +191,28 @@ class BookingClient:
         Raises `InvalidRequest` or `ClientClosed` before anything is sent. Waits while `in_flight_max` are open
         or the broker takes nothing, at most the timeout; what found no room fails with `Blocked`. A future's
         callbacks run on the client's own threads: be quick there and wait for nothing. Futures cannot be
-        cancelled.
+        cancelled. Of a command with two answers the future has the first one.
         """
+        return [answers.first for answers in self._send(commands, timeout_seconds, follow=False)]
+
+    def follow(self, command: Command, *, timeout_seconds: float | None = None) -> Answers:
+        """Send any command and get the futures of its `first` and its `final` answer; see `send_many`."""
+        return self._send([command], timeout_seconds, follow=True)[0]
+
+    def _answers(self, command: Command, timeout_seconds: float | None) -> Answers:
+        return self.follow(command, timeout_seconds=timeout_seconds)
+
+    def _send(self, sent: Sequence[Command], timeout_seconds: float | None, *, follow: bool) -> list[Answers]:
         timeout = timeout_of(self._config, timeout_seconds)
-        requests = [request_of(command, self._config.traceparent) for command in commands]
-        futures = self._core.take(requests, timeout)
+        requests = [request_of(command, self._config.traceparent) for command in sent]
+        answers = self._core.take(requests, timeout, follow=follow)
         deadline = monotonic() + timeout
-        while len(futures) < len(requests):
-            rest = requests[len(futures) :]
+        while len(answers) < len(requests):
+            rest = requests[len(answers) :]
             if not self._wait_for_room(deadline):
-                return futures + self._core.without_room(rest)
-            futures += self._core.take(rest, deadline - monotonic())
-        return futures
+                return answers + self._core.without_room(rest)
+            answers += self._core.take(rest, deadline - monotonic(), follow=follow)
+        return answers
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -227,6 +238,8 @@ class BookingClient:
     def close(self, *, wait_seconds: float = 0.0) -> None:
         """Wait so long for open answers, then hang up; what is left fails with `ClientClosed`. Idempotent."""
         self._core.close(wait_seconds)
+        if self._cache is not None:
+            self._cache.close()
 
     def _wait_for_room(self, deadline: float) -> bool:
         room = threading.Event()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pika
 
+from holdgate_schema.cache import HOUSE_DEFAULT, is_house
 from holdgate_schema.errors import FieldError
 
 from .errors import InvalidConfig
@@ -20,9 +21,12 @@ _SECONDS = (
     "timeout_seconds",
     "confirm_timeout_seconds",
     "answer_silence_seconds",
+    "repeat_seconds",
     "blocked_timeout_seconds",
     "reconnect_min_seconds",
     "reconnect_max_seconds",
+    "cache_age_max_seconds",
+    "cache_timeout_seconds",
 )
 
 
@@ -37,10 +41,17 @@ class ClientConfig:
       counts as dead and is replaced.
     - `answer_silence_seconds`: so long, or up to twice as long, without any answer while some are due, and the
       connection is replaced: the broker may have forgotten where the answers go.
+    - `repeat_seconds`: so long without a second answer, and the request is sent again to ask for it; the pause is
+      doubled a few times.
     - `in_flight_max`: unanswered requests at one time; further sends wait for room, at most their own timeout.
     - `heartbeat_seconds`, `blocked_timeout_seconds`: AMQP heartbeat; how long the broker may block the connection.
     - `reconnect_min_seconds`, `reconnect_max_seconds`: the pause before a new connection is drawn at random
       from 0 to a bound that doubles from the first to the second.
+    - `cache_url`: `redis://…` or `rediss://…` of the read side, for `availability(…, cached=True)`; needs
+      `holdgate[cache]`. None: such calls ask the gate.
+    - `cache_house`: the house's name in that Redis, HOLDGATE_HOUSE of its workers.
+    - `cache_age_max_seconds`: how long ago a cached answer may have been the gate's own; an older one is not used.
+    - `cache_timeout_seconds`: how long Redis may take, for connecting and for each answer, before the gate is asked.
     - `traceparent`: called per request for the W3C trace context to send along.
     """
 
@@ -49,11 +60,16 @@ class ClientConfig:
     timeout_seconds: float = 10.0
     confirm_timeout_seconds: float = 5.0
     answer_silence_seconds: float = 15.0
+    repeat_seconds: float = 5.0
     in_flight_max: int = 5_000
     heartbeat_seconds: int = 10
     blocked_timeout_seconds: float = 60.0
     reconnect_min_seconds: float = 0.2
     reconnect_max_seconds: float = 10.0
+    cache_url: str | None = None
+    cache_house: str = HOUSE_DEFAULT
+    cache_age_max_seconds: float = 5.0
+    cache_timeout_seconds: float = 0.1
     traceparent: Callable[[], str | None] | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +90,10 @@ class ClientConfig:
             yield FieldError("in_flight_max", "must be a whole number from 1 to 100000")
         if not _is_int(self.heartbeat_seconds) or not 2 <= self.heartbeat_seconds <= 600:
             yield FieldError("heartbeat_seconds", "must be a whole number from 2 to 600")
+        if self.cache_url is not None and not _is_redis(self.cache_url):
+            yield FieldError("cache_url", "must be redis://user:password@host:port/number or rediss://…")
+        if not is_house(self.cache_house):
+            yield FieldError("cache_house", "must be 1 to 64 of A-Z a-z 0-9 _ . -")
         pauses = (self.reconnect_min_seconds, self.reconnect_max_seconds)
         if all(map(is_positive, pauses)) and pauses[0] > pauses[1]:
             yield FieldError("reconnect_max_seconds", "must not be below reconnect_min_seconds")
@@ -86,6 +106,13 @@ def is_positive(seconds: object) -> bool:
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_redis(url: object) -> bool:
+    try:
+        return isinstance(url, str) and urlsplit(url).scheme in ("redis", "rediss")
+    except ValueError:
+        return False
 
 
 def _url_errors(url: object) -> Iterator[FieldError]:

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from time import monotonic
 
 from holdgate_schema.codec import decode_answer
-from holdgate_schema.errors import FieldError, InvalidMessage
-from holdgate_schema.outcomes import Answer
+from holdgate_schema.errors import InvalidMessage
 
 from .deadlines import Deadline, Deadlines
+from .entry import Answers, Entry, failed, joined, running_future
 from .errors import (
     Blocked,
     ClientClosed,
     ConnectionLost,
-    InvalidRequest,
     Nacked,
     ProducerError,
     TimedOut,
@@ -29,47 +26,28 @@ from .errors import (
     Unroutable,
 )
 from .link import Link, Request
+from .stats import Stats
 
-AnswerFuture = Future[Answer]
-
-
-@dataclass(slots=True)
-class Stats:
-    """What a client has counted since it was made."""
-
-    sent: int = 0
-    resent: int = 0
-    answered: int = 0
-    late: int = 0
-    """Answers that nobody waited for any more."""
-    timed_out: int = 0
-    connects: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    """A request without an answer."""
-
-    number: int
-    request: Request
-    future: AnswerFuture
-    accepted: bool = False
+REPEATS_DOUBLED_MAX = 4
+"""How often the pause between two repetitions is doubled."""
 
 
 class Core:
     """The open requests of one client and what the link says about them (see `link.LinkEvents`)."""
 
-    def __init__(self, link: Link, in_flight_max: int) -> None:
+    def __init__(self, link: Link, in_flight_max: int, repeat_seconds: float) -> None:
         self.stats = Stats()
         self._link = link
         self._max = in_flight_max
+        self._repeat_seconds = repeat_seconds
         self._low_water = in_flight_max - max(1, in_flight_max // 8)
         self._lock = threading.Lock()
         self._connected = threading.Condition(self._lock)
         self._idle = threading.Condition(self._lock)
         self._earlier = threading.Condition(self._lock)
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, Entry] = {}
         self._deadlines = Deadlines()
+        self._repeats = Deadlines()
         self._number = 0
         self._waiting_for_room: list[Callable[[], None]] = []
         self._up = False
@@ -92,8 +70,11 @@ class Core:
         """Whether the far side takes no requests at the moment."""
         return self._blocked_reason is not None
 
-    def take(self, requests: Sequence[Request], timeout_seconds: float) -> list[AnswerFuture]:
-        """Send as many as there is room for, from the first on; raises `ClientClosed`."""
+    def take(self, requests: Sequence[Request], timeout_seconds: float, *, follow: bool = False) -> list[Answers]:
+        """Send as many as there is room for, from the first on; raises `ClientClosed`.
+
+        With `follow` a request that has two answers stays open until the second one.
+        """
         deadline = monotonic() + timeout_seconds
         with self._lock:
             if self._closed:
@@ -101,30 +82,30 @@ class Core:
             if self._blocked_reason is not None:
                 return []
             fresh: list[Request] = []
-            futures: list[AnswerFuture] = []
+            taken: list[Answers] = []
             for request in requests:
                 twin = self._open.get(request.request_id)
                 if twin is not None:
-                    futures.append(_joined(twin, request))
+                    taken.append(joined(twin, request, follow=follow))
                     continue
                 if len(self._open) >= self._max:
                     break
-                futures.append(self._add(request, deadline))
+                taken.append(self._add(request, deadline, follow=follow))
                 fresh.append(request)
             self.stats.sent += len(fresh)
             if fresh and self._up:
                 self._link.send(fresh)
-        return futures
+        return taken
 
-    def without_room(self, requests: Iterable[Request]) -> list[AnswerFuture]:
+    def without_room(self, requests: Iterable[Request]) -> list[Answers]:
         """The futures of requests for which there was no room in time; they were not sent."""
         reason = self._blocked_reason
         why = f"the broker takes no requests: {reason}" if reason is not None else f"{self._max} are in flight"
-        futures = []
+        found = []
         for request in requests:
             text = f"request {request.request_id} was not sent: {why}"
-            futures.append(_failed(Blocked(text, request_id=request.request_id)))
-        return futures
+            found.append(failed(Blocked(text, request_id=request.request_id)))
+        return found
 
     def when_room(self, call: Callable[[], None]) -> None:
         """Call once when there may be room again, on any thread, perhaps at once."""
@@ -161,7 +142,7 @@ class Core:
         self._link.close()
         for entry in left:
             text = f"the client was closed before the answer to {entry.request.request_id} came"
-            entry.future.set_exception(ClientClosed(text, request_id=entry.request.request_id))
+            entry.fail(ClientClosed(text, request_id=entry.request.request_id))
         _call_all(waiting)
         if threading.current_thread() is not self._timer:
             self._timer.join()
@@ -217,39 +198,68 @@ class Core:
     def unroutable(self, request_id: str, detail: str) -> None:
         """Fail the request."""
         text = f"request {request_id} is unroutable: {detail}"
-        self._fail(request_id, Unroutable(text, request_id=request_id))
+        self._not_taken(request_id, Unroutable(text, request_id=request_id))
 
     def nacked(self, request_id: str, detail: str) -> None:
         """Fail the request."""
         text = f"the broker did not take request {request_id}: {detail}"
-        self._fail(request_id, Nacked(text, request_id=request_id))
+        self._not_taken(request_id, Nacked(text, request_id=request_id))
 
     def answered(self, correlation_id: str, body: bytes, type_: str | None) -> None:
-        """Complete the request, whatever was confirmed."""
-        entry = self._remove(correlation_id)
-        if entry is None:
-            self.stats.late += 1
-            return
+        """Complete what the answer completes, whatever was confirmed."""
         try:
             answer = decode_answer(body)
         except InvalidMessage as exc:
             text = f"the answer to {correlation_id} ({type_ or 'no type'}) cannot be read: {exc}"
-            entry.future.set_exception(UnreadableAnswer(text, request_id=correlation_id))
-        else:
-            self.stats.answered += 1
-            entry.future.set_result(answer)
+            if not self._fail(correlation_id, UnreadableAnswer(text, request_id=correlation_id)):
+                self.stats.late += 1
+            return
+        waiting: Sequence[Callable[[], None]] = ()
+        with self._lock:
+            entry = self._open.get(correlation_id)
+            if entry is None:
+                self.stats.late += 1
+                return
+            ready = entry.note(answer)
+            if entry.is_over:
+                del self._open[correlation_id]
+                self.stats.answered += 1
+                waiting = self._after_removal()
+            elif ready:
+                self._repeat_later(entry)
+        _call_all(waiting)
+        for future in ready:
+            future.set_result(answer)
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _add(self, request: Request, deadline: float) -> AnswerFuture:
-        future: AnswerFuture = Future()
-        # A request that is on its way cannot be called back, so neither can its future.
-        future.set_running_or_notify_cancel()
+    def _add(self, request: Request, deadline: float, *, follow: bool) -> Answers:
         self._number += 1
-        self._open[request.request_id] = _Open(self._number, request, future)
+        entry = self._open[request.request_id] = Entry(self._number, request, running_future())
+        if follow:
+            entry.follow()
         if self._deadlines.add((deadline, self._number, request.request_id), self._is_open, len(self._open)):
             self._earlier.notify()
-        return future
+        return entry.answers
+
+    def _repeat_later(self, entry: Entry) -> None:
+        """An answer that goes to a connection of the past is lost, and only a repetition brings it."""
+        pause = self._repeat_seconds * 2.0 ** min(entry.repeats, REPEATS_DOUBLED_MAX)
+        item = (monotonic() + pause, entry.number, entry.request.request_id)
+        if self._repeats.add(item, self._is_open, len(self._open)):
+            self._earlier.notify()
+
+    def _repeat_due(self, now: float) -> None:
+        due = []
+        for _, _, request_id in self._repeats.take_due(now, self._is_open):
+            entry = self._open[request_id]
+            entry.repeats += 1
+            due.append(entry)
+        for entry in due:
+            self._repeat_later(entry)
+        if due and self._up and self._blocked_reason is None:
+            self.stats.repeated += len(due)
+            self._link.send([entry.request for entry in due])
 
     def _has_room(self, mark: int) -> bool:
         return self._blocked_reason is None and len(self._open) <= mark
@@ -258,7 +268,7 @@ class Core:
         waiting, self._waiting_for_room = self._waiting_for_room, []
         return waiting
 
-    def _remove(self, request_id: str) -> _Open | None:
+    def _remove(self, request_id: str) -> Entry | None:
         with self._lock:
             entry = self._open.pop(request_id, None)
             waiting = self._after_removal()
@@ -273,10 +283,17 @@ class Core:
             return self._take_waiting()
         return ()
 
-    def _fail(self, request_id: str, error: ProducerError) -> None:
+    def _not_taken(self, request_id: str, error: ProducerError) -> None:
+        entry = self._open.get(request_id)
+        if entry is None or entry.waits_for_first:
+            self._fail(request_id, error)
+        # Else it was only a repetition: there will be others.
+
+    def _fail(self, request_id: str, error: ProducerError) -> bool:
         entry = self._remove(request_id)
         if entry is not None:
-            entry.future.set_exception(error)
+            entry.fail(error)
+        return entry is not None
 
     def _expire(self) -> None:
         while True:
@@ -286,40 +303,29 @@ class Core:
                 now = monotonic()
                 due = [self._open.pop(item[2]) for item in self._deadlines.take_due(now, self._is_open)]
                 if not due:
-                    self._earlier.wait(self._deadlines.pause(now))
+                    self._repeat_due(now)
+                    pauses = [part.pause(now) for part in (self._deadlines, self._repeats)]
+                    self._earlier.wait(min((pause for pause in pauses if pause is not None), default=None))
                     continue
                 waiting = self._after_removal()
             _call_all(waiting)
             for entry in due:
-                entry.future.set_exception(self._out_of_time(entry))
+                entry.fail(self._out_of_time(entry))
 
     def _is_open(self, item: Deadline) -> bool:
         entry = self._open.get(item[2])
         return entry is not None and entry.number == item[1]
 
-    def _out_of_time(self, entry: _Open) -> TimedOut:
+    def _out_of_time(self, entry: Entry) -> TimedOut:
         self.stats.timed_out += 1
         request_id = entry.request.request_id
-        text = f"no answer in time; safe to send again with the same id, request {request_id}"
+        which = "answer" if entry.waits_for_first else "second answer"
+        text = f"no {which} in time; safe to send again with the same id, request {request_id}"
         if not self._up:
             return ConnectionLost(f"{text} (no connection: {self._down_detail})", request_id=request_id)
         if self._blocked_reason is not None:
             text += f" (the broker takes no requests: {self._blocked_reason})"
         return TimedOut(text, request_id=request_id, accepted=entry.accepted)
-
-
-def _joined(twin: _Open, request: Request) -> AnswerFuture:
-    """The same request sent twice at one time is one request; another body under its id is a bug."""
-    if twin.request.body == request.body:
-        return twin.future
-    error = FieldError("request_id", "is in flight with another body")
-    return _failed(InvalidRequest([error], request_id=request.request_id))
-
-
-def _failed(error: ProducerError) -> AnswerFuture:
-    future: AnswerFuture = Future()
-    future.set_exception(error)
-    return future
 
 
 def _call_all(calls: Iterable[Callable[[], None]]) -> None:

@@ -42,6 +42,9 @@ from holdgate_schema.outcomes import (
     Released,
     Swept,
 )
+from holdgate_schema.selling import INTERNAL_TYPES, SELLING_TYPES
+
+from .fake_selling import FakeSelling
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 TTL_SECONDS = 15 * 60
@@ -57,7 +60,7 @@ class Occurrence:
     version: int = 0
     holds: dict[str, HoldView] = field(default_factory=dict)
     held: int = 0
-    """Seats in active holds, kept by `store`."""
+    """Seats that are held or sold, kept by `store`."""
     swept_at: datetime = NOW
 
     @property
@@ -86,13 +89,27 @@ class Occurrence:
 class FakeHouse:
     """Occurrences and what was decided about them."""
 
-    def __init__(self, capacity: Mapping[str, int]) -> None:
+    def __init__(self, capacity: Mapping[str, int], prices: Mapping[str, int] | None = None) -> None:
         self.now = NOW
+        self.selling = FakeSelling(self, prices or {})
         self.occurrences = {name: Occurrence(seats) for name, seats in capacity.items()}
         self._sessions = 0
 
+    def answers(self, command: Command) -> list[Answer]:
+        """The answers to a command that was not seen before: one or two."""
+        occurrence = self.occurrences.get(command.occurrence_id)
+        if occurrence is not None and isinstance(command, (*SELLING_TYPES, *INTERNAL_TYPES)):
+            occurrence.expire(self.now)
+            return self.selling.answers(command, occurrence)
+        answer = self.decide(command)
+        if occurrence is None or not isinstance(command, PlaceHold | ChangeHold):
+            return [answer]
+        if not isinstance(answer, Held | Changed):
+            return [answer]
+        return [answer, *self.selling.priced(command, occurrence, answer.hold)]
+
     def decide(self, command: Command) -> Answer:
-        """The answer to a command that was not seen before."""
+        """The first answer to a command about holds or the catalogue."""
         if isinstance(command, PutOccurrence):
             return self._put(command)
         occurrence = self.occurrences.get(command.occurrence_id)
@@ -106,13 +123,15 @@ class FakeHouse:
         if isinstance(command, GetAvailability):
             return self._availability(command, occurrence)
         if isinstance(command, SweepHolds):
-            return Swept(**self._base(command), expired=0)
-        return self._catalogue(command, occurrence)
+            return Swept(**self.base(command), expired=0)
+        if isinstance(command, CloseOccurrence | SetCapacity):
+            return self._catalogue(command, occurrence)
+        return self.refuse(command, Reason.FORBIDDEN)
 
     def refuse(self, command: Command, reason: Reason, **fields: Any) -> Refused:
         """A refusal of this command; `fields` are those of `Refused`."""
         told: dict[str, Any] = {"retryable": reason.retryable, "message": f"refused: {reason}"} | fields
-        return Refused(**self._base(command), reason=reason, **told)
+        return Refused(**self.base(command), reason=reason, **told)
 
     def _place(self, command: PlaceHold, occurrence: Occurrence) -> Answer:
         seats = sum(command.items.values())
@@ -122,7 +141,7 @@ class FakeHouse:
         hold = HoldView(
             hold_id=command.request_id,
             occurrence_id=command.occurrence_id,
-            session_id=command.session_id or self._new_session(),
+            session_id=command.session_id or self.new_session(),
             state="active",
             items=dict(command.items),
             extras=dict(command.extras),
@@ -132,7 +151,7 @@ class FakeHouse:
             user_id=command.user_id,
         )
         occurrence.store(hold)
-        return Held(**self._base(command), hold=hold, available=occurrence.available)
+        return Held(**self.base(command), hold=hold, available=occurrence.available)
 
     def _on_hold(self, command: ChangeHold | ExtendHold | ReleaseHold, occurrence: Occurrence) -> Answer:
         hold = occurrence.holds.get(command.hold_id)
@@ -142,23 +161,23 @@ class FakeHouse:
             return self.refuse(command, Reason.HOLD_FINAL, hold_state=hold.state)
         if isinstance(command, ReleaseHold):
             hold = occurrence.store(replace(hold, state="released"))
-            return Released(**self._base(command), hold=hold)
+            return Released(**self.base(command), hold=hold)
         if isinstance(command, ExtendHold):
             return self._extend(command, occurrence, hold)
         seats = sum(command.items.values())
         refusal = self._not_now(command, occurrence, seats - hold.seats)
         if refusal is not None:
             return refusal
-        changed = replace(hold, items=dict(command.items), extras=dict(command.extras), seats=seats)
+        changed = replace(hold, items=dict(command.items), extras=dict(command.extras), seats=seats, quote=None)
         occurrence.store(changed)
-        return Changed(**self._base(command), hold=changed, available=occurrence.available)
+        return Changed(**self.base(command), hold=changed, available=occurrence.available)
 
     def _extend(self, command: ExtendHold, occurrence: Occurrence, hold: HoldView) -> Answer:
         if hold.extensions_used >= EXTENSIONS_MAX:
             return self.refuse(command, Reason.EXTENSION_LIMIT, limit=EXTENSIONS_MAX, used=hold.extensions_used)
         until = self.now + timedelta(seconds=TTL_SECONDS)
         hold = occurrence.store(replace(hold, expires_at=until, extensions_used=hold.extensions_used + 1))
-        return Extended(**self._base(command), hold=hold, extensions_left=EXTENSIONS_MAX - hold.extensions_used)
+        return Extended(**self.base(command), hold=hold, extensions_left=EXTENSIONS_MAX - hold.extensions_used)
 
     def _not_now(self, command: Command, occurrence: Occurrence, more_seats: int) -> Refused | None:
         if occurrence.status != "active":
@@ -176,17 +195,18 @@ class FakeHouse:
         return None
 
     def _availability(self, command: GetAvailability, occurrence: Occurrence) -> Availability:
-        held, left = occurrence.held, occurrence.available[TOTAL_POOL]
+        sold = sum(hold.seats for hold in occurrence.holds.values() if hold.state == "confirmed")
+        held, left = occurrence.held - sold, occurrence.available[TOTAL_POOL]
         seats = occurrence.capacity
         on_sale = occurrence.status == "active"
         return Availability(
-            **self._base(command),
+            **self.base(command),
             product_id="product-1",
             status=occurrence.status,
             on_sale=on_sale,
             starts_at=self.now + timedelta(days=1),
             ends_at=self.now + timedelta(days=1, hours=2),
-            pools={TOTAL_POOL: PoolView(capacity=seats, sellable=seats, held=held, sold=0, available=left)},
+            pools={TOTAL_POOL: PoolView(capacity=seats, sellable=seats, held=held, sold=sold, available=left)},
             ticket_types={},
             not_on_sale=None if on_sale else NotOnSale(occurrence.status),
             next_release_at=_next_release(occurrence),
@@ -209,18 +229,20 @@ class FakeHouse:
         occurrence.version += 1
         missing = occurrence.held - occurrence.capacity
         return OccurrenceStored(
-            **self._base(command),
+            **self.base(command),
             created=created,
             status=occurrence.status,
             sellable={TOTAL_POOL: max(occurrence.capacity, occurrence.held)},
             deficit={TOTAL_POOL: missing} if missing > 0 else {},
         )
 
-    def _new_session(self) -> str:
+    def new_session(self) -> str:
+        """A session that is issued."""
         self._sessions += 1
         return f"session-{self._sessions}"
 
-    def _base(self, command: Command) -> dict[str, Any]:
+    def base(self, command: Command) -> dict[str, Any]:
+        """What all answers have."""
         occurrence = self.occurrences.get(command.occurrence_id)
         return {
             "request_id": command.request_id,
@@ -231,7 +253,8 @@ class FakeHouse:
 
 
 def _seats(hold: HoldView | None) -> int:
-    return hold.seats if hold is not None and hold.state == "active" else 0
+    taking = ("active", "converting", "confirmed")
+    return hold.seats if hold is not None and hold.state in taking else 0
 
 
 def _next_release(occurrence: Occurrence) -> datetime | None:

@@ -16,7 +16,7 @@ class Request:
     """One command on its way: already validated, encoded once, the same bytes on every attempt.
 
     `request_id` is the AMQP `message_id` and the `correlation_id` under which the answer comes back;
-    `type` is the command's type such as `hold.place.v1`.
+    `type` is the command's type such as `hold.place.v1`, and `answers` how many answers there will be.
     """
 
     request_id: str
@@ -24,6 +24,7 @@ class Request:
     type: str
     body: bytes
     traceparent: str | None = None
+    answers: int = 1
 
 
 class LinkEvents(Protocol):
@@ -62,7 +63,8 @@ class LinkEvents(Protocol):
         """The far side refused to take the request, for example because its queue is full."""
 
     def answered(self, correlation_id: str, body: bytes, type_: str | None) -> None:
-        """An answer arrived. Unknown ids (late, or for somebody before us) are welcome; they are counted."""
+        """An answer arrived, perhaps not the only one. Unknown ids (late, or for somebody before us) are welcome; they
+        are counted."""
 
 
 class Link(Protocol):

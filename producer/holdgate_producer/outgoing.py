@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from holdgate_schema.codec import decode_command, encode
 from holdgate_schema.errors import FieldError, InvalidMessage
-from holdgate_schema.messages import Command, type_name
+from holdgate_schema.messages import ChangeHold, Command, PlaceHold, type_name
+from holdgate_schema.selling import ConvertBooking, GetQuote, PlaceCart
 
 from .errors import InvalidRequest
 from .ids import new_request_id
@@ -44,4 +45,12 @@ def request_of(command: Command, traceparent: Callable[[], str | None] | None = 
         type=type_name(read),
         body=body,
         traceparent=traceparent() if traceparent is not None else None,
+        answers=2 if has_second_answer(read) else 1,
     )
+
+
+def has_second_answer(command: Command) -> bool:
+    """Whether another answer follows the first one, unless that is a refusal."""
+    if isinstance(command, PlaceHold | ChangeHold):
+        return command.pricing is not None
+    return isinstance(command, GetQuote | ConvertBooking | PlaceCart)

@@ -15,17 +15,22 @@
 
 What it does like Holdgate: it grants and refuses by counting seats, gives released and expired seats back,
 answers a request id that it knows with the same answer again (with another body: `request_conflict`), and lets
-nobody touch another session's hold. What it does not know: products, prices, pools other than `total`, and limits.
-Its time stands still until `advance`.
+nobody touch another session's hold. With `prices` it also prices, sells and cancels, holds carts and keeps a waiting
+list. What it does not know: products with rules, fees, vouchers, pools other than `total`, limits, and offers to
+whoever waits. Its time stands still until `advance`.
 
 What goes wrong in production can be played:
 
     gate.refuse_next(Reason.BUSY)      the next request is refused, whatever is free
     gate.drop_next_answer()            the next request is decided, but its answer is lost: the call times out
+    gate.hold_back_second_answers()    prices and orders take their time, until `gate.send_second_answers()`
+    gate.fail_next_order("no stock")   the shop does not take the next order
     gate.nack_next()                   the broker does not take the next request
     gate.unroutable_next()             nobody works the next request's occurrence
     gate.go_down(); gate.come_up()     the connection is lost, and is back; open requests are sent again
     gate.block(); gate.unblock()       the broker takes no requests (memory or disk alarm)
+
+For `availability(…, cached=True)` see `FakeCache`.
 """
 
 from __future__ import annotations
@@ -34,37 +39,60 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from holdgate_schema.codec import decode_command, encode
 from holdgate_schema.messages import Command, GetAvailability
-from holdgate_schema.outcomes import Answer, Reason, Refused, answer_type
+from holdgate_schema.outcomes import Answer, Availability, Reason, Refused, answer_type
+from holdgate_schema.selling import GetBooking
 
+from .fake_cache import FakeCache
 from .fake_house import FakeHouse
+from .ids import new_request_id
 from .link import LinkEvents, Request
+
+__all__ = ["FakeCache", "FakeGate"]
 
 REPLY_ADDRESS = "holdgate.reply.fake"
 
 _Fate = Callable[[Request], None]
 
 
+@dataclass
+class _Recorded:
+    """What was answered to a request, and how much of it may be told yet."""
+
+    fingerprint: bytes
+    answers: list[tuple[bytes, str]]
+    told: int
+
+
 class FakeGate:
     """A `Link` that answers by itself. Safe to use from several threads; see the module for what it does.
 
-    `capacity` gives the occurrences that exist and their seats; `occurrence.put` makes more. With
-    `connected=False` it is down until `come_up`. One gate serves one client.
+    `capacity` gives the occurrences that exist and their seats; `occurrence.put` makes more. `prices` says what a
+    ticket or an extra costs, in cents. With `connected=False` it is down until `come_up`. One gate serves one client.
     """
 
-    def __init__(self, capacity: Mapping[str, int] | None = None, *, connected: bool = True) -> None:
-        self._house = FakeHouse(capacity or {})
+    def __init__(
+        self,
+        capacity: Mapping[str, int] | None = None,
+        *,
+        prices: Mapping[str, int] | None = None,
+        connected: bool = True,
+    ) -> None:
+        self._house = FakeHouse(capacity or {}, prices)
         self._connected = connected
         self._events: LinkEvents | None = None
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="holdgate-fake-gate", daemon=True)
         self._arrived = threading.Condition()
         self._requests: list[Command] = []
-        self._journal: dict[str, tuple[bytes, bytes, str]] = {}
+        self._journal: dict[str, _Recorded] = {}
+        self._holds_back = False
+        self._held_back: list[str] = []
         self._fates: deque[_Fate] = deque()
         self._refusals: deque[tuple[Reason, dict[str, Any]]] = deque()
         self._is_blocked = False
@@ -91,6 +119,17 @@ class FakeGate:
         """The seats that are left."""
         return self._house.occurrences[occurrence_id].available["total"]
 
+    def availability(self, occurrence_id: str) -> Availability:
+        """What the gate would answer now; raises `KeyError` if it has no such occurrence."""
+        if occurrence_id not in self._house.occurrences:
+            raise KeyError(occurrence_id)
+        told: list[Answer] = []
+        command = GetAvailability(request_id=new_request_id(), occurrence_id=occurrence_id)
+        self._do_and_wait(lambda: told.append(self._house.decide(command)))
+        (answer,) = told
+        assert isinstance(answer, Availability)
+        return answer
+
     def advance(self, seconds: float) -> None:
         """Let time pass: holds that are due no longer take seats."""
         self._do_and_wait(lambda: self._advance(seconds))
@@ -102,6 +141,18 @@ class FakeGate:
     def drop_next_answer(self) -> None:
         """Decide the next request and lose its answer."""
         self._fate(self._decide_silently)
+
+    def hold_back_second_answers(self) -> None:
+        """Tell no second answer until `send_second_answers`."""
+        self._do_and_wait(lambda: self._hold_back(is_on=True))
+
+    def send_second_answers(self) -> None:
+        """Tell those that were held back, and further ones at once."""
+        self._do_and_wait(lambda: self._hold_back(is_on=False))
+
+    def fail_next_order(self, message: str = "the shop is closed") -> None:
+        """Let the shop refuse the next order."""
+        self._do_and_wait(lambda: self._house.selling.failures.append(message))
 
     def nack_next(self, detail: str = "queue is full") -> None:
         """Do not take the next request."""
@@ -211,8 +262,8 @@ class FakeGate:
 
     def _work_on(self, request: Request) -> None:
         self._confirm(request)
-        body, type_ = self._decide(request)
-        self._tell().answered(request.request_id, body, type_)
+        for body, type_ in self._decide(request):
+            self._tell().answered(request.request_id, body, type_)
 
     def _decide_silently(self, request: Request) -> None:
         self._confirm(request)
@@ -221,27 +272,40 @@ class FakeGate:
     def _confirm(self, request: Request) -> None:
         self._tell().confirmed(request.request_id)
 
-    def _decide(self, request: Request) -> tuple[bytes, str]:
+    def _hold_back(self, *, is_on: bool) -> None:
+        self._holds_back = is_on
+        for request_id in self._held_back if not is_on else ():
+            recorded = self._journal[request_id]
+            for body, type_ in recorded.answers[recorded.told :]:
+                self._tell().answered(request_id, body, type_)
+            recorded.told = len(recorded.answers)
+        if not is_on:
+            self._held_back.clear()
+
+    def _decide(self, request: Request) -> list[tuple[bytes, str]]:
         command, fingerprint = decode_command(request.body)
         with self._arrived:
             self._requests.append(command)
             self._arrived.notify_all()
         known = self._journal.get(command.request_id)
-        if known is not None and known[0] == fingerprint:
-            return known[1], known[2]
+        if known is not None and known.fingerprint == fingerprint:
+            return known.answers[: known.told]
         if known is not None:
-            return _encoded(self._house.refuse(command, Reason.REQUEST_CONFLICT))
-        answer = self._answer(command)
-        encoded = _encoded(answer)
-        if _is_recorded(command, answer):
-            self._journal[command.request_id] = (fingerprint, *encoded)
-        return encoded
+            return [_encoded(self._house.refuse(command, Reason.REQUEST_CONFLICT))]
+        answers = self._answers(command)
+        encoded = [_encoded(answer) for answer in answers]
+        told = 1 if self._holds_back else len(encoded)
+        if _is_recorded(command, answers[0]):
+            self._journal[command.request_id] = _Recorded(fingerprint, encoded, told)
+            if told < len(encoded):
+                self._held_back.append(command.request_id)
+        return encoded[:told]
 
-    def _answer(self, command: Command) -> Answer:
+    def _answers(self, command: Command) -> list[Answer]:
         if self._refusals:
             reason, fields = self._refusals.popleft()
-            return self._house.refuse(command, reason, **fields)
-        return self._house.decide(command)
+            return [self._house.refuse(command, reason, **fields)]
+        return self._house.answers(command)
 
 
 def _encoded(answer: Answer) -> tuple[bytes, str]:
@@ -250,6 +314,6 @@ def _encoded(answer: Answer) -> tuple[bytes, str]:
 
 def _is_recorded(command: Command, answer: Answer) -> bool:
     """Reads and answers that a retry may change leave no record."""
-    if isinstance(command, GetAvailability):
+    if isinstance(command, GetAvailability | GetBooking):
         return False
     return not (isinstance(answer, Refused) and answer.retryable)

@@ -10,40 +10,22 @@ from .events import event_routing_key
 from .examples import as_json, examples
 from .installation import slots_table, topology_table
 from .jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, Json, component_schemas
+from .operations import INTERNAL, OPERATIONS, REFUSED, SEAL_HEADER
 from .outcomes import Reason
 from .refusal_examples import refusal
 from .slots import SLOTS
 
-CONTRACT_VERSION = "1.0.0"
+CONTRACT_VERSION = "1.1.0"
 """Raised in its second place for an addition; a new meaning is a new message type, never a changed one."""
 
 BINDING = "0.3.0"
-ANSWER_OF = {
-    "hold.place.v1": "answer.held.v1",
-    "hold.change.v1": "answer.changed.v1",
-    "hold.extend.v1": "answer.extended.v1",
-    "hold.release.v1": "answer.released.v1",
-    "hold.sweep.v1": "answer.swept.v1",
-    "availability.get.v1": "answer.availability.v1",
-    "occurrence.put.v1": "answer.occurrence_stored.v1",
-    "occurrence.close.v1": "answer.occurrence_stored.v1",
-    "occurrence.capacity.v1": "answer.occurrence_stored.v1",
-}
-"""What a command is answered with if it is not refused."""
-REFUSED = "answer.refused.v1"
 DEAD_LETTER = "dead-letter"
 
-_OPERATIONS = {
-    "hold.place.v1": "placeHold",
-    "hold.change.v1": "changeHold",
-    "hold.extend.v1": "extendHold",
-    "hold.release.v1": "releaseHold",
-    "hold.sweep.v1": "sweepHolds",
-    "availability.get.v1": "getAvailability",
-    "occurrence.put.v1": "putOccurrence",
-    "occurrence.close.v1": "closeOccurrence",
-    "occurrence.capacity.v1": "setCapacity",
+_TWO_ANSWERS = {
+    False: "The first answer comes at once, the second one when the work is done, under the same correlation_id.",
+    True: "With `pricing` a second answer follows under the same correlation_id.",
 }
+"""By whether the second one has to be asked for."""
 _SLOT_TEXT = (
     f"`slot.<nnn>`, three digits: CRC-32 (IEEE 802.3) of the UTF-8 bytes of occurrence_id, modulo {SLOTS}. "
     "See x-holdgate-slots for test vectors."
@@ -107,7 +89,8 @@ def _channels() -> Json:
             "description": (
                 "Where `reply_to` says: `amq.rabbitmq.reply-to` (direct reply-to) or a queue of your own named "
                 f"`{topology.REPLY_QUEUE_PREFIX}<login>.<anything>`, exclusive and auto-delete. Sent once and not "
-                "persistent: if an answer is missing, send the same request again."
+                "persistent: if an answer is missing, send the same request again. Some requests get two answers under "
+                "one correlation_id; a repeat is answered with all that were given so far."
             ),
             "messages": _refs("#/components/messages", ANSWERS),
             "bindings": _queue_binding(durable=False, exclusive=True, auto_delete=True),
@@ -132,23 +115,7 @@ def _channels() -> Json:
 
 
 def _operations() -> Json:
-    found: Json = {
-        _OPERATIONS[name]: {
-            "action": "receive",
-            "channel": {"$ref": "#/channels/requests"},
-            "summary": _summary(name),
-            "messages": [{"$ref": f"#/channels/requests/messages/{name}"}],
-            "reply": {
-                "address": {"location": "$message.header#/replyTo"},
-                "channel": {"$ref": "#/channels/replies"},
-                "messages": [
-                    {"$ref": f"#/channels/replies/messages/{answer}"} for answer in (ANSWER_OF[name], REFUSED)
-                ],
-            },
-            "bindings": {"amqp": {"deliveryMode": 2, "mandatory": True, "ack": True, "bindingVersion": BINDING}},
-        }
-        for name in COMMANDS
-    }
+    found: Json = {OPERATIONS[name].name: _operation(name) for name in COMMANDS}
     found["publishEvents"] = {
         "action": "send",
         "channel": {"$ref": "#/channels/events"},
@@ -166,8 +133,29 @@ def _operations() -> Json:
     return found
 
 
+def _operation(name: str) -> Json:
+    operation = OPERATIONS[name]
+    found: Json = {
+        "action": "receive",
+        "channel": {"$ref": "#/channels/requests"},
+        "summary": _summary(name),
+        "messages": [{"$ref": f"#/channels/requests/messages/{name}"}],
+        "reply": {
+            "address": {"location": "$message.header#/replyTo"},
+            "channel": {"$ref": "#/channels/replies"},
+            "messages": [{"$ref": f"#/channels/replies/messages/{answer}"} for answer in operation.answers],
+        },
+        "bindings": {"amqp": {"deliveryMode": 2, "mandatory": True, "ack": True, "bindingVersion": BINDING}},
+    }
+    if operation.then is not None:
+        found["description"] = _TWO_ANSWERS[operation.then == "answer.priced.v1"]
+    if name in INTERNAL:
+        found["x-internal"] = True
+    return found
+
+
 def _messages() -> Json:
-    headers = dict.fromkeys(COMMANDS, "RequestProperties")
+    headers = {name: "SealedProperties" if name in INTERNAL else "RequestProperties" for name in COMMANDS}
     headers |= dict.fromkeys(ANSWERS, "AnswerProperties") | dict.fromkeys(EVENTS, "EventHeaders")
     found: Json = {}
     shown = examples()
@@ -184,6 +172,8 @@ def _messages() -> Json:
             "bindings": {"amqp": {"messageType": name, "bindingVersion": BINDING}},
             "examples": samples,
         }
+        if name in INTERNAL:
+            found[name]["x-internal"] = True
         if name not in EVENTS:
             found[name]["correlationId"] = {"location": "$message.header#/correlationId"}
     found[DEAD_LETTER] = {
@@ -197,22 +187,20 @@ def _messages() -> Json:
 
 def _header_schemas() -> Json:
     """AMQP properties stand among the headers under their names in camel case, as `$message.header` wants them."""
-    uuid_text = {"type": "string", "description": "Property message_id: left out or the body's request_id."}
+    request = {
+        "replyTo": _text("Property reply_to: where the answers go; left out if none is wanted."),
+        "correlationId": _text("Property correlation_id: comes back with each answer; else the request_id."),
+        "messageId": _text("Property message_id: left out or the body's request_id."),
+        "type": _text("Property type: left out or the body's type."),
+        "appId": _text("Property app_id: the name of your program, seen by operators."),
+        "userId": _text("Property user_id: left out or your login; the broker checks it."),
+        "timestamp": {"type": "integer", "description": "Property timestamp: whole seconds."},
+        "traceparent": _text("Header: W3C trace context; comes back with the answer."),
+    }
+    seal = _text("Header: made by Holdgate's own workers; without it the command is refused as `forbidden`.")
     return {
-        "RequestProperties": _headers(
-            {
-                "replyTo": _text("Property reply_to: where the answer goes; left out if none is wanted."),
-                "correlationId": _text(
-                    "Property correlation_id: comes back with the answer; else the request_id."
-                ),
-                "messageId": uuid_text,
-                "type": _text("Property type: left out or the body's type."),
-                "appId": _text("Property app_id: the name of your program, seen by operators."),
-                "userId": _text("Property user_id: left out or your login; the broker checks it."),
-                "timestamp": {"type": "integer", "description": "Property timestamp: whole seconds."},
-                "traceparent": _text("Header: W3C trace context; comes back with the answer."),
-            }
-        ),
+        "RequestProperties": _headers(request),
+        "SealedProperties": _headers({**request, SEAL_HEADER: seal}),
         "AnswerProperties": _headers(
             {
                 "correlationId": _text(

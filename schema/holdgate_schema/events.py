@@ -12,53 +12,43 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from msgspec import Struct
-
-from .outcomes import HoldView, OccurrenceStatus
-
-
-class _Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
-    """Base of the events. `event_id` is `<request id>/<number>`, unique and the same on every delivery."""
-
-    event_id: str
-    occurrence_id: str
-    version: int
-    occurred_at: datetime
+from .selling_events import SELLING_EVENT_TYPES, EventBase, SellingEvent
+from .views import HoldView, OccurrenceStatus
 
 
-class HoldCreated(_Event, frozen=True, kw_only=True, tag="hold.created.v1"):
+class HoldCreated(EventBase, frozen=True, kw_only=True, tag="hold.created.v1"):
     """A basket was taken."""
 
     hold: HoldView
 
 
-class HoldChanged(_Event, frozen=True, kw_only=True, tag="hold.changed.v1"):
+class HoldChanged(EventBase, frozen=True, kw_only=True, tag="hold.changed.v1"):
     """A hold's quantities were set anew."""
 
     hold: HoldView
 
 
-class HoldExtended(_Event, frozen=True, kw_only=True, tag="hold.extended.v1"):
+class HoldExtended(EventBase, frozen=True, kw_only=True, tag="hold.extended.v1"):
     """A hold got more time."""
 
     hold: HoldView
 
 
-class HoldReleased(_Event, frozen=True, kw_only=True, tag="hold.released.v1"):
+class HoldReleased(EventBase, frozen=True, kw_only=True, tag="hold.released.v1"):
     """A hold ended because somebody gave it back."""
 
     hold: HoldView
-    reason: Literal["by_owner", "compensation"] = "by_owner"
+    reason: Literal["by_owner", "compensation", "offer_declined"] = "by_owner"
 
 
-class HoldExpired(_Event, frozen=True, kw_only=True, tag="hold.expired.v1"):
+class HoldExpired(EventBase, frozen=True, kw_only=True, tag="hold.expired.v1"):
     """A hold ended because its time was over. `reason` says what noticed."""
 
     hold: HoldView
     reason: Literal["swept", "seats_needed", "touched_late"] = "swept"
 
 
-class CapacityDeficit(_Event, frozen=True, kw_only=True, tag="capacity.deficit.v1"):
+class CapacityDeficit(EventBase, frozen=True, kw_only=True, tag="capacity.deficit.v1"):
     """A pool's capacity was set below what is already taken; nothing new is granted until it recovers."""
 
     pool: str
@@ -66,7 +56,7 @@ class CapacityDeficit(_Event, frozen=True, kw_only=True, tag="capacity.deficit.v
     taken: int
 
 
-class OccurrenceChanged(_Event, frozen=True, kw_only=True, tag="occurrence.changed.v1"):
+class OccurrenceChanged(EventBase, frozen=True, kw_only=True, tag="occurrence.changed.v1"):
     """The occurrence was created, redefined, opened or closed."""
 
     product_id: str
@@ -76,7 +66,16 @@ class OccurrenceChanged(_Event, frozen=True, kw_only=True, tag="occurrence.chang
     created: bool = False
 
 
-Event = HoldCreated | HoldChanged | HoldExtended | HoldReleased | HoldExpired | CapacityDeficit | OccurrenceChanged
+Event = (
+    HoldCreated
+    | HoldChanged
+    | HoldExtended
+    | HoldReleased
+    | HoldExpired
+    | CapacityDeficit
+    | OccurrenceChanged
+    | SellingEvent
+)
 EVENT_TYPES: tuple[type[Event], ...] = (
     HoldCreated,
     HoldChanged,
@@ -85,6 +84,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     HoldExpired,
     CapacityDeficit,
     OccurrenceChanged,
+    *SELLING_EVENT_TYPES,
 )
 
 

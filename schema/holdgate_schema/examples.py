@@ -1,7 +1,4 @@
-"""One example of every message and of every refusal, as the documents show them.
-
-They tell one story: a harbour tour with room for twelve, one family, and what they are told.
-"""
+"""One example of every message, as the documents show them. They tell one story, see `examples_story`."""
 
 from __future__ import annotations
 
@@ -21,6 +18,9 @@ from .events import (
     OccurrenceChanged,
     event_type,
 )
+from .examples_selling import selling_answers, selling_commands
+from .examples_selling_events import selling_events
+from .examples_story import HOLD, NOW, OCCURRENCE, PRODUCT, SESSION, STARTS, example_hold, example_id
 from .messages import (
     ChangeHold,
     Client,
@@ -46,8 +46,6 @@ from .outcomes import (
     Changed,
     Extended,
     Held,
-    HoldState,
-    HoldView,
     OccurrenceStored,
     PoolView,
     Reason,
@@ -56,26 +54,7 @@ from .outcomes import (
     TicketView,
     answer_type,
 )
-from .refusal_examples import HOLD, NOW, OCCURRENCE, PRODUCT, SESSION, STARTS, example_id, refusal
-
-
-def _hold(
-    *, state: HoldState = "active", children: int = 1, minutes: int = 15, extensions_used: int = 0
-) -> HoldView:
-    items = {"adult": 2, "child": children}
-    return HoldView(
-        hold_id=HOLD,
-        occurrence_id=OCCURRENCE,
-        session_id=SESSION,
-        state=state,
-        items=items,
-        seats=sum(items.values()),
-        created_at=NOW,
-        expires_at=NOW + timedelta(minutes=minutes),
-        extensions_used=extensions_used,
-        extras={"audio-guide": 2},
-        user_id="user-7",
-    )
+from .refusal_examples import refusal
 
 
 def _commands() -> list[Command]:
@@ -134,7 +113,7 @@ def _answers() -> list[Answer]:
             occurrence_id=OCCURRENCE,
             version=2,
             decided_at=NOW,
-            hold=_hold(),
+            hold=example_hold(),
             available={"total": 9, "child-seats": 3},
         ),
         Changed(
@@ -142,7 +121,7 @@ def _answers() -> list[Answer]:
             occurrence_id=OCCURRENCE,
             version=3,
             decided_at=NOW + timedelta(minutes=1),
-            hold=_hold(children=2),
+            hold=example_hold(children=2),
             available={"total": 8, "child-seats": 2},
         ),
         Extended(
@@ -150,7 +129,7 @@ def _answers() -> list[Answer]:
             occurrence_id=OCCURRENCE,
             version=4,
             decided_at=NOW + timedelta(minutes=10),
-            hold=_hold(children=2, minutes=25, extensions_used=1),
+            hold=example_hold(children=2, minutes=25, extensions_used=1),
             extensions_left=1,
         ),
         Released(
@@ -158,7 +137,7 @@ def _answers() -> list[Answer]:
             occurrence_id=OCCURRENCE,
             version=5,
             decided_at=NOW + timedelta(minutes=12),
-            hold=_hold(state="released", children=2, minutes=25, extensions_used=1),
+            hold=example_hold(state="released", children=2, minutes=25, extensions_used=1),
         ),
         Swept(request_id=example_id(5), occurrence_id=OCCURRENCE, version=6, decided_at=NOW, expired=3),
         _availability(),
@@ -200,34 +179,36 @@ def _availability() -> Availability:
 
 def _events() -> list[Event]:
     return [
-        HoldCreated(event_id=f"{HOLD}/0", occurrence_id=OCCURRENCE, version=2, occurred_at=NOW, hold=_hold()),
+        HoldCreated(
+            event_id=f"{HOLD}/0", occurrence_id=OCCURRENCE, version=2, occurred_at=NOW, hold=example_hold()
+        ),
         HoldChanged(
             event_id=f"{example_id(2)}/0",
             occurrence_id=OCCURRENCE,
             version=3,
             occurred_at=NOW + timedelta(minutes=1),
-            hold=_hold(children=2),
+            hold=example_hold(children=2),
         ),
         HoldExtended(
             event_id=f"{example_id(3)}/0",
             occurrence_id=OCCURRENCE,
             version=4,
             occurred_at=NOW + timedelta(minutes=10),
-            hold=_hold(children=2, minutes=25, extensions_used=1),
+            hold=example_hold(children=2, minutes=25, extensions_used=1),
         ),
         HoldReleased(
             event_id=f"{example_id(4)}/0",
             occurrence_id=OCCURRENCE,
             version=5,
             occurred_at=NOW + timedelta(minutes=12),
-            hold=_hold(state="released", children=2, minutes=25, extensions_used=1),
+            hold=example_hold(state="released", children=2, minutes=25, extensions_used=1),
         ),
         HoldExpired(
             event_id=f"{example_id(5)}/0",
             occurrence_id=OCCURRENCE,
             version=6,
             occurred_at=NOW + timedelta(minutes=15, microseconds=250_000),
-            hold=_hold(state="expired"),
+            hold=example_hold(state="expired"),
             reason="seats_needed",
         ),
         CapacityDeficit(
@@ -256,9 +237,9 @@ def _events() -> list[Event]:
 def examples() -> dict[str, Command | Answer | Event]:
     """Message name -> an example of it, for every message there is."""
     found: dict[str, Command | Answer | Event] = {}
-    found.update({type_name(command): command for command in _commands()})
-    found.update({answer_type(answer): answer for answer in _answers()})
-    found.update({event_type(event): event for event in _events()})
+    found.update({type_name(command): command for command in (*_commands(), *selling_commands())})
+    found.update({answer_type(answer): answer for answer in (*_answers(), *selling_answers())})
+    found.update({event_type(event): event for event in (*_events(), *selling_events())})
     return found
 
 

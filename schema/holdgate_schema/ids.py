@@ -18,7 +18,10 @@ RequestId = Annotated[
     str,
     Meta(
         pattern=UUID_PATTERN,
-        description="UUID in lower case, made by the caller; the same id always gets the same answer",
+        description=(
+            "UUID in lower case, made by the caller, of any version but 8 (those are Holdgate's own); "
+            "the same id always gets the same answer"
+        ),
     ),
 ]
 HoldId = Annotated[

@@ -6,60 +6,23 @@ old worker would ignore.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from .ids import (
-    TOTAL_POOL,
-    ExtraKey,
-    HoldId,
-    OccurrenceId,
-    PoolKey,
-    ProductId,
-    RequestId,
-    SessionId,
-    TicketKey,
-    UserId,
-)
+from .fields import CAPACITY_MAX as CAPACITY_MAX
+from .fields import QUANTITY_MAX as QUANTITY_MAX
+from .fields import AwareTime as AwareTime
+from .fields import Client as Client
+from .fields import CommandBase, Extras, Items, LocalTime
+from .fields import Label as Label
+from .ids import TOTAL_POOL, ExtraKey, HoldId, PoolKey, ProductId, SessionId, TicketKey, UserId
+from .selling import INTERNAL_TYPES, SELLING_TYPES, Pricing, SellingCommand
 
-QUANTITY_MAX = 500
 SWEEP_HOLDS_MAX = 500
-CAPACITY_MAX = 1_000_000
-
-Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
-Items = Annotated[dict[TicketKey, Quantity], Meta(max_length=50, description="Ticket type -> how many")]
-Extras = Annotated[dict[ExtraKey, Quantity], Meta(max_length=50, description="Extra -> how many")]
-Address = Annotated[str, Meta(min_length=2, max_length=45, pattern=r"^[0-9a-fA-F:.]+$(?!\n)")]
-Label = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
-AwareTime = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
-LocalTime = Annotated[
-    datetime, Meta(tz=False, description="Wall time without an offset, in the occurrence's time zone")
-]
 
 
-class _Message(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", gc=False
-):
-    """Base of the commands: `type` names the message and its version."""
-
-    request_id: RequestId
-    occurrence_id: OccurrenceId
-
-
-class Client(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """Where the buyer's request came from, as the upstream service saw it.
-
-    `address` is the peer of upstream's own connection; `forwarded_for` the addresses of X-Forwarded-For in
-    their order. Only hops that operations trust are believed; the rest is ignored.
-    """
-
-    address: Address
-    forwarded_for: Annotated[list[Address], Meta(max_length=10)] = []
-
-
-class PlaceHold(_Message, frozen=True, kw_only=True, tag="hold.place.v1"):
+class PlaceHold(CommandBase, frozen=True, kw_only=True, tag="hold.place.v1"):
     """Take the whole basket or nothing. Without a session one is issued and returned."""
 
     items: Annotated[Items, Meta(min_length=1)]
@@ -68,38 +31,43 @@ class PlaceHold(_Message, frozen=True, kw_only=True, tag="hold.place.v1"):
     user_id: UserId | None = None
     client: Client | None = None
     ttl_seconds: Annotated[int, Meta(ge=1, le=7200)] | None = None
+    pricing: Pricing | None = None
 
 
-class ChangeHold(_Message, frozen=True, kw_only=True, tag="hold.change.v1"):
-    """Set the hold's quantities to these absolute numbers in one step; its expiry does not move."""
+class ChangeHold(CommandBase, frozen=True, kw_only=True, tag="hold.change.v1"):
+    """Set the hold's quantities to these absolute numbers in one step; its expiry does not move.
+
+    A hold that is changed loses its price and gets a new one; the same quantities with other `pricing` do that, too.
+    """
 
     session_id: SessionId
     hold_id: HoldId
     items: Annotated[Items, Meta(min_length=1)]
     extras: Extras = {}
+    pricing: Pricing | None = None
 
 
-class ExtendHold(_Message, frozen=True, kw_only=True, tag="hold.extend.v1"):
+class ExtendHold(CommandBase, frozen=True, kw_only=True, tag="hold.extend.v1"):
     """Give the hold its full time again from now, within its greatest age and number of extensions."""
 
     session_id: SessionId
     hold_id: HoldId
 
 
-class ReleaseHold(_Message, frozen=True, kw_only=True, tag="hold.release.v1"):
+class ReleaseHold(CommandBase, frozen=True, kw_only=True, tag="hold.release.v1"):
     """Give the seats back. Only the session that took them may."""
 
     session_id: SessionId
     hold_id: HoldId
 
 
-class SweepHolds(_Message, frozen=True, kw_only=True, tag="hold.sweep.v1"):
+class SweepHolds(CommandBase, frozen=True, kw_only=True, tag="hold.sweep.v1"):
     """Expire the holds of the occurrence that are due, the longest overdue first."""
 
     holds_max: Annotated[int, Meta(ge=1, le=SWEEP_HOLDS_MAX)] = SWEEP_HOLDS_MAX
 
 
-class GetAvailability(_Message, frozen=True, kw_only=True, tag="availability.get.v1"):
+class GetAvailability(CommandBase, frozen=True, kw_only=True, tag="availability.get.v1"):
     """What could be held right now. A read: asked twice it is answered afresh."""
 
 
@@ -139,6 +107,14 @@ class ExtraDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     stock: SharedStock | None = None
 
 
+class AlertOverrides(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """At which share of the sellable seats the alerts are raised, where that differs from the house's settings."""
+
+    low: Annotated[int, Meta(ge=1, le=100)] | None = None
+    nearly_full: Annotated[int, Meta(ge=1, le=100)] | None = None
+    full: Annotated[int, Meta(ge=1, le=100)] | None = None
+
+
 class HoldOverrides(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Hold settings of this occurrence where they differ from the house's."""
 
@@ -149,7 +125,7 @@ class HoldOverrides(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_seats_per_hold: Annotated[int, Meta(ge=1, le=500)] | None = None
 
 
-class PutOccurrence(_Message, frozen=True, kw_only=True, tag="occurrence.put.v1"):
+class PutOccurrence(CommandBase, frozen=True, kw_only=True, tag="occurrence.put.v1"):
     """Create the occurrence or replace its definition; counters of what is held and sold are kept.
 
     `capacity`, `overbooking_percent` and `buffer` are those of the pool `total`. Sales open and close at wall
@@ -172,15 +148,16 @@ class PutOccurrence(_Message, frozen=True, kw_only=True, tag="occurrence.put.v1"
     cutoff_minutes: Annotated[int, Meta(ge=0, le=525_600)] = 0
     status: Literal["active", "closed"] = "active"
     hold: HoldOverrides | None = None
+    alerts: AlertOverrides | None = None
 
 
-class CloseOccurrence(_Message, frozen=True, kw_only=True, tag="occurrence.close.v1"):
+class CloseOccurrence(CommandBase, frozen=True, kw_only=True, tag="occurrence.close.v1"):
     """Take the occurrence off sale. `closed` can be opened again by a put, the others are final."""
 
     status: Literal["closed", "cancelled", "completed"] = "closed"
 
 
-class SetCapacity(_Message, frozen=True, kw_only=True, tag="occurrence.capacity.v1"):
+class SetCapacity(CommandBase, frozen=True, kw_only=True, tag="occurrence.capacity.v1"):
     """Set the capacity of one pool; null (unlimited) is not for `total`."""
 
     capacity: Annotated[int, Meta(ge=0, le=CAPACITY_MAX)] | None
@@ -199,6 +176,7 @@ Command = (
     | PutOccurrence
     | CloseOccurrence
     | SetCapacity
+    | SellingCommand
 )
 COMMAND_TYPES: tuple[type[Command], ...] = (
     PlaceHold,
@@ -210,6 +188,8 @@ COMMAND_TYPES: tuple[type[Command], ...] = (
     PutOccurrence,
     CloseOccurrence,
     SetCapacity,
+    *SELLING_TYPES,
+    *INTERNAL_TYPES,
 )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
 
 from msgspec import Struct
 
-HoldState = Literal["active", "converting", "confirmed", "released", "expired", "cancelled"]
-OccurrenceStatus = Literal["active", "closed", "cancelled", "completed"]
+from .selling_outcomes import SELLING_ANSWER_TYPES, SellingAnswer
+from .views import AnswerBase, QuoteRef
+from .views import HoldState as HoldState
+from .views import HoldView as HoldView
+from .views import OccurrenceStatus as OccurrenceStatus
 
 
 class Reason(StrEnum):
@@ -20,7 +22,15 @@ class Reason(StrEnum):
     REQUEST_CONFLICT = "request_conflict"
     UNKNOWN_OCCURRENCE = "unknown_occurrence"
     HOLD_NOT_FOUND = "hold_not_found"
+    BOOKING_NOT_FOUND = "booking_not_found"
+    ENTRY_NOT_FOUND = "entry_not_found"
     HOLD_FINAL = "hold_final"
+    BOOKING_FINAL = "booking_final"
+    TOO_LATE = "too_late"
+    UNPRICED = "unpriced"
+    QUOTE_EXPIRED = "quote_expired"
+    PRICE_CHANGED = "price_changed"
+    PAYMENT_MISMATCH = "payment_mismatch"
     NOT_ON_SALE = "not_on_sale"
     UNKNOWN_TICKET = "unknown_ticket"
     UNKNOWN_EXTRA = "unknown_extra"
@@ -29,7 +39,13 @@ class Reason(StrEnum):
     LIMIT_PER_REQUEST = "limit_per_request"
     EXTENSION_LIMIT = "extension_limit"
     LIMIT_PER_SESSION = "limit_per_session"
+    ALREADY_WAITING = "already_waiting"
+    NOT_SOLD_OUT = "not_sold_out"
     SOLD_OUT = "sold_out"
+    VOUCHER_USED_UP = "voucher_used_up"
+    PARKED = "parked"
+    REFUND_REQUIRED = "refund_required"
+    ORDER_FAILED = "order_failed"
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
 
@@ -50,59 +66,34 @@ class NotOnSale(StrEnum):
     PAST_CUTOFF = "past_cutoff"
 
 
-class _Answer(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="outcome", gc=False):
-    """Base of the answers. `version` is the occurrence's after the decision; 0 where there is none."""
-
-    request_id: str
-    occurrence_id: str
-    version: int
-    decided_at: datetime
-
-
-class HoldView(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A hold as its owner sees it."""
-
-    hold_id: str
-    occurrence_id: str
-    session_id: str
-    state: HoldState
-    items: dict[str, int]
-    seats: int
-    created_at: datetime
-    expires_at: datetime
-    extensions_used: int = 0
-    extras: dict[str, int] = {}
-    user_id: str | None = None
-
-
-class Held(_Answer, frozen=True, kw_only=True, tag="held"):
+class Held(AnswerBase, frozen=True, kw_only=True, tag="held"):
     """The basket is held until `hold.expires_at`; `available` is what is left per pool (null: unlimited)."""
 
     hold: HoldView
     available: dict[str, int | None]
 
 
-class Changed(_Answer, frozen=True, kw_only=True, tag="changed"):
+class Changed(AnswerBase, frozen=True, kw_only=True, tag="changed"):
     """The hold now has these quantities."""
 
     hold: HoldView
     available: dict[str, int | None]
 
 
-class Extended(_Answer, frozen=True, kw_only=True, tag="extended"):
+class Extended(AnswerBase, frozen=True, kw_only=True, tag="extended"):
     """The hold now runs until `hold.expires_at`."""
 
     hold: HoldView
     extensions_left: int
 
 
-class Released(_Answer, frozen=True, kw_only=True, tag="released"):
+class Released(AnswerBase, frozen=True, kw_only=True, tag="released"):
     """The seats are free again."""
 
     hold: HoldView
 
 
-class Swept(_Answer, frozen=True, kw_only=True, tag="swept"):
+class Swept(AnswerBase, frozen=True, kw_only=True, tag="swept"):
     """So many due holds were expired; `more` says that others are still due."""
 
     expired: int
@@ -128,7 +119,7 @@ class TicketView(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     available: int
 
 
-class Availability(_Answer, frozen=True, kw_only=True, tag="availability"):
+class Availability(AnswerBase, frozen=True, kw_only=True, tag="availability"):
     """What could be held now. `next_release_at` is when the earliest hold could free its seats."""
 
     product_id: str
@@ -142,7 +133,7 @@ class Availability(_Answer, frozen=True, kw_only=True, tag="availability"):
     next_release_at: datetime | None = None
 
 
-class OccurrenceStored(_Answer, frozen=True, kw_only=True, tag="occurrence_stored"):
+class OccurrenceStored(AnswerBase, frozen=True, kw_only=True, tag="occurrence_stored"):
     """The occurrence is as the command says; `deficit` per pool where capacity is below what is taken."""
 
     created: bool
@@ -158,7 +149,7 @@ class FieldProblem(Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
-class Refused(_Answer, frozen=True, kw_only=True, tag="refused"):
+class Refused(AnswerBase, frozen=True, kw_only=True, tag="refused"):
     """Nothing was changed. Which of the optional fields are there depends on `reason`, see docs/contract.md."""
 
     reason: Reason
@@ -175,9 +166,12 @@ class Refused(_Answer, frozen=True, kw_only=True, tag="refused"):
     held: dict[str, int] = {}
     next_release_at: datetime | None = None
     hold_state: HoldState | None = None
+    quote: QuoteRef | None = None
+    booking_id: str | None = None
+    cart_id: str | None = None
 
 
-Answer = Held | Changed | Extended | Released | Swept | Availability | OccurrenceStored | Refused
+Answer = Held | Changed | Extended | Released | Swept | Availability | OccurrenceStored | SellingAnswer | Refused
 ANSWER_TYPES: tuple[type[Answer], ...] = (
     Held,
     Changed,
@@ -186,6 +180,7 @@ ANSWER_TYPES: tuple[type[Answer], ...] = (
     Swept,
     Availability,
     OccurrenceStored,
+    *SELLING_ANSWER_TYPES,
     Refused,
 )
 

@@ -13,25 +13,18 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from .currencies import CurrencyCode
+from .fields import AMOUNT_MAX, QUANTITY_MAX, Amount, AwareTime, Label, VoucherCode
 from .ids import ExtraKey, ProductId, TicketKey
-from .messages import QUANTITY_MAX, AwareTime, Label
-
-AMOUNT_MAX = 1_000_000_000
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 PriceRule = Literal["early_bird", "last_minute", "weekday", "season", "demand", "other"]
 """The rules that change the price of one ticket."""
 
-Amount = Annotated[int, Meta(ge=0, le=AMOUNT_MAX, description="Minor units")]
 SignedAmount = Annotated[int, Meta(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Minor units")]
 Discount = Annotated[float, Meta(gt=0, le=100, description="Percent off, at most two decimals")]
 SignedPercent = Annotated[float, Meta(ge=-100, le=1000, description="Percent of the price, at most two decimals")]
 SharePercent = Annotated[int, Meta(ge=0, le=100)]
 RuleLabel = Annotated[Label, Meta(min_length=1, description="What buyers read beside the amount")]
-VoucherCode = Annotated[
-    str,
-    Meta(pattern=r"^[A-Z0-9][A-Z0-9-]{3,49}$(?!\n)", description="4 to 50 of A-Z, 0-9 and '-', such as WINTER-26"),
-]
 Weekdays = Annotated[list[Weekday], Meta(min_length=1, max_length=7)]
 Threshold = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
 DayOfYear = Annotated[str, Meta(pattern=r"^[0-9]{2}-[0-9]{2}$(?!\n)", description="Month and day, such as 12-24")]

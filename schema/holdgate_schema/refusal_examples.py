@@ -1,4 +1,4 @@
-"""An example of every refusal, with exactly the fields that it teaches by; and the story that they belong to."""
+"""An example of every refusal, with exactly the fields that it teaches by."""
 
 from __future__ import annotations
 
@@ -6,20 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .examples_story import HOLD, NOW, OCCURRENCE, QUOTE_REF, VOUCHER, example_id
 from .outcomes import FieldProblem, NotOnSale, Reason, Refused
-
-OCCURRENCE = "tour-42.2026-12-05T10"
-PRODUCT = "harbour-tour"
-HOLD = "4f7d6b1e-0c55-4f0a-9a53-2f8f3f0f7c01"
-SESSION = f"hgs.{HOLD}.3c9fb1b0c9a2d4e8f7a6b5c4d3e2f1a0b9c8d7e6"
-STARTS = datetime(2026, 12, 5, 10, tzinfo=UTC)
-NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-
-
-def example_id(number: int) -> str:
-    """A request id of the story, 1 to 99."""
-    return f"4f7d6b1e-0c55-4f0a-9a53-2f8f3f0f7c{number:02d}"
-
 
 _TAUGHT: Mapping[Reason, dict[str, Any]] = {
     Reason.INVALID: {
@@ -36,10 +24,45 @@ _TAUGHT: Mapping[Reason, dict[str, Any]] = {
         "message": "There is no such hold of this session on this occurrence",
         "subject": HOLD,
     },
+    Reason.BOOKING_NOT_FOUND: {
+        "message": "There is no such booking of this session on this occurrence",
+        "subject": HOLD,
+    },
+    Reason.ENTRY_NOT_FOUND: {
+        "message": "There is no such entry of this session in this occurrence's line",
+        "subject": example_id(72),
+    },
     Reason.HOLD_FINAL: {
         "message": "The hold is expired and can no longer be changed",
         "subject": HOLD,
         "hold_state": "expired",
+    },
+    Reason.BOOKING_FINAL: {
+        "message": "The booking is cancelled",
+        "subject": "cancelled",
+        "booking_id": HOLD,
+    },
+    Reason.TOO_LATE: {
+        "message": "The occurrence started at 2026-12-05T10:00:00+00:00",
+        "decided_at": datetime(2026, 12, 5, 10, 5, tzinfo=UTC),
+        "booking_id": HOLD,
+    },
+    Reason.UNPRICED: {
+        "message": "The voucher was valid until 2026-11-01T00:00Z",
+        "errors": [FieldProblem(field=f"voucher.{VOUCHER}", reason="expired")],
+    },
+    Reason.QUOTE_EXPIRED: {
+        "message": "The quote is no longer valid; show the buyer the one given here",
+        "quote": QUOTE_REF,
+    },
+    Reason.PRICE_CHANGED: {
+        "message": "The quote is not the hold's price; show the buyer the one given here",
+        "quote": QUOTE_REF,
+    },
+    Reason.PAYMENT_MISMATCH: {
+        "message": "payment.amount is 6600 EUR, which is not what the quote says",
+        "subject": "payment.amount",
+        "quote": QUOTE_REF,
     },
     Reason.NOT_ON_SALE: {
         "message": "The occurrence is not on sale: not_yet_open",
@@ -85,6 +108,15 @@ _TAUGHT: Mapping[Reason, dict[str, Any]] = {
         "used": 10,
         "requested": 1,
     },
+    Reason.ALREADY_WAITING: {
+        "message": "The session stands in line already, at place 2; one entry per occurrence",
+        "subject": example_id(72),
+        "used": 2,
+    },
+    Reason.NOT_SOLD_OUT: {
+        "message": "The basket is not sold out; place a hold",
+        "available": {"total": 9, "child-seats": 3},
+    },
     Reason.SOLD_OUT: {
         "message": "Not enough is left; some may come back when holds end",
         "subject": "child-seats",
@@ -92,6 +124,25 @@ _TAUGHT: Mapping[Reason, dict[str, Any]] = {
         "available": {"total": 7, "child-seats": 1},
         "held": {"total": 5, "child-seats": 3},
         "next_release_at": NOW + timedelta(minutes=15),
+    },
+    Reason.VOUCHER_USED_UP: {
+        "message": "The voucher was redeemed 100 times, at most 100 are allowed; price the hold without it",
+        "subject": "voucher_uses",
+        "limit": 100,
+        "used": 100,
+        "requested": 1,
+    },
+    Reason.PARKED: {
+        "message": "The booking waits for a person: nobody knows whether there is an order",
+        "booking_id": HOLD,
+    },
+    Reason.REFUND_REQUIRED: {
+        "message": "The money has to be given back: it was paid after the hold had ended",
+        "booking_id": HOLD,
+    },
+    Reason.ORDER_FAILED: {
+        "message": "There is no order: out of stock; the seats were given back",
+        "booking_id": HOLD,
     },
     Reason.BUSY: {"message": "Too much is waiting here; ask again with the same request_id", "version": 0},
     Reason.UNAVAILABLE: {

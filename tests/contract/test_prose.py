@@ -1,4 +1,4 @@
-"""docs/contract.md, the slots and the rights on the broker say what the code does."""
+"""The pages of the contract, the slots and the rights on the broker say what the code does."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from holdgate_schema.envelope import HEADERS_MAX
 from holdgate_schema.events import Event
 from holdgate_schema.examples import examples
 from holdgate_schema.installation import roles, slots_table
-from holdgate_schema.jsonschemas import ANSWERS, COMMANDS, MESSAGES, message_schema
+from holdgate_schema.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, message_schema
 from holdgate_schema.messages import Command, PutOccurrence
+from holdgate_schema.operations import INTERNAL, OPERATIONS
 from holdgate_schema.outcomes import Answer, NotOnSale, Reason
 from holdgate_schema.slots import TEST_VECTORS, routing_key, slot_of
 from holdgate_schema.topology import (
@@ -34,6 +35,9 @@ from holdgate_schema.topology import (
 
 ROOT = Path(__file__).parents[2]
 PROSE = ROOT / "docs" / "contract.md"
+PAGES = (PROSE, ROOT / "docs" / "contract-selling.md")
+UNSHOWN = {*INTERNAL, "answer.cart_leg_released.v1"}
+"""Nobody but our own workers sends these, or is answered with that."""
 FENCED = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -96,7 +100,8 @@ def test_each_role_has_the_rights_that_its_work_needs_and_no_others() -> None:
 
 def fenced() -> list[tuple[str, str, str]]:
     """(language, tag, text) of every fenced block."""
-    return [(found[1], found[2] or "", found[3]) for found in FENCED.finditer(PROSE.read_text(encoding="utf-8"))]
+    texts = (page.read_text(encoding="utf-8") for page in PAGES)
+    return [(found[1], found[2] or "", found[3]) for text in texts for found in FENCED.finditer(text)]
 
 
 TAGGED = [(tag, text) for language, tag, text in fenced() if language == "json"]
@@ -114,11 +119,25 @@ def test_examples_in_the_prose_are_valid_messages(name: str, text: str) -> None:
 
 def test_the_prose_shows_every_message_and_names_every_reason() -> None:
     text = PROSE.read_text(encoding="utf-8")
-    assert {tag for tag, _ in TAGGED} == set(MESSAGES)
+    assert {tag for tag, _ in TAGGED} == set(MESSAGES) - UNSHOWN
+    assert all(f"`{name}`" in text for name in INTERNAL)
     table = [line.split("`")[1] for line in text.splitlines() if re.match(r"\| [0-9]+ \| `", line)]
     assert table == [reason.value for reason in Reason], "in the order of the checks"
     for why in NotOnSale:
         assert f"`{why.value}`" in text
+
+
+def test_the_prose_names_every_event_and_every_command_with_two_answers() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert all(f"`{name}`" in text for name in EVENTS)
+    table = text[text.index("### Two answers") : text.index("## 5. The same request")]
+    shown = {}
+    for line in table.splitlines():
+        names, _, answers = line.removeprefix("|").partition("|")
+        shown.update(dict.fromkeys(re.findall(r"`([a-z_.0-9]+)`", names), answers))
+    wanted = {name: operation.then.split(".")[1] for name, operation in OPERATIONS.items() if operation.then}
+    assert {name for name in shown if name in COMMANDS} == set(wanted)
+    assert all(f"`{then}`" in shown[name] for name, then in wanted.items())
 
 
 def test_the_refusal_table_says_rightly_what_may_be_retried() -> None:
@@ -141,7 +160,7 @@ def test_the_numbers_in_the_prose_are_those_of_the_code() -> None:
 
 
 def test_links_in_the_documents_lead_to_files() -> None:
-    for page in (PROSE, ROOT / "docs" / "lifecycle.md", *(ROOT / "docs" / "adr").glob("*.md")):
+    for page in (*PAGES, ROOT / "docs" / "lifecycle.md", *(ROOT / "docs" / "adr").glob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 

@@ -1,8 +1,4 @@
-"""The database: one definition of the tables. Needs the `[service]` extra.
-
-The hot path writes them with statements of its own (see the PostgreSQL adapter); everything else, and the
-migrations' check that nothing has drifted, uses these.
-"""
+"""What the gate writes in its commits: occurrences, counters, holds, the journal, what comes of holds."""
 
 from __future__ import annotations
 
@@ -10,13 +6,11 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -24,31 +18,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import INET, JSON, JSONB, UUID
-from sqlalchemy.types import UserDefinedType
 
-
-class XID8(UserDefinedType[int]):
-    """PostgreSQL's 64-bit transaction id."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        """The type's name in DDL."""
-        return "xid8"
-
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    }
-)
-
-Time = DateTime(timezone=True)
-_NOW = text("clock_timestamp()")
+from .base import NOW, XID8, Time, metadata
 
 occurrences = Table(
     "occurrences",
@@ -60,7 +31,7 @@ occurrences = Table(
     Column("status", Text, nullable=False),
     Column("definition", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("created_at", Time, nullable=False, server_default=_NOW),
+    Column("created_at", Time, nullable=False, server_default=NOW),
     UniqueConstraint("product_id", "starts_at"),
     CheckConstraint("status IN ('active', 'closed', 'cancelled', 'completed')", name="status_known"),
     postgresql_with={"fillfactor": "70"},
@@ -97,6 +68,8 @@ holds = Table(
     Column("extensions_used", SmallInteger, nullable=False),
     Column("client_address", INET),
     Column("ended_at", Time),
+    Column("quote", JSONB, comment="which price it has"),
+    Column("cart_id", UUID(as_uuid=False)),
     CheckConstraint(
         "state IN ('active', 'converting', 'confirmed', 'released', 'expired', 'cancelled')", name="state_known"
     ),
@@ -130,6 +103,12 @@ journal = Table(
     Index("journal_cursor_idx", "xid", "id"),
     Index("journal_occurrence_idx", "occurrence_id", "version"),
     Index("journal_session_idx", "session_id"),
+    Index(
+        "journal_slots_idx",
+        "occurrence_id",
+        "version",
+        postgresql_where=text("kind IN ('occurrence.put.v1', 'occurrence.close.v1')"),
+    ),
 )
 
 shared_limits = Table(
@@ -143,82 +122,59 @@ shared_limits = Table(
     postgresql_with={"fillfactor": "70"},
 )
 
-relay_cursors = Table(
-    "relay_cursors",
+follow_ups = Table(
+    "follow_ups",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("xid", XID8, nullable=False),
-    Column("id", BigInteger, nullable=False),
-    Column("moved_at", Time, nullable=False, server_default=_NOW),
+    Column("request_id", UUID(as_uuid=False), primary_key=True, comment="a request that gets a second answer"),
+    Column("reply_to", Text, comment="where it goes"),
+    Column("correlation_id", Text),
+    Column("wish", JSON, nullable=False, comment="what is needed for it and is nobody else's business"),
+    Column("answered_by", UUID(as_uuid=False), comment="the request whose answer it is"),
 )
 
-workers = Table(
-    "workers",
+bookings = Table(
+    "bookings",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("role", Text, nullable=False),
-    Column("host", Text, nullable=False),
-    Column("pid", Integer, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("started_at", Time, nullable=False, server_default=_NOW),
-    Column("seen_at", Time, nullable=False, server_default=_NOW),
+    Column("id", UUID(as_uuid=False), primary_key=True, comment="the hold that was converted"),
+    Column("occurrence_id", Text, nullable=False),
+    Column("hold_id", UUID(as_uuid=False), nullable=False, comment="the hold that has the seats"),
+    Column("session_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Column("customer", JSONB),
+    Column("created_at", Time, nullable=False),
+    Column("timeout_at", Time, nullable=False),
+    Column("changed_at", Time, nullable=False),
+    CheckConstraint(
+        "state IN ('converting', 'confirmed', 'cancelled', 'failed', 'parked', 'refund_required')",
+        name="state_known",
+    ),
+    Index("bookings_hold_idx", "hold_id", unique=True),
+    Index("bookings_session_idx", "session_id"),
+    Index("bookings_occurrence_idx", "occurrence_id"),
+    Index(
+        "bookings_open_idx",
+        "timeout_at",
+        postgresql_where=text("state IN ('converting', 'parked', 'refund_required')"),
+    ),
 )
 
-partition_lines = Table(
-    "partition_lines",
+waitlist = Table(
+    "waitlist",
     metadata,
-    Column("partition", Integer, primary_key=True),
-    Column("worker_id", Text, ForeignKey("workers.id", ondelete="CASCADE"), primary_key=True),
-    Column("place", BigInteger, Identity(always=True), nullable=False),
-    comment="Who stands in line at which partition queue, in the order in which they joined it",
-)
-
-settings = Table(
-    "settings",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-    Column("changed_at", Time, nullable=False, server_default=_NOW),
-    Column("changed_by", Text, nullable=False),
-)
-
-settings_history = Table(
-    "settings_history",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("old_value", Text),
-    Column("new_value", Text),
-    Column("changed_at", Time, nullable=False, server_default=_NOW),
-    Column("changed_by", Text, nullable=False),
-)
-
-house = Table(
-    "house",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-    comment="What all processes must agree on: the number of partitions, the session secret",
-)
-
-products = Table(
-    "products",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("definition", JSONB, nullable=False),
-    Column("changed_at", Time, nullable=False, server_default=_NOW),
-    Column("changed_by", Text, nullable=False),
-    comment="Every version there ever was, so that old prices can be explained; the highest is in force",
-)
-
-vouchers = Table(
-    "vouchers",
-    metadata,
-    Column("code", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("definition", JSONB, nullable=False),
-    Column("changed_at", Time, nullable=False, server_default=_NOW),
-    Column("changed_by", Text, nullable=False),
-    comment="As products; how often one was used is counted in shared_limits",
+    Column(
+        "id", UUID(as_uuid=False), primary_key=True, comment="the request that joined, and the hold of the offer"
+    ),
+    Column("occurrence_id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("user_id", Text),
+    Column("state", Text, nullable=False),
+    Column("basket", JSONB, nullable=False),
+    Column("seats", Integer, nullable=False),
+    Column("place", BigInteger, nullable=False, comment="the occurrence's version at which it joined"),
+    Column("joined_at", Time, nullable=False),
+    Column("ended_at", Time),
+    CheckConstraint("state IN ('waiting', 'offered', 'left')", name="state_known"),
+    Index("waitlist_line_idx", "occurrence_id", "place", postgresql_where=text("state = 'waiting'")),
+    Index("waitlist_session_idx", "session_id"),
 )
