@@ -1,0 +1,112 @@
+"""The calls of WooCommerce's REST API v3 (woocommerce.github.io/woocommerce-rest-api-docs) that orders need."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from holdgate_workers.adapters.http.answers import Answer, Outcome, Verdict, verdict
+from holdgate_workers.adapters.http.client import TIMEOUTS, HttpClient, Timeouts
+from holdgate_workers.adapters.http.target import Target
+from holdgate_workers.app.orders import NotFound, Refused, Unavailable, Unknown
+
+from .reading import read, read_change
+from .woocommerce_orders import ERROR, ORDER, ORDERS, REFUND, WooError, WooOrder, WooRefund
+
+ORDERS_PER_SEARCH = 100
+NO_REFUND = "woocommerce_rest_cannot_create_order_refund"
+
+_ORDERS = "wp-json/wc/v3/orders"
+_NO_SUCH_ORDER = {"woocommerce_rest_invalid_id", "woocommerce_rest_shop_order_invalid_id"}
+_WORDS_MAX = 200
+
+F = TypeVar("F", bound=Refused | Unknown | Unavailable)
+
+
+def shop_client(
+    target: Target, consumer_key: str, consumer_secret: str, timeouts: Timeouts = TIMEOUTS
+) -> HttpClient:
+    """The client for a shop's address, such as https://shop.example. The key needs read and write permission."""
+    login = b64encode(f"{consumer_key}:{consumer_secret}".encode()).decode()
+    return HttpClient(target, headers={"Authorization": f"Basic {login}"}, timeouts=timeouts)
+
+
+class WooCommerceApi:
+    """One method for each call."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
+
+    def search(self, reference: str) -> list[WooOrder] | Refused | Unavailable:
+        """The orders under that reference, trash excepted: those that are not over first, then by age."""
+        query = (("search", reference), ("status", "any"), ("per_page", str(ORDERS_PER_SEARCH)), ("orderby", "id"))
+        outcome = self._client.send("GET", _ORDERS, query=query)
+        answer = read(outcome, ORDERS)
+        if not isinstance(answer, list):
+            return _explained(outcome, answer)
+        # The search is for a part of a text, and in more places than ours.
+        ours = [order for order in answer if order.reference == reference]
+        if not ours and len(answer) == ORDERS_PER_SEARCH:
+            return Unavailable("the search of the shop finds too much to say that the order is not there")
+        return sorted(ours, key=lambda order: (order.snapshot().is_over, order.id))
+
+    def get(self, order_id: str) -> WooOrder | NotFound | Refused | Unavailable:
+        """One order."""
+        if not (order_id.isascii() and order_id.isdigit()):
+            return NotFound()
+        outcome = self._client.send("GET", f"{_ORDERS}/{order_id}")
+        if _error(outcome).code in _NO_SUCH_ORDER:
+            return NotFound()
+        order = read(outcome, ORDER)
+        return order if isinstance(order, WooOrder) else _explained(outcome, order)
+
+    def create(self, body: bytes) -> WooOrder | Refused | Unknown | Unavailable:
+        """Create an order. A permanent refusal may come after the order was stored (woocommerce #57755: a coupon
+        that does not apply)."""
+        return self._change("POST", _ORDERS, body)
+
+    def update(self, order_id: str, body: bytes) -> WooOrder | Refused | Unknown | Unavailable:
+        """Change an order."""
+        return self._change("PUT", f"{_ORDERS}/{order_id}", body)
+
+    def get_refund(self, order_id: int, refund_id: int) -> WooRefund | Refused | Unavailable:
+        """One refund of an order."""
+        outcome = self._client.send("GET", f"{_ORDERS}/{order_id}/refunds/{refund_id}")
+        refund = read(outcome, REFUND)
+        return refund if isinstance(refund, WooRefund) else _explained(outcome, refund)
+
+    def create_refund(self, order_id: str, body: bytes) -> WooRefund | Refused | Unknown | Unavailable:
+        """Refund a part of an order. What the payment provider would not do is refused as `NO_REFUND`, for good: the
+        shop says so with a 500, and whether money has moved is for a person to find out."""
+        outcome = self._client.send("POST", f"{_ORDERS}/{order_id}/refunds", body=body)
+        if _error(outcome).code == NO_REFUND:
+            return _explained(outcome, Refused(NO_REFUND, permanent=True))
+        refund = read_change(outcome, REFUND)
+        return refund if isinstance(refund, WooRefund) else _explained(outcome, refund)
+
+    def _change(self, method: str, path: str, body: bytes) -> WooOrder | Refused | Unknown | Unavailable:
+        outcome = self._client.send(method, path, body=body)
+        order = read_change(outcome, ORDER)
+        return order if isinstance(order, WooOrder) else _explained(outcome, order)
+
+
+def _error(outcome: Outcome) -> WooError:
+    """What the shop says is wrong, if it says something."""
+    if not isinstance(outcome, Answer) or verdict(outcome) is Verdict.ANSWERED:
+        return WooError("")
+    try:
+        return ERROR.decode(outcome.body)
+    except (msgspec.DecodeError, RecursionError):
+        return WooError("")
+
+
+def _explained(outcome: Outcome, failure: F) -> F:
+    """The failure with the shop's own words."""
+    error = _error(outcome)
+    if not isinstance(failure, Refused) or not error.code:
+        return failure
+    words = " ".join(error.message.split())[:_WORDS_MAX]
+    return replace(failure, reason=error.code, detail=f"{failure.detail}: {words}".removeprefix(": "))

@@ -1,0 +1,91 @@
+"""Puts the order gateway together: the shop that is configured, behind a circuit breaker."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+
+from .adapters.http.client import HttpClient, Timeouts
+from .adapters.http.signing import InvalidKey, SigningKey
+from .adapters.http.target import InvalidTarget, Target
+from .adapters.orders.guarded import GuardedGateway
+from .adapters.orders.local import LocalGateway
+from .adapters.orders.webhook import WebhookGateway
+from .adapters.orders.woocommerce import WooCommerceGateway
+from .adapters.orders.woocommerce_api import WooCommerceApi, shop_client
+from .adapters.orders.woocommerce_orders import WooCommerceShop
+from .app.breaker import CircuitBreaker
+from .app.orders import OrderGateway
+from .config import ConfigError
+from .config_orders import OrderSettings, variable
+
+
+def order_gateway(config: OrderSettings, database_url: str) -> OrderGateway:
+    """The gateway that is configured. Raises `ConfigError` naming the variable that cannot be used.
+
+    A shop is guarded by a breaker (`GuardedGateway.circuit` says how it stands). Our own table is not: it is in the
+    database without which nothing else works either, and back the moment that is.
+    """
+    match config.order_gateway:
+        case "local":
+            return LocalGateway(database_url)
+        case "woocommerce":
+            return _guarded(_woocommerce(config))
+        case "webhook":
+            return _guarded(_webhook(config))
+
+
+def _woocommerce(config: OrderSettings) -> WooCommerceGateway:
+    product_id = config.order_product_id
+    assert product_id is not None, "the configuration was checked"
+    key, secret = _told(config.order_key), _told(config.order_secret)
+    shop = WooCommerceShop(
+        product_id=product_id,
+        product_ids=config.order_product_ids,
+        coupons_as=config.order_coupons_as,
+        refunds_payment=config.order_refunds_payment,
+        settle_seconds=config.order_settle_seconds,
+    )
+    return WooCommerceGateway(WooCommerceApi(shop_client(_target(config), key, secret, _timeouts(config))), shop)
+
+
+def _webhook(config: OrderSettings) -> WebhookGateway:
+    try:
+        key = SigningKey(_told(config.order_secret))
+    except InvalidKey as exc:
+        raise _wrong("order_secret", exc) from None
+    return WebhookGateway(HttpClient(_target(config), timeouts=_timeouts(config)), key, wall_clock)
+
+
+def _guarded(gateway: OrderGateway) -> GuardedGateway:
+    draw = random.random  # jitter
+    return GuardedGateway(gateway, CircuitBreaker(), elapsed_seconds=time.monotonic, draw=draw)
+
+
+def _target(config: OrderSettings) -> Target:
+    try:
+        return Target(config.order_url or "", plain_http_hosts=config.order_plain_http_hosts)
+    except InvalidTarget as exc:
+        raise _wrong("order_url", exc) from None
+
+
+def _timeouts(config: OrderSettings) -> Timeouts:
+    return Timeouts(config.order_connect_seconds, config.order_read_seconds, config.order_total_seconds)
+
+
+def _told(secret: SecretStr | None) -> str:
+    assert secret is not None, "the configuration was checked"
+    return secret.get_secret_value()
+
+
+def _wrong(name: str, exc: Exception) -> ConfigError:
+    """The reason without the field's name, which is the adapter's own."""
+    return ConfigError(f"{variable(name)}: {str(exc).partition(': ')[2]}")
+
+
+def wall_clock() -> datetime:
+    """What the shop sends and is sent is held against a clock of its world, not against the database's."""
+    return datetime.now(UTC)  # noqa: TID251
