@@ -10,6 +10,8 @@ DEV := $(VENV)/.installed-dev
 
 PYTHON ?=
 ARGS ?=
+# How many test files are run at once; most of their time is spent waiting for servers.
+JOBS ?= 2
 SCENARIO ?=
 SEEDS ?=
 SEED ?=
@@ -28,8 +30,8 @@ setup: $(DEV) ## Make the virtual environment in .venv with everything for devel
 demo: $(SERVICE) ## See it work: needs Python and nothing else
 	@$(VENV)/bin/holdgate demo $(ARGS)
 
-test: $(DEV) services ## Run the tests (ARGS="-k sold_out")
-	@set -a && . ./.holdgate/test-services.env && $(PY) -m pytest $(ARGS)
+test: $(DEV) services ## Run the tests (ARGS="-k sold_out", JOBS=1)
+	@set -a && . ./.holdgate/test-services.env && $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 simulate: $(DEV) ## Try the protocols on a simulated broker and database (SEEDS=20000, ARGS="--jobs 2")
 	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) $(ARGS)

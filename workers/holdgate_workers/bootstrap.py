@@ -26,6 +26,7 @@ from .adapters.rabbit.publisher import RabbitPublisher
 from .adapters.rabbit.topology import declare as declare_rabbit
 from .app.clock import DatabaseTime
 from .app.ports import Consumer, DeadLetters, Publisher, Sink, Transport
+from .app.task_ports import WakeupLine
 from .config import ServiceConfig
 from .ids import short_id
 
@@ -91,6 +92,7 @@ class Site:
     database_url: str
     partitions: int
     transport: Transport
+    wakeups: WakeupLine
 
     @property
     def is_embedded(self) -> bool:
@@ -150,15 +152,31 @@ def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -
     )
     if setting_up:
         transport.declare(partitions)
-    return Site(config, url, partitions, transport)
+    return Site(config, url, partitions, transport, _wakeups(config))
+
+
+def _wakeups(config: ServiceConfig) -> WakeupLine:
+    if config.amqp_url is None:
+        from .adapters.dramatiq.in_process import InProcessWakeups
+
+        return InProcessWakeups()
+    from .adapters.dramatiq.rabbit import RabbitWakeups
+
+    return RabbitWakeups(config.amqp_url)
 
 
 def booking_client(
-    config: ServiceConfig, url: str, *, app_id: str, timeout_seconds: float = 10.0
+    config: ServiceConfig, url: str, *, app_id: str, timeout_seconds: float = 10.0, cached: bool = False
 ) -> BookingClient:
-    """A client of the site, over RabbitMQ or over the embedded queue."""
+    """A client of the site, over RabbitMQ or over the embedded queue; with `cached` it knows the read side."""
     unused = "amqp://embedded"  # the configuration wants a URL, the link brings its own
-    client_config = ClientConfig(url=config.amqp_url or unused, app_id=app_id, timeout_seconds=timeout_seconds)
+    client_config = ClientConfig(
+        url=config.amqp_url or unused,
+        app_id=app_id,
+        timeout_seconds=timeout_seconds,
+        cache_url=config.redis_url if cached else None,
+        cache_house=config.house,
+    )
     link = EmbeddedLink(url, app_id=app_id) if config.amqp_url is None else None
     return BookingClient(client_config, link=link)
 

@@ -7,22 +7,30 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from holdgate_schema.cache import HOUSE_DEFAULT, is_house
 from holdgate_schema.topology import PARTITIONS_DEFAULT, PARTITIONS_MAX
+
+from .config_notices import NoticeSettings
+from .config_orders import OrderSettings
 
 
 class ConfigError(Exception):
     """The environment does not make sense; names every variable that is wrong."""
 
 
-class ServiceConfig(BaseSettings):
+class ServiceConfig(OrderSettings, NoticeSettings):
     """Every variable has a default; with no URL set everything runs embedded, in one data folder."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDGATE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDGATE_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: str | None = Field(None, description="PostgreSQL 15 or later; unset: embedded")
     amqp_url: str | None = Field(None, description="RabbitMQ 3.10 or later; unset: a queue in the database")
+    redis_url: str | None = Field(None, description="Redis 6 or later for the read side; unset: none")
+    house: str = Field(HOUSE_DEFAULT, description="its name in a Redis that houses share")
     data_dir: Path = Field(Path(".holdgate"), description="where the embedded database lives")
     partitions: int = Field(PARTITIONS_DEFAULT, ge=1, le=PARTITIONS_MAX, description="decided once per house")
     migrate: bool = Field(False, description="set up schema and queues at the start of a worker")
@@ -43,6 +51,13 @@ class ServiceConfig(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("house")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not is_house(value):
+            raise ValueError("must be 1 to 64 of A-Z a-z 0-9 _ . -")
+        return value
+
     @property
     def is_embedded(self) -> bool:
         """Whether the queue lives in the database."""
@@ -54,8 +69,11 @@ def read_config(**overrides: object) -> ServiceConfig:
     try:
         return ServiceConfig(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as exc:
-        problems = [
-            f"HOLDGATE_{'_'.join(str(part) for part in error['loc'][:1]).upper()}: {error['msg']}"
-            for error in exc.errors()
-        ]
+        problems = [_problem(error["loc"], error["msg"]) for error in exc.errors(include_input=False)]
         raise ConfigError("; ".join(problems)) from exc
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> str:
+    """What is wrong with several variables together names them itself."""
+    words = message.removeprefix("Value error, ")
+    return f"HOLDGATE_{str(place[0]).upper()}: {words}" if place else words

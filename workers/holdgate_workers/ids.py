@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import secrets
-from uuid import uuid4  # noqa: TID251 - the service's one place for it
+from hashlib import sha256
+from uuid import UUID, uuid4  # noqa: TID251 - the service's one place for it
+
+DERIVED_VERSION = "8"
+"""The version digit of derived ids (RFC 9562, section 5.8). What is derived can be guessed, so under such an id the
+gate takes nothing that is not sealed: otherwise anybody could take the id before the one whom it is meant for."""
+_VERSION_AT = 14
 
 
 def new_request_id() -> str:
     """A request id."""
     return str(uuid4())
+
+
+def derived_id(kind: str, *parts: str) -> str:
+    """The id of a request that follows from others: made again, it is the same one."""
+    digest = bytearray(sha256("\0".join((kind, *parts)).encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(UUID(bytes=bytes(digest)))
+
+
+def is_derived(request_id: str) -> bool:
+    """Whether the id is of the kind that only this service makes."""
+    return request_id[_VERSION_AT] == DERIVED_VERSION
 
 
 def short_id() -> str:

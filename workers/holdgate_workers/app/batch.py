@@ -7,9 +7,12 @@ from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from holdgate_schema.codec import encode
 from holdgate_schema.events import event_type
 from holdgate_schema.outcomes import Refused
+from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import Claim, Context, Decision, LimitKey
 from holdgate_workers.domain.occurrence import Hold, Occurrence, Unsaved
 
@@ -46,8 +49,11 @@ class Batch:
         self.limits = limits
         self.occurrences: dict[str, Occurrence] = {}
         self.ended_holds: dict[str, Hold] = {}
+        self.bookings: dict[str, Booking] = {}
         self.starts: dict[tuple[str, datetime], str] = {}
         self.known: dict[str, Recorded] = {}
+        self.second: dict[str, Recorded] = {}
+        """Request id -> the second answer that it has had."""
         self.recorded: dict[str, Recorded] = {}
         self.settled = Settled()
         self.context: Context
@@ -55,13 +61,16 @@ class Batch:
         self._journal: list[JournalRow] = []
         self._claims: dict[LimitKey, tuple[int, int]] = {}
         self._created: set[str] = set()
+        self._booked: set[str] = set()
 
     def take_in(self, loaded: Loaded) -> None:
         """Use what was read."""
         self.occurrences.update(loaded.occurrences)
         self.ended_holds.update(loaded.holds)
         self.starts.update(loaded.starts)
+        self.bookings.update(loaded.bookings)
         self.known.update(loaded.requests)
+        self.second.update(loaded.second)
         self.limits.read(loaded.limits)
 
     @property
@@ -73,7 +82,10 @@ class Batch:
         """Apply a decision in memory and note what has to be written for it."""
         self._apply(decision)
         recorded = recorded_of(item, decision.answer)
-        self.reply(item, recorded)
+        if decision.answers is not None:
+            self.second[decision.answers] = recorded
+        if decision.answers is not None or getattr(item.command, "answers", None) is None:
+            self.reply(item, recorded)
         self.settled.outcomes.append((item, decision))
         if decision.recorded:
             assert item.request_id is not None
@@ -88,7 +100,7 @@ class Batch:
 
     def commit(self) -> Commit:
         """The rows."""
-        commit = Commit(journal=self._journal)
+        commit = Commit(journal=self._journal, bookings=[self.bookings[key] for key in sorted(self._booked)])
         for occurrence in self.occurrences.values():
             unsaved = occurrence.unsaved
             if unsaved is None:
@@ -123,6 +135,12 @@ class Batch:
         decision.apply_to(occurrence)
         for hold in decision.holds:
             self.ended_holds[hold.id] = hold
+        for booking in decision.bookings:
+            before = self.bookings.get(booking.id)
+            if before is not None and booking.customer is None and before.customer is not None:
+                booking = replace(booking, customer=before.customer)
+            self.bookings[booking.id] = booking
+            self._booked.add(booking.id)
         self.limits.claim(decision.claims)
         for claim in decision.claims:
             delta, cap = self._claims.get(claim.limit, (0, 0))
@@ -145,11 +163,14 @@ class Batch:
         for hold_id, is_new in unsaved.holds.items():
             hold = occurrence.holds.get(hold_id) or self.ended_holds[hold_id]
             (commit.new_holds if is_new else commit.changed_holds).append(hold)
+        for entry, is_new in unsaved.waiting.values():
+            (commit.new_entries if is_new else commit.ended_entries).append(entry)
 
 
 def _journal_row(item: Incoming, decision: Decision, recorded: Recorded) -> JournalRow:
     answer = decision.answer
-    hold = getattr(answer, "hold", None)
+    shown = getattr(answer, "hold", None) or getattr(answer, "booking", None)
+    expected = decision.wish is not None
     assert item.request_id is not None
     return JournalRow(
         request_id=item.request_id,
@@ -159,10 +180,16 @@ def _journal_row(item: Incoming, decision: Decision, recorded: Recorded) -> Jour
         kind=item.kind,
         outcome=recorded.outcome,
         reason=answer.reason.value if isinstance(answer, Refused) else None,
-        session_id=hold.session_id if hold is not None else item.session_id,
+        session_id=shown.session_id
+        if shown is not None
+        else item.session_id or getattr(answer, "session_id", None),
         hold_id=hold_of(item.command),
         app_id=item.delivery.properties.app_id,
         reply=recorded.reply,
         events=[(event_type(event), encode(event)) for event in decision.events],
         decided_at=answer.decided_at,
+        answers=decision.answers,
+        reply_to=item.reply_to if expected else None,
+        correlation_id=(item.delivery.properties.correlation_id or item.request_id) if expected else None,
+        wish=decision.wish,
     )

@@ -7,21 +7,37 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from holdgate_schema.messages import PutOccurrence
-from holdgate_workers.domain.decide import decide, refuse_conflict, refuse_unreadable
+from holdgate_schema.selling import INTERNAL_TYPES
+from holdgate_workers.domain.decide import decide, refuse_conflict, refuse_unreadable, refuse_unsealed
 from holdgate_workers.domain.decision import Context, Decision, LimitKey
+from holdgate_workers.domain.occurrence import Occurrence
 from holdgate_workers.domain.sessions import SessionKeys
 from holdgate_workers.domain.settings import Settings
+from holdgate_workers.ids import is_derived
 
 from .answers import recorded_of
 from .batch import Batch
 from .clock import DatabaseTime
 from .effects import Conflict, Effect, Load, Loaded, Recorded, Unavailable
-from .incoming import Incoming, hold_named
+from .incoming import Incoming, booking_named, expects_second, hold_named
 from .memory import Memory
+from .seals import SEAL_HEADER, Seals
 
 Failed = Unavailable | Conflict
 """What keeps a batch from being decided; nothing of it may be used then."""
 Read = Callable[[Load], Generator[Effect, Any, Loaded | Failed]]
+
+
+def _is_active(occurrence: Occurrence | None, hold_id: str) -> bool:
+    """Whether the hold is only a hold, so that no booking can have been made of it."""
+    hold = None if occurrence is None else occurrence.holds.get(hold_id)
+    return hold is not None and hold.state == "active"
+
+
+def _answered_by(item: Incoming) -> list[str]:
+    """The request whose second answer this would be, if there is one."""
+    answers = getattr(item.command, "answers", None)
+    return [] if answers is None else [answers]
 
 
 class Decider:
@@ -42,6 +58,7 @@ class Decider:
         self._settings = settings
         self._read = read
         self._sessions = sessions
+        self._seals = Seals(sessions.secret)
         self._trusted_proxies = tuple(trusted_proxies)
 
     def decide_all(self, batch: Batch, reread: Sequence[LimitKey] = ()) -> Generator[Effect, Any, Failed | None]:
@@ -63,6 +80,7 @@ class Decider:
         requests = []
         missing: dict[str, None] = {}
         holds: dict[str, None] = {}
+        bookings: dict[str, None] = {}
         starts = []
         for item in batch.incoming:
             assert item.request_id is not None
@@ -70,9 +88,12 @@ class Decider:
             recorded = memory.recent.get(item.request_id)
             if recorded is not None:
                 batch.known[item.request_id] = recorded
+                if expects_second(item.command):
+                    requests.append(item.request_id)
+                requests += _answered_by(item)
                 continue
             if suspicious:
-                requests.append(item.request_id)
+                requests += [item.request_id, *_answered_by(item)]
             occurrence = memory.occurrences.get(item.occurrence_id)
             if occurrence is None:
                 missing[item.occurrence_id] = None
@@ -81,9 +102,12 @@ class Decider:
             named = hold_named(item.command)
             if named is not None and (occurrence is None or named not in occurrence.holds):
                 holds[named] = None
+            booking = booking_named(item.command)
+            if booking is not None and not _is_active(occurrence, booking):
+                bookings[booking] = None
             if isinstance(item.command, PutOccurrence):
                 starts.append((item.command.product_id, item.command.starts_at))
-        if not (requests or missing or holds or starts or reread) and self._time.is_known:
+        if not (requests or missing or holds or bookings or starts or reread) and self._time.is_known:
             return None
         load = Load(
             occurrences=list(missing),
@@ -91,6 +115,7 @@ class Decider:
             starts=starts,
             limits=reread,
             requests=list(dict.fromkeys(requests)),
+            bookings=list(bookings),
         )
         loaded = yield from self._read(load)
         if not isinstance(loaded, Loaded):
@@ -128,6 +153,9 @@ class Decider:
         assert item.occurrence_id is not None
         occurrence = batch.occurrences.get(item.occurrence_id)
         try:
+            ours = type(item.command) in INTERNAL_TYPES or is_derived(item.request_id)
+            if ours and not self._is_sealed(item):
+                return refuse_unsealed(occurrence, item.request_id, item.occurrence_id, batch.context)
             if item.command is not None:
                 return decide(occurrence, item.command, batch.context)
             return refuse_unreadable(occurrence, item.request_id, item.occurrence_id, item.errors, batch.context)
@@ -139,12 +167,22 @@ class Decider:
         """The same request gets the same answer; another one under its id is a conflict."""
         if recorded.fingerprint == item.fingerprint:
             batch.settled.repeated += 1
-            batch.reply(item, recorded)
+            # What came too late to be the second answer is none when it comes again, either.
+            if all(batch.second.get(answered) == recorded for answered in _answered_by(item)):
+                batch.reply(item, recorded)
+            second = batch.second.get(item.request_id or "")
+            if second is not None:
+                batch.reply(item, second)
             return
+        if type(item.command) in INTERNAL_TYPES and self._is_sealed(item):
+            return  # our own worker said it again in other words: the first stands, and is nobody else's conflict
         assert item.request_id is not None
         assert item.occurrence_id is not None
         conflict = refuse_conflict(item.request_id, item.occurrence_id, batch.context)
         batch.reply(item, recorded_of(item, conflict.answer))
+
+    def _is_sealed(self, item: Incoming) -> bool:
+        return self._seals.is_sealed(item.delivery.body, item.delivery.properties.headers.get(SEAL_HEADER))
 
     def _context(self, batch: Batch) -> Context:
         """One instant for the whole batch: it is committed in one."""
@@ -154,6 +192,7 @@ class Decider:
             sessions=self._sessions,
             limits=batch.limits,
             ended_holds=batch.ended_holds,
+            bookings=batch.bookings,
             start_taken_by=batch.starts,
             trusted_proxies=self._trusted_proxies,
         )

@@ -12,8 +12,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import Claim, LimitKey
-from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool
+from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool, WaitEntry
 
 from .ports import ChannelId, Outgoing
 
@@ -29,6 +30,8 @@ class Load:
     limits: Sequence[LimitKey] = ()
     requests: Sequence[str] = ()
     """Request ids that may have been answered before."""
+    bookings: Sequence[str] = ()
+    """Bookings by id; the holds that have their seats come with them."""
 
 
 class Recorded(Struct, frozen=True, gc=False):
@@ -49,6 +52,9 @@ class Loaded:
     starts: dict[tuple[str, datetime], str] = field(default_factory=dict)
     limits: dict[LimitKey, int] = field(default_factory=dict)
     requests: dict[str, Recorded] = field(default_factory=dict)
+    second: dict[str, Recorded] = field(default_factory=dict)
+    """Request id -> the second answer to it, if it has been given."""
+    bookings: dict[str, Booking] = field(default_factory=dict)
 
 
 @dataclass(slots=True, frozen=True)
@@ -101,6 +107,10 @@ class JournalRow(Struct, frozen=True, kw_only=True, gc=False):
     events: Sequence[tuple[str, bytes]]
     """(type, JSON) of each event."""
     decided_at: datetime
+    answers: str | None = None
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    wish: bytes | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,6 +129,9 @@ class Commit:
     removed_pools: list[tuple[str, str]] = field(default_factory=list)
     new_holds: list[Hold] = field(default_factory=list)
     changed_holds: list[Hold] = field(default_factory=list)
+    bookings: list[Booking] = field(default_factory=list)
+    new_entries: list[WaitEntry] = field(default_factory=list)
+    ended_entries: list[WaitEntry] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     journal: list[JournalRow] = field(default_factory=list)
     expired_until: datetime | None = None

@@ -17,7 +17,7 @@ from .effects import Recorded
 class Occurrences:
     """The occurrences in memory, the longest unused forgotten first once they weigh too much.
 
-    An occurrence weighs one plus its live holds.
+    An occurrence weighs one plus its live holds and who stands in line.
     """
 
     def __init__(self, weight_max: int) -> None:
@@ -42,7 +42,7 @@ class Occurrences:
     def keep(self, occurrence: Occurrence) -> None:
         """Remember it."""
         self._kept[occurrence.id] = occurrence
-        weight = 1 + len(occurrence.holds)
+        weight = 1 + len(occurrence.holds) + len(occurrence.waiting)
         self._weight += weight - self._weights.get(occurrence.id, 0)
         self._weights[occurrence.id] = weight
 

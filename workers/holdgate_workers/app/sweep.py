@@ -3,6 +3,9 @@
 It decides nothing. It tells the occurrence's own queue that something is due; whether it is, is decided there,
 by the database's clock. So any number of sweepers may run, or none: then holds that stand in somebody's way are
 expired by the request that needs the room.
+
+Now and then it also asks the queues of occurrences that have both room and a waiting list. Whatever frees seats
+makes the offers itself, but a limit that stood in the way can be freed elsewhere, and a sale can open by the clock.
 """
 
 from __future__ import annotations
@@ -25,13 +28,19 @@ from .ports import Outgoing
 
 COMMANDS_PER_OCCURRENCE = 4
 RESEND_SECONDS = 5.0
+LINES_SECONDS = 30.0
+"""So often it looks for waiting lists that could be served."""
 
 
 @dataclass(slots=True, frozen=True)
 class ReadDue:
-    """Ask which occurrences have due holds, the longest overdue first. Answered by `Due` or `Unavailable`."""
+    """Ask which occurrences have due holds, the longest overdue first. Answered by `Due` or `Unavailable`.
+
+    `lines_too`: and which have room for somebody in line.
+    """
 
     occurrences_max: int
+    lines_too: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,6 +50,8 @@ class Due:
     now: datetime
     holds: dict[str, int]
     oldest: dict[str, datetime]
+    lines: Sequence[str] = ()
+    """Occurrences that seem to have room for somebody in line."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -86,11 +97,13 @@ class Sweeper:
         self._occurrences_max = occurrences_max
         self._asked: dict[str, tuple[int, datetime, float]] = {}
         """Occurrence -> (how many were due when it was asked, since when the oldest was, when that was)."""
+        self._lines_at = monotonic()
 
     def round(self) -> Generator[SweepEffect, Any, Round]:
         """One look. While the database's clock has jumped ahead nothing is swept."""
         asked_at = self._time.mark()
-        due: Due | Unavailable = yield ReadDue(self._occurrences_max)
+        lines_too = self._monotonic() >= self._lines_at
+        due: Due | Unavailable = yield ReadDue(self._occurrences_max, lines_too)
         if isinstance(due, Unavailable):
             return Round(0, 0, 0.0, failed=True)
         self._time.observe(due.now, asked_at)
@@ -105,11 +118,17 @@ class Sweeper:
             if self._should_ask(occurrence_id, holds, due.oldest[occurrence_id])
             for message in self._commands(occurrence_id, holds)
         ]
+        if lines_too:
+            self._lines_at = self._monotonic() + LINES_SECONDS
+            messages += [
+                self._command(occurrence_id) for occurrence_id in due.lines if occurrence_id not in due.holds
+            ]
         if not messages:
             return Round(total, 0, lag)
         confirmed: bool = yield SendSweeps(messages)
         if not confirmed:
             self._asked.clear()
+            self._lines_at = self._monotonic()
         return Round(total, len(messages), lag, failed=not confirmed)
 
     def _should_ask(self, occurrence_id: str, holds: int, oldest: datetime) -> bool:
@@ -126,10 +145,10 @@ class Sweeper:
 
     def _commands(self, occurrence_id: str, holds: int) -> list[Outgoing]:
         count = min(COMMANDS_PER_OCCURRENCE, -(-holds // SWEEP_HOLDS_MAX))
-        return [
-            sweep_message(SweepHolds(request_id=self._new_request_id(), occurrence_id=occurrence_id))
-            for _ in range(count)
-        ]
+        return [self._command(occurrence_id) for _ in range(count)]
+
+    def _command(self, occurrence_id: str) -> Outgoing:
+        return sweep_message(SweepHolds(request_id=self._new_request_id(), occurrence_id=occurrence_id))
 
 
 def sweep_message(command: SweepHolds) -> Outgoing:

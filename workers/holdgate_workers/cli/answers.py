@@ -94,10 +94,21 @@ def tell_refusal(out: Output, answer: Refused) -> None:
             ("next release", moment(answer.next_release_at, now) if answer.next_release_at else None),
             ("sales open", moment(answer.opens_at, now) if answer.opens_at else None),
             ("hold is", answer.hold_state),
+            ("price", _price(answer)),
+            ("booking", answer.booking_id),
+            ("cart", answer.cart_id),
             ("what to do", _ADVICE.get(answer.reason.value, _sticky)(answer)),
             ("request id", answer.request_id),
         ]
     )
+
+
+def _price(answer: Refused) -> str | None:
+    if answer.quote is None:
+        return None
+    from holdgate_workers.domain.pricing.money import shown
+
+    return f"{shown(answer.quote.total, answer.quote.currency)} {answer.quote.currency}"
 
 
 def _limit(answer: Refused) -> str:
@@ -125,6 +136,14 @@ _ADVICE: dict[str, Callable[[Refused], str]] = {
         "ask again when sales are open, as a new request" if answer.opens_at else "choose another occurrence"
     ),
     "hold_final": lambda _: "place a new hold",
+    "unpriced": lambda _: "see `holdgate product price --explain`; a hold is priced a moment after it was placed",
+    "price_changed": lambda _: "show the buyer the price given here, and convert with its quote",
+    "quote_expired": lambda _: "show the buyer the price given here, and convert with its quote",
+    "voucher_used_up": lambda _: "have the hold priced without the voucher",
+    "booking_not_found": lambda _: "see `holdgate booking list`",
+    "not_sold_out": lambda _: "place a hold",
+    "parked": lambda _: "see `holdgate booking list --state parked` and `holdgate booking resolve`",
+    "refund_required": lambda _: "give the money back, then `holdgate booking resolve BOOKING refunded`",
     "limit_per_session": lambda _: "release a hold of the session, or let one end",
     "request_conflict": lambda _: "leave --request-id out, or repeat exactly what it was first used for",
 }

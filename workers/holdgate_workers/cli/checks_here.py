@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(\[[^]]*\])?(?P<bounds>[^;]*)(;(?P<marker>.*))?")
 _LEAST = re.compile(r">=\s*([0-9][0-9.]*)")
-OTHERS = ("HOLDGATE_DEBUG", "HOLDGATE_OUTPUT", "HOLDGATE_REDIS_URL")
+OTHERS = ("HOLDGATE_DEBUG", "HOLDGATE_OUTPUT")
 OTHER_FAMILIES = ("HOLDGATE_TEST_", "HOLDGATE_DEV_", "HOLDGATE_DEMO_", "HOLDGATE_BENCH_")
 REDIS_URL = "HOLDGATE_REDIS_URL"
 

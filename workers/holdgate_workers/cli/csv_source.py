@@ -30,6 +30,7 @@ COLUMNS: dict[str, str] = {
     "sales_open": "wall time of the zone, without an offset",
     "sales_close": "the same",
     "status": "active or closed",
+    "alerts": "low=70;nearly_full=90, where they differ from the settings",
 }
 _NUMBERS = ("overbooking_percent", "buffer", "cutoff_minutes")
 _WALL_TIMES = ("sales_open", "sales_close")
@@ -79,6 +80,7 @@ def _entry(line: int, names: list[str], cells: list[str], defaults: Defaults) ->
     document |= {name: _number(row, name, errors, 0) for name in _NUMBERS}
     document |= {name: parsed(errors, name, _time, row.get(name)) for name in _WALL_TIMES}
     document |= {"status": row["status"]} if row.get("status") else {}
+    document |= {"alerts": parsed(errors, "alerts", specs.alerts, row.get("alerts"))}
     errors += [
         FieldError(name, "is missing")
         for name in ("occurrence_id", "product_id", "capacity")

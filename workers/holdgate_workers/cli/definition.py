@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import PutOccurrence
+from holdgate_schema.messages import AlertOverrides, PutOccurrence
 from holdgate_schema.outcomes import Refused
 from holdgate_workers.domain.calendar import instant_of, zone_exists
 from holdgate_workers.domain.decide import decide
@@ -56,17 +56,19 @@ class Checker:
         command = _converted(document)
         if command.occurrence_id in self.ids:
             raise InvalidDefinition([FieldError("occurrence_id", f"{command.occurrence_id!r} comes twice")])
-        answer = decide(None, command, self._context()).answer
+        answer = decide(None, command, self._context(command.alerts)).answer
         if isinstance(answer, Refused):
             raise InvalidDefinition([FieldError(error.field, error.reason) for error in answer.errors])
         self.ids.add(command.occurrence_id)
         self.starts[command.product_id, command.starts_at.astimezone(UTC)] = command.occurrence_id
         return command
 
-    def _context(self) -> Context:
+    def _context(self, alerts: AlertOverrides | None) -> Context:
+        # Which thresholds the house has is not known here: those with which it would accept these.
+        lowest = alerts.low if alerts and alerts.low else 1
         return Context(
             now=_INSTANT,
-            settings=Settings(),
+            settings=Settings(alerts_low=1, alerts_nearly_full=lowest + 1, alerts_full=100),
             sessions=SessionKeys(_SECRET),
             limits=_NoLimits(),
             start_taken_by=self.starts,

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PUT_SECONDS = 30.0
 ONSALE_SECONDS = 10.0
 SEASON = "season.ics"
+MAILS = "mails"
+SOLD_PRODUCT = "evening-tasting"
 
 
 @click.command(epilog=example("holdgate demo", "holdgate demo --plain --requests 5000 --seed 7"))
@@ -53,8 +55,9 @@ def demo(
     """Bring everything up embedded, run an on-sale, kill a worker half-way, and prove that all went well.
 
     Starts a database of its own in a temporary folder (with `holdgate --data-dir FOLDER demo` in that folder,
-    which is kept), two gate workers, expiry and relay; imports a small season from an .ics file; lets many client
-    processes compete for its 500 seats; and counts again from the rows and the clients' own notes.
+    which is kept), two gate workers and one of each other role; imports a small season from an .ics file; lets many
+    client processes compete for its 500 seats; sells some seats of another evening, with prices, orders and mails;
+    and counts again from the rows and the clients' own notes.
     """
     from holdgate_workers.onsale.crew import CrewError
     from holdgate_workers.onsale.plan import Scenario
@@ -81,7 +84,7 @@ def _perform(folder: Path, data: Path, size: Size, *, plain: bool) -> Verdict:
     from holdgate_workers.adapters.embedded.server import EmbeddedServer
     from holdgate_workers.bootstrap import open_site
     from holdgate_workers.config import read_config
-    from holdgate_workers.onsale.crew import crew, environment
+    from holdgate_workers.onsale.crew import crew, environment, mail_to
     from holdgate_workers.onsale.show import showing
     from holdgate_workers.onsale.stage import Stage
 
@@ -93,9 +96,9 @@ def _perform(folder: Path, data: Path, size: Size, *, plain: bool) -> Verdict:
             # Whatever the environment says: the demo is about nothing but itself.
             config = read_config(database_url=server.url, data_dir=data).model_copy(update={"amqp_url": None})
             site = open_site(config, server.url, migrate=True)
-            stage = Stage(folder, environment(server.url, None))
+            stage = Stage(folder, environment(server.url, None) | mail_to(folder / MAILS))
             with crew(stage.children):
-                show.say("starting two gate workers, expiry and relay as processes")
+                show.say("starting two gate workers and one of each other role as processes")
                 stage.start()
                 return _onsale(site, stage, folder, size, show)
 
@@ -105,7 +108,8 @@ def _onsale(site: Site, stage: Stage, folder: Path, size: Size, show: Show) -> V
     from holdgate_workers.onsale.course import Course, run
     from holdgate_workers.onsale.rows import Ledger
 
-    put = _import_season(site, show)
+    puts = _import_season(site, show)
+    put = max(puts, key=lambda put: put.capacity)
     partition = partition_of(slot_of(put.occurrence_id), site.partitions)
     ledger = Ledger(site.database_url, put.occurrence_id, partition)
     try:
@@ -121,13 +125,38 @@ def _onsale(site: Site, stage: Stage, folder: Path, size: Size, show: Show) -> V
             kill_after=scenario.places // 2,
             kill=stage.kill_server(show.killed.add),
         )
-        return run(course, ledger, show)
+        verdict = run(course, ledger, show)
+        _sell(site, puts, folder, show, verdict)
+        return verdict
     finally:
         ledger.close()
 
 
-def _import_season(site: Site, show: Show) -> PutOccurrence:
-    """Put the whole season; returns the night that everybody wants."""
+def _sell(site: Site, puts: list[PutOccurrence], folder: Path, show: Show, verdict: Verdict) -> None:
+    """Price, sell and confirm by mail some seats of another evening; what does not add up joins the verdict."""
+    from contextlib import closing
+
+    from holdgate_workers.adapters.postgres.products import PriceBook
+    from holdgate_workers.bootstrap import booking_client
+    from holdgate_workers.onsale.box_office import product_of, sell
+    from holdgate_workers.onsale.sales import SalesBook
+
+    evening = next(put for put in puts if put.product_id == SOLD_PRODUCT)
+    with closing(PriceBook(site.database_url)) as prices:
+        prices.products.put(evening.product_id, product_of(evening), changed_by="holdgate-demo")
+    show.say(f"the box office sells seats of {evening.occurrence_id}")
+    client = booking_client(site.config, site.database_url, app_id="holdgate-demo", timeout_seconds=PUT_SECONDS)
+    with client, closing(SalesBook(site.database_url)) as book:
+        sales = sell(client, evening, book, folder / MAILS)
+    show.say(
+        f"{sales.priced} holds were priced, {len(sales.confirmed)} sold, {sales.underpaid} refused (too little paid), "
+        f"{len(sales.given_back)} given back; {len(sales.mails)} mails"
+    )
+    verdict.add_sales(priced=sales.priced, bookings=len(sales.confirmed), mails=len(sales.mails), wrong=sales.problems)
+
+
+def _import_season(site: Site, show: Show) -> list[PutOccurrence]:
+    """Put the whole season."""
     from holdgate_schema.outcomes import OccurrenceStored
     from holdgate_workers.bootstrap import booking_client
 
@@ -142,7 +171,7 @@ def _import_season(site: Site, show: Show) -> PutOccurrence:
                 raise Failure(f"{site.config.data_dir} has had its on-sale; choose another folder", exits.USAGE)
     night = max(puts, key=lambda put: put.capacity)
     show.say(f"imported {len(puts)} occurrences from {SEASON}; {night.occurrence_id} has {night.capacity} seats")
-    return night
+    return puts
 
 
 def _read_season() -> list[PutOccurrence]:

@@ -101,13 +101,14 @@ def _site(access: Access, config: ServiceConfig, *, probe: bool) -> Checks:
 def _house(access: Access, url: str, partitions: int, *, reachable: bool, probe: bool) -> Checks:
     from holdgate_workers.adapters.postgres.examination import Examination
 
-    from . import checks_house
+    from . import checks_house, checks_projection
 
     examination = Examination(url)
     try:
         staff = list(checks_house.workers(examination, partitions))
         yield from staff
         yield from _guarded("house", lambda: checks_house.expiry_and_relay(examination))
+        yield from _guarded("house", lambda: checks_projection.projection(access.config(), examination))
     finally:
         examination.close()
     if reachable:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
+from holdgate_schema.messages import AlertOverrides
+
 UNLIMITED = "unlimited"
 SHORT_ID_CHARS = 8
 
@@ -21,6 +23,12 @@ def basket(items: Mapping[str, int], extras: Mapping[str, int] | None = None) ->
 def amount(number: int | None) -> str:
     """A number of seats; None is unlimited."""
     return UNLIMITED if number is None else f"{number:,}"
+
+
+def thresholds(alerts: AlertOverrides) -> str:
+    """`low from 70 %, full from 90 %`: those that are given."""
+    named = (("low", alerts.low), ("nearly full", alerts.nearly_full), ("full", alerts.full))
+    return ", ".join(f"{name} from {percent} %" for name, percent in named if percent is not None)
 
 
 def span(seconds: float) -> str:

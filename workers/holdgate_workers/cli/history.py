@@ -8,7 +8,8 @@ import click
 
 from . import exits
 from .failures import Failure
-from .formats import amount, basket, moment, short
+from .formats import amount, moment, short
+from .happened import id_of, in_words, is_about
 from .lookups import only
 from .output import Column, Output, output_option
 from .params import ID_PART, example, limit_option
@@ -17,18 +18,24 @@ from .site import Access, pass_access
 if TYPE_CHECKING:
     from holdgate_workers.adapters.postgres.history import History, JournalEntry
 
+THINGS = ("hold", "booking", "cart", "entry")
+
 
 @click.command(
     epilog=example(
         "holdgate history --hold 3f2a91c0",
+        "holdgate history --booking 3f2a91c0",
         "holdgate history --session cart-17",
         "holdgate history --occurrence occ-1 --limit 20",
         "holdgate history --request 3f2a91c0-… --output json     (the answer and the events as they were sent)",
     )
 )
 @click.option("--hold", type=ID_PART, help="Everything that touched a hold, its expiry included.")
-@click.option("--session", metavar="ID", help="What a session asked for, and what became of its holds.")
-@click.option("--request", type=ID_PART, help="One request and its answer.")
+@click.option("--booking", type=ID_PART, help="The same of a booking and its order; it has the id of its hold.")
+@click.option("--cart", type=ID_PART, help="Everything about a cart, on all of its occurrences.")
+@click.option("--entry", type=ID_PART, help="Everything about a place in a waiting list, its offer included.")
+@click.option("--session", metavar="ID", help="What a session asked for, and what became of what it has.")
+@click.option("--request", type=ID_PART, help="One request and its answers.")
 @click.option("--occurrence", metavar="ID", help="What was decided on an occurrence.")
 @click.option("--long", "full", is_flag=True, help="Whole ids.")
 @limit_option(50)
@@ -36,59 +43,56 @@ if TYPE_CHECKING:
 @pass_access
 def history(
     access: Access,
-    hold: str | None,
-    session: str | None,
-    request: str | None,
-    occurrence: str | None,
+    /,
     full: bool,
     limit: int,
     out: Output,
+    **asked: str | None,
 ) -> None:
-    """What happened to a hold, a session, a request or an occurrence: the newest entries, the oldest first.
+    """What happened to one of these: the newest entries of the journal, the oldest first.
 
     Reads are not in the journal, nor requests that could not be read (see `holdgate dlq`).
     """
     from holdgate_workers.adapters.postgres.history import History
 
-    if sum(wanted is not None for wanted in (hold, session, request, occurrence)) != 1:
-        raise click.UsageError("give one of --hold, --session, --request and --occurrence")
+    wanted = [(name, value) for name, value in asked.items() if value is not None]
+    if len(wanted) != 1:
+        names = ", ".join(f"--{name}" for name in sorted(asked))
+        raise click.UsageError(f"give one of {names}")
+    ((name, value),) = wanted
     with access.opened(History) as reader:
-        about, entries = _found(reader, hold, session, request, occurrence, limit)
+        about, entries = _found(reader, name, value, limit)
     if out.is_json:
         out.json({"entries": entries})
     if not entries:
         raise Failure(f"nothing was decided for {about} (or not within the retention)", exits.REFUSED)
     if out.is_json:
         return
-    if request is not None:
-        _tell_request(out, entries[0])
+    if name == "request":
+        for number, entry in enumerate(entries):
+            if number:
+                out.line()
+            _tell_request(out, entry)
     else:
-        _tell_list(out, entries, about if hold is not None else None, full=full)
+        _tell_list(out, entries, about if name in THINGS else None, full=full)
 
 
-def _found(
-    reader: History,
-    hold: str | None,
-    session: str | None,
-    request: str | None,
-    occurrence: str | None,
-    limit: int,
-) -> tuple[str, list[JournalEntry]]:
+def _found(reader: History, name: str, value: str, limit: int) -> tuple[str, list[JournalEntry]]:
     """What was asked about, and the entries."""
-    if hold is not None:
-        hold_id = only("hold", hold, reader.holds_like)
-        return hold_id, reader.of_hold(hold_id, limit)
-    if session is not None:
-        return session, reader.of_session(session, limit)
-    if request is not None:
-        request_id = only("request", request, reader.requests_like)
+    if name == "session":
+        return value, reader.of_session(value, limit)
+    if name == "occurrence":
+        return value, reader.of_occurrence(value, limit)
+    if name == "request":
+        request_id = only("request", value, reader.requests_like)
         return request_id, reader.of_request(request_id)
-    assert occurrence is not None
-    return occurrence, reader.of_occurrence(occurrence, limit)
+    like = {"cart": reader.requests_like, "entry": reader.entries_like}
+    thing_id = only(name, value, like.get(name, reader.holds_like))
+    return thing_id, reader.about(thing_id, limit)
 
 
-def _tell_list(out: Output, entries: list[JournalEntry], hold_id: str | None, *, full: bool) -> None:
-    """One hold's own id would be the same in every line, so then its column is left out."""
+def _tell_list(out: Output, entries: list[JournalEntry], thing_id: str | None, *, full: bool) -> None:
+    """One thing's own id would be the same in every line, so then its column is left out."""
     columns: list[Column | str] = [
         "decided",
         Column("v", right=True),
@@ -96,15 +100,15 @@ def _tell_list(out: Output, entries: list[JournalEntry], hold_id: str | None, *,
         "result",
         Column("what", wrap=True),
     ]
-    columns += [] if hold_id is not None else ["hold"]
+    columns += [] if thing_id is not None else ["about"]
     columns += ["session", "by"] if full else []
     rows: list[list[object]] = []
     for entry in entries:
         decided = entry.decided_at if full else f"{entry.decided_at:%m-%d %H:%M:%S}"
         kind = entry.kind if full else entry.kind.rpartition(".")[0]
         request = f"{kind} {short(entry.request_id, full=full)}"
-        row: list[object] = [decided, entry.version, request, _result(entry), _what(entry, hold_id)]
-        row += [] if hold_id is not None else [short(_hold_id(entry), full=full)]
+        row: list[object] = [decided, entry.version, request, _result(entry), _what(entry, thing_id)]
+        row += [] if thing_id is not None else [short(_thing_id(entry), full=full)]
         row += [entry.session_id or "", entry.app_id or ""] if full else []
         rows.append(row)
     out.table(columns, rows)
@@ -114,23 +118,19 @@ def _result(entry: JournalEntry) -> str:
     return entry.reason or entry.outcome.removeprefix("occurrence_")
 
 
-def _hold_id(entry: JournalEntry) -> str | None:
-    """The hold that the request was about; for a sweep of one hold, that one. A refused basket made none."""
+def _thing_id(entry: JournalEntry) -> str | None:
+    """What the request was about; for a sweep of one hold, that one. A refused basket made none."""
     if entry.hold_id is not None:
         return None if entry.reason and entry.hold_id == entry.request_id else entry.hold_id
-    holds = {event["hold"]["hold_id"] for event in entry.events if "hold" in event}
-    return holds.pop() if len(holds) == 1 else None
+    things = {thing_id for event in entry.events if (thing_id := id_of(event)) is not None}
+    return things.pop() if len(things) == 1 else None
 
 
-def _what(entry: JournalEntry, hold_id: str | None) -> str:
-    """The events in words; if it is about one hold, only that hold's. Of a refusal, what it taught."""
-    told = []
-    for event in entry.events:
-        view = event.get("hold")
-        if view is not None and (hold_id is None or view["hold_id"] == hold_id):
-            told.append(_of_hold(event, view, entry.outcome))
-        elif view is None and hold_id is None:
-            told.append(_of_occurrence(event))
+def _what(entry: JournalEntry, thing_id: str | None) -> str:
+    """The events in words; if it is about one thing, only what is about that. Of a refusal, what it taught."""
+    told = [
+        in_words(event, entry.outcome) for event in entry.events if thing_id is None or is_about(event, thing_id)
+    ]
     if entry.reason:
         told.append(_lesson(entry.reply))
     return "; ".join(told[:3]) + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
@@ -146,19 +146,6 @@ def _lesson(reply: dict[str, Any]) -> str:
     return ", ".join(parts) or str(reply.get("subject", ""))
 
 
-def _of_hold(event: dict[str, Any], view: dict[str, Any], outcome: str) -> str:
-    name = str(event["type"]).removeprefix("hold.").rpartition(".")[0]
-    why = f" ({event['reason'].replace('_', ' ')})" if "reason" in event else ""
-    said = "" if name == outcome or (name, outcome) == ("created", "held") else f"{name} "
-    return f"{said}{basket(view['items'], view.get('extras'))}{why}"
-
-
-def _of_occurrence(event: dict[str, Any]) -> str:
-    if event["type"].startswith("capacity.deficit"):
-        return f"{event['pool']}: {event['taken']} taken, {event['target']} wanted"
-    return "created" if event.get("created") else f"now {event.get('status', event['type'])}"
-
-
 def _tell_request(out: Output, entry: JournalEntry) -> None:
     import json
 
@@ -170,7 +157,7 @@ def _tell_request(out: Output, entry: JournalEntry) -> None:
             ("decided", moment(entry.decided_at)),
             ("result", entry.outcome + (f": {entry.reason}" if entry.reason else "")),
             ("session", entry.session_id),
-            ("hold", entry.hold_id),
+            ("about", entry.hold_id),
             ("sent by", entry.app_id),
         ]
     )

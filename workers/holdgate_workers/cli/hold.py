@@ -13,6 +13,8 @@ from .formats import basket, moment, span
 from .lookups import found_hold
 from .output import Output, output_option
 from .params import ID_PART, QUANTITY, example, quantities, request_id_option
+from .quote import pricing_options
+from .selling_answers import money, tell_both
 from .site import Access, pass_access, timeout_option
 
 
@@ -33,6 +35,7 @@ def _sending(command: Any) -> Any:
     epilog=example(
         "holdgate hold place occ-1 adult=2 child=1",
         "holdgate hold place occ-1 adult=2 child=1 --extra wine=1 --session cart-17 --ttl 300",
+        "holdgate hold place occ-1 adult=2 --price --voucher WINTER-26",
     )
 )
 @click.argument("occurrence_id", metavar="OCCURRENCE")
@@ -42,6 +45,9 @@ def _sending(command: Any) -> Any:
 @click.option("--user", metavar="ID", help="The buyer, if known.")
 @click.option("--ttl", "ttl_seconds", type=click.IntRange(1, 7200), metavar="SECONDS", help="How long to hold.")
 @click.option("--client-address", metavar="IP", help="The address of the shop's connection.")
+@click.option("--price", "is_priced", is_flag=True, help="Wait for what it costs, too. The next three imply it.")
+@pricing_options
+@click.option("--quote", "quote_hash", metavar="HASH", help="A quote whose price it is to have.")
 @_sending
 @pass_access
 def place(
@@ -53,25 +59,38 @@ def place(
     user: str | None,
     ttl_seconds: int | None,
     client_address: str | None,
+    is_priced: bool,
+    payment_method: str | None,
+    voucher: str | None,
+    quote_hash: str | None,
     request_id: str | None,
     timeout_seconds: float,
     out: Output,
 ) -> None:
     """Take the whole basket on OCCURRENCE, or nothing."""
+    from holdgate_producer.commands import place_hold
     from holdgate_schema.messages import Client
+    from holdgate_schema.selling import Pricing
 
-    tickets, more = quantities(items, "TICKET=NUMBER"), quantities(extras, "--extra")
+    pricing = Pricing(payment_method=payment_method, voucher=voucher, quote_hash=quote_hash)
+    asks = is_priced or pricing != Pricing()
+    command = place_hold(
+        occurrence_id,
+        quantities(items, "TICKET=NUMBER"),
+        extras=quantities(extras, "--extra"),
+        session_id=session,
+        user_id=user,
+        ttl_seconds=ttl_seconds,
+        client=Client(address=client_address) if client_address else None,
+        pricing=pricing if asks else None,
+        request_id=request_id,
+    )
     with access.client(timeout_seconds) as client:
-        answer = client.place(
-            occurrence_id,
-            tickets,
-            extras=more,
-            session_id=session,
-            user_id=user,
-            ttl_seconds=ttl_seconds,
-            client=Client(address=client_address) if client_address else None,
-            request_id=request_id,
-        )
+        answers = client.follow(command)
+        if asks:
+            tell_both(out, answers)
+            return
+        answer = answers.first.result()
     tell(out, answer)
 
 
@@ -188,6 +207,13 @@ def show(access: Access, hold_id: str, reveal: bool, out: Output) -> None:
             ("user", view.user_id),
             ("state", view.state),
             ("basket", basket(view.items, view.extras)),
+            (
+                "price",
+                f"{money(view.quote.total, view.quote.currency)} (quote {view.quote.hash[:8]})"
+                if view.quote
+                else None,
+            ),
+            ("cart", view.cart_id),
             ("draws", ", ".join(f"{n} {key}" for key, n in row.draws.items())),
             ("created", moment(view.created_at, now)),
             ("expires", moment(view.expires_at, now) if row.ended_at is None else None),

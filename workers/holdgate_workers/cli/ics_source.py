@@ -21,7 +21,7 @@ from .sources import Defaults, Entry, UnreadableFile
 ID_CHARS_MAX = 64
 DIGEST_BYTES = 6
 PRODUCT, CAPACITY, ZONE = "X-HOLDGATE-PRODUCT", "X-HOLDGATE-CAPACITY", "X-WR-TIMEZONE"
-TICKET, POOL = "X-HOLDGATE-TICKET", "X-HOLDGATE-POOL"
+TICKET, POOL, ALERTS = "X-HOLDGATE-TICKET", "X-HOLDGATE-POOL", "X-HOLDGATE-ALERTS"
 
 _VISIBLE = re.compile(VISIBLE_PATTERN)
 _UNFIT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ufffe\uffff]+")
@@ -69,6 +69,7 @@ def _entry(line: int, event: Any, zone: str | None, defaults: Defaults) -> Entry
         "capacity": _capacity(event, defaults, errors),
         "ticket_types": _tickets(event, defaults, errors),
         "pools": _specs(event, POOL, specs.pool, errors),
+        "alerts": parsed(errors, ALERTS, specs.alerts, _text(event, ALERTS)),
         "status": "closed" if (_text(event, "STATUS") or "").upper() == "CANCELLED" else "active",
     }
     for field, what in (

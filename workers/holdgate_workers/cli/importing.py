@@ -49,6 +49,7 @@ CSV: UTF-8, the first line names the columns, in any order:
   overbooking_percent, buffer, cutoff_minutes   numbers
   sales_open, sales_close                       wall times without an offset
   status               active or closed
+  alerts               {specs.ALERTS_HELP}
 
 \b
 iCalendar: each VEVENT is one occurrence:
@@ -60,6 +61,7 @@ iCalendar: each VEVENT is one occurrence:
   X-HOLDGATE-TICKET    {specs.TICKET_HELP},
                        once for each; else --ticket
   X-HOLDGATE-POOL      {specs.POOL_HELP}, once for each
+  X-HOLDGATE-ALERTS    {specs.ALERTS_HELP}
   STATUS:CANCELLED     is put as closed
   RRULE and RDATE are refused: export the single dates.
 """

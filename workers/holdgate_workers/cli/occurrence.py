@@ -13,7 +13,7 @@ from . import exits, specs
 from .answers import tell
 from .documents import read_object
 from .failures import Failure
-from .formats import amount, local, moment
+from .formats import amount, local, moment, thresholds
 from .importing import import_
 from .output import Column, Output, output_option
 from .params import SEATS, TIME, example, limit_option, request_id_option
@@ -55,6 +55,7 @@ occurrence.add_command(import_)
 @click.option("--cutoff", type=click.IntRange(0), metavar="MINUTES", help="Sales close so long before the start.")
 @click.option("--sales-open", type=TIME, help="Wall time of the zone.")
 @click.option("--sales-close", type=TIME, help="Wall time of the zone.")
+@click.option("--alerts", metavar=specs.ALERTS_HELP, help="When to tell that it fills up, unlike the settings.")
 @click.option("--status", type=click.Choice(["active", "closed"]))
 @request_id_option
 @timeout_option
@@ -116,6 +117,7 @@ def _from_flags(flags: dict[str, Any]) -> specs.Document:
         "sales_open": flags["sales_open"],
         "sales_close": flags["sales_close"],
         "status": flags["status"],
+        "alerts": None if flags["alerts"] is None else specs.alerts(flags["alerts"]),
         "ticket_types": [specs.ticket(text) for text in flags["tickets"]],
         "pools": [specs.pool(text) for text in flags["pools"]],
         "extras": [specs.extra(text) for text in flags["extras"]],  # noqa: S610
@@ -275,6 +277,7 @@ def show(access: Access, occurrence_id: str, out: Output) -> None:
             ("ends", local(what.ends_at, what.timezone)),
             ("sales open", local(what.opens_at, what.timezone) if what.opens_at else None),
             ("sales close", local(what.closes_at, what.timezone)),
+            ("alerts", thresholds(what.alerts) if what.alerts else None),
             ("version", found.version),
             ("live holds", found.live_holds),
             ("due, not swept", found.due_holds or None),

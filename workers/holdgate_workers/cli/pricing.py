@@ -13,8 +13,9 @@ from holdgate_schema.quotes import PriceProblem, Quote, Unpriced
 from . import exits
 from .failures import Failure
 from .formats import amount, local
-from .output import Column, Output, output_option
+from .output import Output, output_option
 from .params import QUANTITY, TIME, example, quantities
+from .selling_answers import tell_lines
 from .site import Access, pass_access
 
 if TYPE_CHECKING:
@@ -222,26 +223,10 @@ def _tell_people(
         out.line("Refused: unpriced", style="bold red")
         out.details([(f"{problem.what} {problem.key}", problem.message) for problem in result.problems])
     else:
-        _tell_quote(out, result, explain=explain)
+        tell_lines(out, result, steps=explain)
 
 
 def _taken(occasion: Occasion, asked: When) -> str:
     if asked.share_sold is not None or asked.occurrence_id is None:
         return f"{asked.share_sold or 0} %"
     return f"{occasion.taken} of {amount(occasion.sellable)}"
-
-
-def _tell_quote(out: Output, quote: Quote, *, explain: bool) -> None:
-    from rich.text import Text
-
-    from holdgate_workers.domain.pricing.explaining import HEADINGS, INDENT, explained
-
-    rows = explained(quote, steps=explain)
-    styles = ["dim" if row.what.startswith(INDENT) else "" for row in rows[:-1]] + ["bold"]
-    out.table(
-        [Column(HEADINGS[0], wrap=not out.is_plain), *(Column(name, right=True) for name in HEADINGS[1:])],
-        [
-            [Text(cell, style="" if out.is_plain else style) for cell in row]
-            for row, style in zip(rows, styles, strict=True)
-        ],
-    )

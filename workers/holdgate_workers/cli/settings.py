@@ -49,8 +49,8 @@ def list_(access: Access, out: Output) -> None:
                 _emphasised(out, row["name"], changed=row["changed"]),
                 _emphasised(out, _words(row["name"], row["value"]), changed=row["changed"]),
                 _words(row["name"], row["default"]),
-                "JSON" if row["low"] is None else f"{row['low']}–{row['high']}",
-                row["about"],
+                _allowed(row),
+                _about(row),
             )
             for row in rows
         ],
@@ -63,6 +63,16 @@ def _emphasised(out: Output, text: str, *, changed: bool) -> Any:
     return Text(text, style="bold yellow" if changed and not out.is_plain else "")
 
 
+def _allowed(row: Mapping[str, Any]) -> str:
+    if row["choices"]:
+        return "one of"
+    return "JSON" if row["low"] is None else f"{row['low']}–{row['high']}"
+
+
+def _about(row: Mapping[str, Any]) -> str:
+    return f"{row['about']}: {', '.join(row['choices'])}" if row["choices"] else str(row["about"])
+
+
 def _rows(values: Mapping[str, str]) -> list[dict[str, Any]]:
     from holdgate_workers.domain.settings import DEFINITIONS
 
@@ -73,6 +83,7 @@ def _rows(values: Mapping[str, str]) -> list[dict[str, Any]]:
             "default": item.default,
             "low": item.kind.low,
             "high": item.kind.high,
+            "choices": list(item.kind.choices),
             "changed": item.name in values,
             "about": item.about,
         }

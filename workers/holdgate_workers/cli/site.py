@@ -57,7 +57,7 @@ class Access:
             found.close()
 
     @contextmanager
-    def client(self, timeout_seconds: float) -> Iterator[BookingClient]:
+    def client(self, timeout_seconds: float, *, cached: bool = False) -> Iterator[BookingClient]:
         """A connected client; raises `ConnectionLost` if there is nothing to connect to."""
         from holdgate_workers.bootstrap import booking_client
 
@@ -65,7 +65,7 @@ class Access:
         # The broker alone is enough for requests: no database is needed where the queue is on RabbitMQ.
         url = self.database_url() if config.is_embedded else ""
         _quiet()
-        client = booking_client(config, url, app_id=APP_ID, timeout_seconds=timeout_seconds)
+        client = booking_client(config, url, app_id=APP_ID, timeout_seconds=timeout_seconds, cached=cached)
         try:
             client.wait_connected(min(CONNECT_SECONDS, timeout_seconds))
             yield client

@@ -1,4 +1,4 @@
-"""The short way to write ticket types, pools and extras: `adult;label=Adult;max=6;pools=deck+lunch`."""
+"""The short way to write ticket types, pools, extras and alerts: `adult;label=Adult;max=6;pools=deck+lunch`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ Parse = Callable[[str], Document]
 TICKET_HELP = "KEY[;label=TEXT][;min=N][;max=N][;pools=KEY+KEY]"
 EXTRA_HELP = "KEY[;label=TEXT][;max=N][;pools=KEY+KEY][;stock=KEY:CAP]"
 POOL_HELP = "KEY=N|unlimited[;overbooking=PERCENT][;buffer=N]"
+ALERTS_HELP = "[low=PERCENT][;nearly_full=PERCENT][;full=PERCENT]"
 
 
 class InvalidSpec(ValueError):
@@ -59,19 +60,30 @@ def pool(text: str) -> Document:
     return definition | {"capacity": None if size == "unlimited" else int(size)}
 
 
+def alerts(text: str) -> Document:
+    """At which share that is taken the alerts are raised."""
+    names = ("low", "nearly_full", "full")
+    options = _options(text, [part.strip() for part in text.split(";")], set(names))
+    return _without_none(**{name: _number(options, name) for name in names})
+
+
 def _parts(text: str, known: set[str], form: str) -> tuple[str, dict[str, str]]:
     head, *rest = (part.strip() for part in text.split(";"))
     if not head:
         raise InvalidSpec(f"{text!r} is not {form}")
+    return head, _options(text, rest, known)
+
+
+def _options(text: str, parts: list[str], known: set[str]) -> dict[str, str]:
     options: dict[str, str] = {}
-    for part in rest:
+    for part in parts:
         name, equals, value = part.partition("=")
         if not equals or name not in known:
             raise InvalidSpec(f"{text!r}: {part!r} is not one of {', '.join(f'{key}=' for key in sorted(known))}")
         if name in options:
             raise InvalidSpec(f"{text!r}: {name} is given twice")
         options[name] = value.strip()
-    return head, options
+    return options
 
 
 def _number(options: dict[str, str], name: str) -> int | None:

@@ -8,15 +8,26 @@ import click
 
 from . import exits
 from .failures import Failure
-from .formats import away, span
+from .formats import away, short, span
 from .output import Column, Output, output_option
 from .params import example, limit_option
 from .site import Access, pass_access
 
 if TYPE_CHECKING:
-    from holdgate_workers.adapters.postgres.statistics import HoldStats, Most, OccurrenceStats, Stats, Totals
+    from holdgate_workers.adapters.postgres.figures import (
+        HoldStats,
+        Most,
+        OccurrenceStats,
+        Stats,
+        Totals,
+    )
 
 STYLES = {"open": "green", "low": "yellow", "nearly_full": "dark_orange", "full": "red"}
+COLUMNS: tuple[Column | str, ...] = (
+    *(Column(name, right=True) for name in ("capacity", "sellable", "held", "sold", "available", "used")),
+    Column("band", wrap=True),
+    Column("next release", wrap=True),
+)
 
 
 @click.command(epilog=example("holdgate stats", "holdgate stats --product tour", "holdgate stats -o json"))
@@ -26,10 +37,10 @@ STYLES = {"open": "green", "low": "yellow", "nearly_full": "dark_orange", "full"
 @output_option
 @pass_access
 def stats(access: Access, occurrence: str | None, product: str | None, limit: int, out: Output) -> None:
-    """How full everything is, and how holds end; counted from the rows, at one instant.
+    """How full everything is, and how holds and bookings end; counted from the rows, at one instant.
 
-    The band says how much of what may be sold is held or sold: open under 80 %, low from 80 %, nearly full from
-    95 %, full at 100 %. `--limit` bounds the occurrences shown, never the totals.
+    The band says how much of what may be sold is held or sold: open, low, nearly full or full, by the settings
+    `alerts.*` and what an occurrence says instead. `--limit` bounds the lines of a table, never the sums.
     """
     from holdgate_workers.adapters.postgres.statistics import Statistics
 
@@ -42,34 +53,52 @@ def stats(access: Access, occurrence: str | None, product: str | None, limit: in
             {
                 "read_at": found.read_at,
                 "occurrences": found.occurrences[:limit],
+                "products": found.products[:limit],
                 "totals": found.totals,
                 "holds": found.holds,
+                "bookings": found.bookings,
             }
         )
         return
     _tell_occurrences(out, found, limit)
+    if len(found.products) > 1:
+        _tell_products(out, found, limit)
     _tell_holds(out, found.holds)
+    _tell_bookings(out, found)
 
 
 def _tell_occurrences(out: Output, found: Stats, limit: int) -> None:
+    rows = [_row(out, found, item.occurrence_id, item) for item in found.occurrences[:limit]]
+    rows += _and_more(len(found.occurrences) - limit)
+    rows.append(_row(out, found, f"all {found.totals.occurrences}", found.totals))
+    out.table([Column("occurrence", wrap=True), *_columns(found)], rows)
+
+
+def _tell_products(out: Output, found: Stats, limit: int) -> None:
+    rows = [_row(out, found, item.product_id, item) for item in found.products[:limit]]
+    out.line()
+    rows += _and_more(len(found.products) - limit)
+    out.table([Column("product", wrap=True), *_columns(found)], rows)
+
+
+def _row(out: Output, found: Stats, name: str, item: OccurrenceStats | Totals) -> tuple[object, ...]:
     from rich.text import Text
 
-    numbers = [Column(name, right=True) for name in ("capacity", "sellable", "held", "sold", "available", "used")]
-    rows: list[tuple[object, ...]] = []
+    band = Text(item.band.replace("_", " "), style="" if out.is_plain else STYLES[item.band])
+    numbers = (item.capacity, item.sellable, item.held, item.sold, item.available)
+    release = away(item.next_release_at, found.read_at) if item.next_release_at else ""
+    used = f"{item.utilisation_percent:.1f} %"
+    waiting = [f"{item.waiting:,}"] if found.totals.waiting else []
+    return (name, *(f"{number:,}" for number in numbers), used, band, release, *waiting)
 
-    def row(name: str, item: OccurrenceStats | Totals, release: str) -> tuple[object, ...]:
-        style = "" if out.is_plain else STYLES[item.band]
-        counts = (item.capacity, item.sellable, item.held, item.sold, item.available)
-        used, word = f"{item.utilisation_percent:.1f} %", Text(item.band.replace("_", " "), style=style)
-        return (name, *(f"{number:,}" for number in counts), used, word, release)
 
-    for item in found.occurrences[:limit]:
-        release = away(item.next_release_at, found.read_at) if item.next_release_at else ""
-        rows.append(row(item.occurrence_id, item, release))
-    if len(found.occurrences) > limit:
-        rows.append((f"… {len(found.occurrences) - limit} more", *[""] * 8))
-    rows.append(row(f"all {found.totals.occurrences}", found.totals, ""))
-    out.table(["occurrence", *numbers, "band", "next release"], rows)
+def _columns(found: Stats) -> tuple[Column | str, ...]:
+    """Most houses have nobody in line."""
+    return (*COLUMNS, Column("waiting", right=True)) if found.totals.waiting else COLUMNS
+
+
+def _and_more(number: int) -> list[tuple[object, ...]]:
+    return [(f"… {number} more",)] if number > 0 else []
 
 
 def _tell_holds(out: Output, holds: HoldStats) -> None:
@@ -105,3 +134,40 @@ def _tell_most(out: Output, name: str, most: list[Most]) -> None:
         [(item.id, item.holds, item.seats) for item in most],
         title=f"Most live holds by {name}",
     )
+
+
+def _tell_bookings(out: Output, found: Stats) -> None:
+    from holdgate_workers.domain.pricing.money import shown
+
+    bookings = found.bookings
+    states = ("converting", "confirmed", "cancelled", "failed", "parked", "refund_required")
+    out.line()
+    out.details([(state.replace("_", " "), f"{getattr(bookings, state):,}") for state in states], title="Bookings")
+    parked = bookings.waiting_for_a_person
+    if not parked:
+        return
+    out.line()
+    out.table(
+        [
+            "booking",
+            Column("occurrence", wrap=True),
+            Column("state", wrap=True),
+            "since",
+            Column("total", right=True),
+            Column("why", wrap=True),
+        ],
+        [
+            (
+                short(item.booking_id),
+                item.occurrence_id,
+                item.state.replace("_", " "),
+                away(item.since, found.read_at),
+                f"{shown(item.total, item.currency)} {item.currency}",
+                item.reason,
+            )
+            for item in parked
+        ],
+        title="Waiting for a person",
+    )
+    if bookings.parked + bookings.refund_required > len(parked):
+        out.line(f"and {bookings.parked + bookings.refund_required - len(parked)} more")

@@ -18,9 +18,10 @@ from .site import Access, pass_access
 
 if TYPE_CHECKING:
     from holdgate_workers.bootstrap import Site
+    from holdgate_workers.config import ServiceConfig
     from holdgate_workers.entrypoints.process import Process
 
-UP_ROLES = ("gate", "expiry", "relay")
+UP_ROLES = ("gate", "expiry", "relay", "feeder", "pricing", "orders", "notifications")
 
 
 @click.command(
@@ -34,7 +35,7 @@ UP_ROLES = ("gate", "expiry", "relay")
 @output_option
 @pass_access
 def up(access: Access, verbose: bool, out: Output) -> None:
-    """Run gate, expiry and relay in this terminal until Ctrl-C.
+    """Run all roles in this terminal until Ctrl-C.
 
     Without HOLDGATE_DATABASE_URL a PostgreSQL of its own is started in the data folder and stopped at the end;
     what was committed is there again next time. Without HOLDGATE_AMQP_URL the queue is in the database. A
@@ -50,13 +51,18 @@ def up(access: Access, verbose: bool, out: Output) -> None:
         click.echo(f"Starting PostgreSQL in {config.data_dir} …", err=True)
     with embedded_database(config) as url:
         site = open_site(config, url, migrate=True)
-        process = Process(site, [ROLES[role](site) for role in UP_ROLES])
+        process = Process(site, [ROLES[role](site) for role in _roles(config)])
         code = run(process, lambda problems: _announce(out, site, process, problems))
         if not out.is_json:
             click.echo("Stopping …", err=True)
     if not out.is_json:
         click.echo("Stopped." if code == exits.OK else "A worker failed; its last words are above.", err=True)
     raise click.exceptions.Exit(code)
+
+
+def _roles(config: ServiceConfig) -> tuple[str, ...]:
+    """The read side only where there is a Redis for it."""
+    return UP_ROLES if config.redis_url is None else (*UP_ROLES, "projection")
 
 
 def _announce(out: Output, site: Site, process: Process, problems: dict[str, str]) -> None:
@@ -80,7 +86,7 @@ def _announce(out: Output, site: Site, process: Process, problems: dict[str, str
             *((name, problem) for name, problem in problems.items()),
             ("database", where),
             ("queue", f"{queue}, {site.partitions} partitions"),
-            ("workers", f"{roles_text(UP_ROLES)}, all in this process (pid {os.getpid()})"),
+            ("workers", f"{roles_text(_roles(site.config))}, all in this process (pid {os.getpid()})"),
             ("health", f"{health}/readyz   {health}/livez" if health else None),
             ("metrics", f"{health}/metrics" if health else None),
         ]
@@ -117,7 +123,7 @@ def _one_line(site: Site, health: str | None, problems: dict[str, str]) -> None:
         "amqp_url": without_password(site.config.amqp_url) if site.config.amqp_url else None,
         "data_dir": str(site.config.data_dir.resolve()),
         "partitions": site.partitions,
-        "workers": list(UP_ROLES),
+        "workers": list(_roles(site.config)),
         "health_url": health,
     }
     sys.stdout.write(json.dumps(fields) + "\n")

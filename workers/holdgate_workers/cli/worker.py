@@ -9,20 +9,24 @@ from .params import example
 from .running import logs, run, stop_in_order
 from .site import Access, pass_access
 
+WORKER_ROLES = ("gate", "expiry", "relay", "feeder", "pricing", "orders", "notifications", "projection")
+
 
 @click.command(
     epilog=example(
         "holdgate worker gate", "HOLDGATE_METRICS_PORT=9464 HOLDGATE_LOG_FORMAT=json holdgate worker expiry"
     )
 )
-@click.argument("role", type=click.Choice(["gate", "expiry", "relay"]))
+@click.argument("role", type=click.Choice(WORKER_ROLES))
 @output_option
 @pass_access
 def worker(access: Access, role: str, out: Output) -> None:
     """Run one ROLE until Ctrl-C or SIGTERM. Run as many as you like, on as many machines as you like.
 
     `gate` decides the requests of its share of the partitions, `expiry` finds holds that are due, `relay`
-    publishes the events. Without URLs it joins what `holdgate up` runs in the data folder.
+    publishes the events. `feeder` notes down what follows from decisions, and `pricing`, `orders` and
+    `notifications` do it. `projection` keeps the read side in Redis. Without URLs it joins what `holdgate up`
+    runs in the data folder.
     """
     from holdgate_workers.bootstrap import open_site
     from holdgate_workers.entrypoints.process import ROLES, Process

@@ -8,6 +8,7 @@ from holdgate_schema.outcomes import Availability, PoolView, TicketView
 from .decision import Decision
 from .draft import Draft
 from .occurrence import Occurrence, Pool
+from .offering import serve_line
 from .placing import not_on_sale
 from .settings import HoldRules
 
@@ -15,10 +16,7 @@ from .settings import HoldRules
 def availability(draft: Draft, occurrence: Occurrence, command: GetAvailability) -> Decision:
     """The pools, the ticket types and the next release. Holds past their time no longer count."""
     definition = occurrence.definition
-    back: dict[str, int] = {}
-    for hold in occurrence.due(draft.context.now):
-        for pool, taken in hold.draws.items():
-            back[pool] = back.get(pool, 0) + taken
+    back = _coming_back(draft, occurrence)
     pools = {key: _pool_view(pool, back.get(key, 0)) for key, pool in occurrence.pools.items()}
     why = not_on_sale(definition, draft.context.now)
     rules = draft.context.settings.for_occurrence(definition.hold)
@@ -46,6 +44,20 @@ def availability(draft: Draft, occurrence: Occurrence, command: GetAvailability)
         next_release_at=occurrence.next_release(draft.context.now),
     )
     return draft.decided(answer, recorded=False)
+
+
+def _coming_back(draft: Draft, occurrence: Occurrence) -> dict[str, int]:
+    """What the next walk-in finds free beyond what the counters say: what is due, less what the line gets of it."""
+    if occurrence.waiting:
+        trial = Draft(draft.request_id, draft.occurrence_id, occurrence, draft.context)
+        serve_line(trial, occurrence)
+        draft.unsure += trial.unsure
+        return {pool: -taken for pool, taken in trial.held.items()}
+    back: dict[str, int] = {}
+    for hold in occurrence.due(draft.context.now):
+        for pool, taken in hold.draws.items():
+            back[pool] = back.get(pool, 0) + taken
+    return back
 
 
 def _pool_view(pool: Pool, back: int) -> PoolView:

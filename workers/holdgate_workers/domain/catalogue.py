@@ -24,7 +24,8 @@ YEAR_MIN, YEAR_MAX = 1970, 2999
 
 def put(draft: Draft, occurrence: Occurrence | None, command: PutOccurrence) -> Decision:
     """Create the occurrence or replace its definition; counters of what is held and sold are kept."""
-    errors = _definition_errors(command) or _conflicts(command, occurrence, draft.context)
+    errors = _definition_errors(command) + draft.context.settings.alert_errors(command.alerts)
+    errors = errors or _conflicts(command, occurrence, draft.context)
     if errors:
         return Refusal(draft).invalid(errors)
     definition = _definition(command)
@@ -190,6 +191,7 @@ def _definition(command: PutOccurrence) -> Definition:
         ticket_types={ticket.key: ticket for ticket in command.ticket_types},
         extras={extra.key: extra for extra in command.extras},
         hold=command.hold,
+        alerts=command.alerts,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from holdgate_schema.errors import FieldError
 from holdgate_schema.messages import (
@@ -17,16 +18,36 @@ from holdgate_schema.messages import (
     SetCapacity,
     SweepHolds,
 )
+from holdgate_schema.selling import (
+    CancelBooking,
+    ConvertBooking,
+    GetBooking,
+    GetQuote,
+    JoinWaitlist,
+    LeaveWaitlist,
+    NoteOrder,
+    PriceHold,
+    PutQuote,
+    ResolveBooking,
+    SettleBooking,
+)
 
+from .alerts import tell_crossings
 from .availability import availability
+from .carts import CART_COMMANDS, decide_cart
 from .catalogue import close, put, set_capacity
+from .conversion import cancel, convert, settle, show
 from .decision import Context, Decision
 from .draft import Draft
 from .expiry import sweep
 from .lifecycle import extend, release
 from .occurrence import Occurrence
+from .offering import serve_after, serve_before
+from .order_events import note_order, resolve
 from .placing import change, place
+from .quoting import price, put_quote, request_quote
 from .refusals import Refusal
+from .waiting import join, leave
 
 
 def decide(occurrence: Occurrence | None, command: Command, context: Context) -> Decision:
@@ -35,16 +56,35 @@ def decide(occurrence: Occurrence | None, command: Command, context: Context) ->
     `occurrence` is None where there is none. Refusals are checked in the order of `Reason`. Raises
     `AssertionError` if an invariant does not hold: the message must then be isolated, not answered.
     """
+    decision = _decided(occurrence, command, context)
+    tell_crossings(occurrence, decision, context.settings)
+    return decision
+
+
+def _decided(occurrence: Occurrence | None, command: Command, context: Context) -> Decision:
     draft = Draft(command.request_id, command.occurrence_id, occurrence, context)
     session_id = getattr(command, "session_id", None)
     if session_id is not None and context.sessions.is_forged(session_id):
         return Refusal(draft).forbidden("The session_id claims to be issued here and was not")
+    if occurrence is None or not occurrence.waiting:
+        return _by_itself(draft, occurrence, command)
+    serve_before(draft, occurrence, command)
+    decision = _by_itself(draft, occurrence, command)
+    serve_after(draft, occurrence, command, decision)
+    return decision
+
+
+def _by_itself(draft: Draft, occurrence: Occurrence | None, command: Command) -> Decision:
+    """What the command comes to, whoever stands in line."""
+    rule = _RULES.get(type(command))
+    if rule is not None and occurrence is not None:
+        return rule(draft, occurrence, command)
     if isinstance(command, PutOccurrence):
         return put(draft, occurrence, command)
-    if occurrence is None:
-        read = isinstance(command, GetAvailability | SweepHolds)
-        return Refusal(draft).unknown_occurrence(recorded=not read)
-    return _on_occurrence(draft, occurrence, command)
+    if isinstance(command, CART_COMMANDS):
+        return decide_cart(draft, occurrence, command)
+    assert rule is not None, f"no rule for {type(command).__name__}"
+    return Refusal(draft).unknown_occurrence(recorded=type(command) not in _READS)
 
 
 def refuse_unreadable(
@@ -58,28 +98,43 @@ def refuse_unreadable(
     return Refusal(Draft(request_id, occurrence_id, occurrence, context)).invalid(errors)
 
 
+def refuse_unsealed(
+    occurrence: Occurrence | None, request_id: str, occurrence_id: str, context: Context
+) -> Decision:
+    """The refusal of a command that only Holdgate's own workers may send, or under an id that only they may use.
+
+    It leaves no trace: the id stays free for whom it is meant.
+    """
+    draft = Draft(request_id, occurrence_id, occurrence, context)
+    message = "This command, or a request_id of UUID version 8, is for Holdgate's own workers; it lacks their seal"
+    return Refusal(draft).forbidden(message, recorded=False)
+
+
 def refuse_conflict(request_id: str, occurrence_id: str, context: Context) -> Decision:
     """The refusal of a request whose id was used before with another body. Leaves no trace."""
     return Refusal(Draft(request_id, occurrence_id, None, context)).conflict()
 
 
-def _on_occurrence(draft: Draft, occurrence: Occurrence, command: Command) -> Decision:
-    match command:
-        case PlaceHold():
-            return place(draft, occurrence, command)
-        case ReleaseHold():
-            return release(draft, occurrence, command)
-        case ExtendHold():
-            return extend(draft, occurrence, command)
-        case ChangeHold():
-            return change(draft, occurrence, command)
-        case SweepHolds():
-            return sweep(draft, occurrence, command)
-        case GetAvailability():
-            return availability(draft, occurrence, command)
-        case CloseOccurrence():
-            return close(draft, occurrence, command)
-        case SetCapacity():
-            return set_capacity(draft, occurrence, command)
-        case _:
-            raise AssertionError(f"no rule for {type(command).__name__}")
+_READS = {GetAvailability, SweepHolds, GetBooking}
+_RULES: Mapping[type[Command], Callable[[Draft, Occurrence, Any], Decision]] = {
+    PlaceHold: place,
+    ReleaseHold: release,
+    ExtendHold: extend,
+    ChangeHold: change,
+    SweepHolds: sweep,
+    GetAvailability: availability,
+    CloseOccurrence: close,
+    SetCapacity: set_capacity,
+    PriceHold: price,
+    ConvertBooking: convert,
+    SettleBooking: settle,
+    GetQuote: request_quote,
+    PutQuote: put_quote,
+    GetBooking: show,
+    CancelBooking: cancel,
+    NoteOrder: note_order,
+    ResolveBooking: resolve,
+    JoinWaitlist: join,
+    LeaveWaitlist: leave,
+}
+"""Whatever needs an occurrence that is there."""

@@ -12,13 +12,14 @@ from msgspec import Struct
 from holdgate_schema.events import Event
 from holdgate_schema.outcomes import Answer
 
-from .occurrence import Definition, Hold, Occurrence, Pool, PoolChange, Unsaved
+from .bookings import Booking
+from .occurrence import Definition, Hold, Occurrence, Pool, PoolChange, Unsaved, WaitEntry
 from .sessions import SessionKeys
 from .settings import Settings
 
 
 class LimitKey(Struct, frozen=True, order=True, gc=False):
-    """A limit that several occurrences share: scope `session` or `stock`, and which one."""
+    """A limit that several occurrences share: scope `session`, `stock` or `voucher`, and which one."""
 
     scope: str
     key: str
@@ -52,6 +53,8 @@ class Context:
     limits: Limits
     ended_holds: dict[str, Hold] = field(default_factory=dict)
     """Holds that were looked up because they are not among the live ones."""
+    bookings: dict[str, Booking] = field(default_factory=dict)
+    """Bookings that were looked up."""
     start_taken_by: dict[tuple[str, datetime], str] = field(default_factory=dict)
     """(product, start) -> the occurrence that has it."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -61,13 +64,14 @@ class Decision(Struct, kw_only=True, gc=False):
     """The outcome of one command, made by a `Draft`.
 
     `recorded` is false for reads and for sweeps that found nothing: they leave no trace. `unsure` names limits
-    that must be read before the command can be decided; such a decision must not be used.
+    that must be read before the command can be decided; such a decision must not be used. `answers` is the request
+    that gets its second answer by this one. With a `wish` a second answer will follow: it says what that one needs.
     """
 
     answer: Answer
     events: list[Event]
     holds: list[Hold]
-    new_hold: str | None
+    new_holds: list[str]
     held: dict[str, int]
     sold: dict[str, int]
     claims: list[Claim]
@@ -75,6 +79,10 @@ class Decision(Struct, kw_only=True, gc=False):
     pools: dict[str, Pool] | None = None
     recorded: bool = True
     unsure: tuple[LimitKey, ...] = ()
+    bookings: list[Booking] = []
+    waiting: list[WaitEntry] = []
+    answers: str | None = None
+    wish: bytes | None = None
 
     def apply_to(self, occurrence: Occurrence) -> None:
         """Make it so in memory, and note what has to be saved."""
@@ -91,7 +99,11 @@ class Decision(Struct, kw_only=True, gc=False):
             _redefine(occurrence, self.pools, unsaved)
         for hold in self.holds:
             occurrence.keep(hold)
-            unsaved.holds[hold.id] = unsaved.holds.get(hold.id, False) or hold.id == self.new_hold
+            unsaved.holds[hold.id] = unsaved.holds.get(hold.id, False) or hold.id in self.new_holds
+        for entry in self.waiting:
+            _, is_new = unsaved.waiting.get(entry.id, (entry, entry.state == "waiting"))
+            unsaved.waiting[entry.id] = (entry, is_new)
+            occurrence.stand(entry)
         if self.held or self.sold:
             _count(occurrence, self.held, self.sold, unsaved)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,8 +12,9 @@ from msgspec.structs import replace
 from holdgate_schema.events import Event, HoldExpired
 from holdgate_schema.outcomes import Answer
 
+from .bookings import Booking
 from .decision import Claim, Context, Decision, LimitKey
-from .occurrence import Definition, Hold, Occurrence, Pool
+from .occurrence import Definition, Hold, Occurrence, Pool, WaitEntry
 
 Noticed = Literal["swept", "seats_needed", "touched_late"]
 
@@ -26,11 +28,15 @@ class Draft(Struct, gc=False):
     context: Context
     events: list[Event] = []
     holds: list[Hold] = []
-    new_hold: str | None = None
+    new_holds: list[str] = []
     held: dict[str, int] = {}
     sold: dict[str, int] = {}
     claims: list[Claim] = []
     unsure: list[LimitKey] = []
+    bookings: list[Booking] = []
+    waiting: list[WaitEntry] = []
+    answers: str | None = None
+    wish: bytes | None = None
 
     @property
     def version(self) -> int:
@@ -40,6 +46,15 @@ class Draft(Struct, gc=False):
     def event_id(self) -> str:
         """The id of the next event."""
         return f"{self.request_id}/{len(self.events)}"
+
+    def event_fields(self) -> dict[str, Any]:
+        """What every event says: its id, where, at which version and when."""
+        return {
+            "event_id": self.event_id(),
+            "occurrence_id": self.occurrence_id,
+            "version": self.version,
+            "occurred_at": self.context.now,
+        }
 
     def take(self, draws: dict[str, int]) -> None:
         """Count seats as held, or back (negative)."""
@@ -74,24 +89,45 @@ class Draft(Struct, gc=False):
     def available(self, keys: Iterable[str]) -> dict[str, int | None]:
         """What is left per pool with this draft applied; None: unlimited."""
         assert self.occurrence is not None
-        pools = self.occurrence.pools
-        return {key: pools[key].available(self.held.get(key, 0)) for key in keys}
+        pools, moved = self.occurrence.pools, self._moved()
+        return {key: pools[key].available(moved.get(key, 0)) for key in keys}
 
     def lacking(self, draws: dict[str, int]) -> dict[str, int]:
         """By how much each pool falls short of a basket; empty if it fits."""
         assert self.occurrence is not None
         pools = self.occurrence.pools
         short: dict[str, int] = {}
-        held = self.held
+        moved = self._moved()
         for key, wanted in draws.items():
-            available = pools[key].available(held.get(key, 0))
+            available = pools[key].available(moved.get(key, 0))
             if available is not None and wanted > available:
                 short[key] = wanted - available
         return short
 
+    def _moved(self) -> dict[str, int]:
+        """How many more seats are taken per pool, held and sold together."""
+        if not self.sold:
+            return self.held
+        return {key: self.held.get(key, 0) + self.sold.get(key, 0) for key in self.held.keys() | self.sold.keys()}
+
+    def due(self) -> Iterator[Hold]:
+        """The active holds whose time is over and that this draft has not ended, the longest overdue first."""
+        assert self.occurrence is not None
+        ended = {hold.id for hold in self.holds}
+        return (hold for hold in self.occurrence.due(self.context.now) if hold.id not in ended)
+
+    def next_release(self) -> datetime | None:
+        """When the earliest active hold that is not past its time ends, this draft's own included."""
+        assert self.occurrence is not None
+        first = self.occurrence.next_release(self.context.now)
+        ends = [hold.expires_at for hold in self.holds if hold.state == "active"]
+        return min([*ends, first] if first is not None else ends, default=None)
+
     def end(self, hold: Hold, state: Literal["expired", "released"]) -> Hold:
-        """Give back everything a hold took. The move is `active -> expired | released`; no other is made here."""
-        assert hold.state == "active", f"hold {hold.id} is {hold.state}, not active"
+        """Give back everything a hold took. One that is converting can be released, but never expires."""
+        assert hold.state == "active" or (hold.state == "converting" and state == "released"), (
+            f"hold {hold.id} is {hold.state} and cannot become {state}"
+        )
         ended = replace(hold, state=state, ended_at=self.context.now)
         self.holds.append(ended)
         self.take({pool: -taken for pool, taken in hold.draws.items()})
@@ -99,6 +135,28 @@ class Draft(Struct, gc=False):
         for stock, taken in hold.stock.items():
             self.claim("stock", stock, -taken, 0)
         return ended
+
+    def sell(self, hold: Hold) -> Hold:
+        """Held becomes sold: `converting -> confirmed`. What is sold no longer counts among the session's holds."""
+        assert hold.state == "converting", f"hold {hold.id} is {hold.state}, not converting"
+        sold = replace(hold, state="confirmed")
+        self.holds.append(sold)
+        self.take({pool: -taken for pool, taken in hold.draws.items()})
+        for pool, taken in hold.draws.items():
+            self.sold[pool] = self.sold.get(pool, 0) + taken
+        self.claim("session", hold.session_id, -1, self.context.settings.max_per_session)
+        return sold
+
+    def unsell(self, hold: Hold) -> Hold:
+        """Give back what was sold: `confirmed -> cancelled`."""
+        assert hold.state == "confirmed", f"hold {hold.id} is {hold.state}, not confirmed"
+        cancelled = replace(hold, state="cancelled", ended_at=self.context.now)
+        self.holds.append(cancelled)
+        for pool, taken in hold.draws.items():
+            self.sold[pool] = self.sold.get(pool, 0) - taken
+        for stock, taken in hold.stock.items():
+            self.claim("stock", stock, -taken, 0)
+        return cancelled
 
     def expire(self, hold: Hold, noticed: Noticed) -> Hold:
         """End a hold whose time is over, with its one terminal event."""
@@ -129,7 +187,7 @@ class Draft(Struct, gc=False):
             answer=answer,
             events=self.events,
             holds=self.holds,
-            new_hold=self.new_hold,
+            new_holds=self.new_holds,
             held=self.held,
             sold=self.sold,
             claims=self.claims,
@@ -137,4 +195,8 @@ class Draft(Struct, gc=False):
             pools=pools,
             recorded=recorded,
             unsure=tuple(self.unsure),
+            bookings=self.bookings,
+            waiting=self.waiting,
+            answers=self.answers,
+            wish=self.wish,
         )

@@ -102,6 +102,7 @@ def release(draft: Draft, occurrence: Occurrence, command: ReleaseHold) -> Decis
             version=draft.version,
             occurred_at=draft.context.now,
             hold=view,
+            reason="offer_declined" if hold.offered else "by_owner",
         )
     )
     answer = Released(

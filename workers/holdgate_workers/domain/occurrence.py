@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
+from typing import Literal
 
 from msgspec import Struct
 
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import ExtraDefinition, HoldOverrides, TicketType
+from holdgate_schema.messages import AlertOverrides, ExtraDefinition, HoldOverrides, TicketType
 from holdgate_schema.outcomes import HoldState, HoldView, OccurrenceStatus
+
+from .bookings import HoldQuote
 
 
 class Definition(Struct, frozen=True, kw_only=True):
@@ -27,6 +30,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     ticket_types: dict[str, TicketType]
     extras: dict[str, ExtraDefinition]
     hold: HoldOverrides | None = None
+    alerts: AlertOverrides | None = None
 
 
 def target_sellable(capacity: int | None, overbooking_percent: int, buffer: int) -> int | None:
@@ -97,6 +101,10 @@ class Hold(Struct, frozen=True, kw_only=True, gc=False):
     extensions_used: int = 0
     client_address: str | None = None
     ended_at: datetime | None = None
+    quote: HoldQuote | None = None
+    cart_id: str | None = None
+    offered: bool = False
+    """Whether it was offered to somebody in line."""
 
     def view(self) -> HoldView:
         """The hold as its owner sees it."""
@@ -112,12 +120,34 @@ class Hold(Struct, frozen=True, kw_only=True, gc=False):
             created_at=self.created_at,
             expires_at=self.expires_at,
             extensions_used=self.extensions_used,
+            quote=None if self.quote is None else self.quote.ref(),
+            cart_id=self.cart_id,
         )
 
     @property
     def ttl(self) -> timedelta:
         """How long an extension gives it."""
         return timedelta(seconds=self.ttl_seconds)
+
+
+class WaitEntry(Struct, frozen=True, kw_only=True, gc=False):
+    """A place in an occurrence's line, and the basket that is wished for.
+
+    It holds nothing: what is offered is a hold, whose id is the entry's, and with it the entry is over.
+    """
+
+    id: str
+    occurrence_id: str
+    session_id: str
+    user_id: str | None
+    state: Literal["waiting", "offered", "left"]
+    items: dict[str, int]
+    extras: dict[str, int]
+    seats: int
+    place: int
+    """The occurrence's version at which it joined, which is the order of the line."""
+    joined_at: datetime
+    ended_at: datetime | None = None
 
 
 class PoolChange(Struct, kw_only=True):
@@ -136,13 +166,16 @@ class Unsaved:
     pools: dict[str, PoolChange] = field(default_factory=dict)
     holds: dict[str, bool] = field(default_factory=dict)
     """Hold id -> whether it is new."""
+    waiting: dict[str, tuple[WaitEntry, bool]] = field(default_factory=dict)
+    """Entry id -> the entry, and whether it is new."""
     removed_pools: set[str] = field(default_factory=set)
     definition: bool = False
 
 
 @dataclass(slots=True)
 class Occurrence:
-    """One occurrence. `holds` has the active and converting ones; all others are in the database only.
+    """One occurrence. `holds` has the active and converting ones; all others are in the database only. `waiting`
+    has who stands in line, in the order of joining.
 
     Nothing but `Decision.apply_to` may change it, and what was applied and could not be saved must be thrown
     away with it.
@@ -153,6 +186,7 @@ class Occurrence:
     pools: dict[str, Pool]
     version: int = 0
     holds: dict[str, Hold] = field(default_factory=dict)
+    waiting: dict[str, WaitEntry] = field(default_factory=dict)
     unsaved: Unsaved | None = None
     _by_expiry: list[tuple[datetime, str]] = field(default_factory=list)
 
@@ -175,6 +209,13 @@ class Occurrence:
                 heappush(self._by_expiry, (hold.expires_at, hold.id))
         else:
             self.holds.pop(hold.id, None)
+
+    def stand(self, entry: WaitEntry) -> None:
+        """Put in an entry's new value: at the end of the line, or out of it."""
+        if entry.state == "waiting":
+            self.waiting[entry.id] = entry
+        else:
+            self.waiting.pop(entry.id, None)
 
     def next_expiry(self) -> datetime | None:
         """When the earliest active hold ends; None if there is none."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from holdgate_schema.errors import FieldError
@@ -20,8 +22,22 @@ from .occurrence import Definition, Hold, Occurrence
 from .refusals import Refusal
 from .settings import HoldRules
 
+_wishes = msgspec.json.Encoder()
 
-def place(draft: Draft, occurrence: Occurrence, command: PlaceHold) -> Decision:
+
+class Basket(Protocol):
+    """What is wished for, whoever says so."""
+
+    @property
+    def items(self) -> dict[str, int]:
+        """Ticket type -> how many."""
+
+    @property
+    def extras(self) -> dict[str, int]:
+        """Extra -> how many."""
+
+
+def place(draft: Draft, occurrence: Occurrence, command: PlaceHold, *, cart_id: str | None = None) -> Decision:
     """Hold the basket for a session until its time is over."""
     context = draft.context
     rules = context.settings.for_occurrence(occurrence.definition.hold)
@@ -29,7 +45,7 @@ def place(draft: Draft, occurrence: Occurrence, command: PlaceHold) -> Decision:
     if ttl is None:
         longest = f"must be at most {rules.lifetime_max_minutes * 60}, the greatest age of a hold"
         return Refusal(draft).invalid([FieldError("ttl_seconds", longest)])
-    refused = _unfit_basket(draft, occurrence, command, rules)
+    refused = unfit_basket(draft, occurrence, command, rules)
     if refused is not None:
         return refused
     hold = Hold(
@@ -47,12 +63,14 @@ def place(draft: Draft, occurrence: Occurrence, command: PlaceHold) -> Decision:
         created_at=context.now,
         expires_at=context.now + ttl,
         client_address=client_address(command.client, context.trusted_proxies) if command.client else None,
+        cart_id=cart_id,
     )
-    refused = _no_room(draft, occurrence, hold, hold.draws, hold.stock, new=True)
+    refused = no_room(draft, occurrence, hold, hold.draws, hold.stock, new=True)
     if refused is not None:
         return refused
+    draft.wish = wish_of(command)
     draft.holds.append(hold)
-    draft.new_hold = hold.id
+    draft.new_holds.append(hold.id)
     view = hold.view()
     draft.events.append(
         HoldCreated(
@@ -81,12 +99,12 @@ def change(draft: Draft, occurrence: Occurrence, command: ChangeHold) -> Decisio
     if isinstance(hold, Decision):
         return hold
     rules = context.settings.for_occurrence(occurrence.definition.hold)
-    refused = _unfit_basket(draft, occurrence, command, rules)
+    refused = unfit_basket(draft, occurrence, command, rules)
     if refused is not None:
         return refused
     draws = occurrence.draws_of(command.items, command.extras)
     stock = occurrence.stock_of(command.extras)
-    refused = _no_room(draft, occurrence, hold, _difference(draws, hold.draws), _difference(stock, hold.stock))
+    refused = no_room(draft, occurrence, hold, _difference(draws, hold.draws), _difference(stock, hold.stock))
     if refused is not None:
         return refused
     changed = replace(
@@ -96,7 +114,9 @@ def change(draft: Draft, occurrence: Occurrence, command: ChangeHold) -> Decisio
         draws=draws,
         stock=stock,
         seats=sum(command.items.values()),
+        quote=None,
     )
+    draft.wish = wish_of(command)
     draft.holds.append(changed)
     view = changed.view()
     draft.events.append(
@@ -119,6 +139,11 @@ def change(draft: Draft, occurrence: Occurrence, command: ChangeHold) -> Decisio
     return draft.decided(answer)
 
 
+def wish_of(command: PlaceHold | ChangeHold) -> bytes | None:
+    """What the second answer needs, if one is wanted."""
+    return None if command.pricing is None else _wishes.encode(command.pricing)
+
+
 def not_on_sale(definition: Definition, now: datetime) -> NotOnSale | None:
     """Why the occurrence is not on sale at this instant; None if it is."""
     if definition.status != "active":
@@ -132,9 +157,7 @@ def not_on_sale(definition: Definition, now: datetime) -> NotOnSale | None:
     return None
 
 
-def _unfit_basket(
-    draft: Draft, occurrence: Occurrence, command: PlaceHold | ChangeHold, rules: HoldRules
-) -> Decision | None:
+def unfit_basket(draft: Draft, occurrence: Occurrence, command: Basket, rules: HoldRules) -> Decision | None:
     """The refusals that need no counting, in their fixed order."""
     definition = occurrence.definition
     why = not_on_sale(definition, draft.context.now)
@@ -149,7 +172,7 @@ def _unfit_basket(
     return _wrong_quantity(draft, definition, command) or _over_seat_limit(draft, command, rules)
 
 
-def _wrong_quantity(draft: Draft, definition: Definition, command: PlaceHold | ChangeHold) -> Decision | None:
+def _wrong_quantity(draft: Draft, definition: Definition, command: Basket) -> Decision | None:
     for key, quantity in command.items.items():
         ticket = definition.ticket_types[key]
         if quantity < ticket.min_per_order:
@@ -169,7 +192,7 @@ def _above_max(
     return None
 
 
-def _over_seat_limit(draft: Draft, command: PlaceHold | ChangeHold, rules: HoldRules) -> Decision | None:
+def _over_seat_limit(draft: Draft, command: Basket, rules: HoldRules) -> Decision | None:
     seats = sum(command.items.values())
     limits = (("seats_per_request", rules.max_seats_per_request), ("seats_per_hold", rules.max_seats_per_hold))
     for subject, limit in limits:
@@ -181,7 +204,7 @@ def _over_seat_limit(draft: Draft, command: PlaceHold | ChangeHold, rules: HoldR
     return None
 
 
-def _no_room(
+def no_room(
     draft: Draft,
     occurrence: Occurrence,
     hold: Hold,
@@ -196,7 +219,7 @@ def _no_room(
     """
     cap = draft.context.settings.max_per_session
     if new and not draft.allows("session", hold.session_id, 1, cap):
-        for overdue in occurrence.due(draft.context.now):
+        for overdue in list(draft.due()):
             if overdue.session_id == hold.session_id:
                 draft.expire(overdue, "seats_needed")
         if not draft.allows("session", hold.session_id, 1, cap):
@@ -221,10 +244,14 @@ def _no_room(
 def _make_room(
     draft: Draft, occurrence: Occurrence, draws: dict[str, int], lacking: dict[str, int], *, spare: str
 ) -> dict[str, int]:
-    """Expire the due holds that hold what is lacking, no more of them than needed; what is lacking then."""
-    ended = {hold.id for hold in draft.holds}
-    for hold in occurrence.due(draft.context.now):
-        if hold.id == spare or hold.id in ended or not hold.draws.keys() & lacking.keys():
+    """Expire the due holds that hold what is lacking, no more of them than needed; what is lacking then.
+
+    Where somebody stands in line, what is due is theirs.
+    """
+    if occurrence.waiting:
+        return lacking
+    for hold in list(draft.due()):
+        if hold.id == spare or not hold.draws.keys() & lacking.keys():
             continue
         draft.expire(hold, "seats_needed")
         lacking = draft.lacking(draws)
@@ -238,9 +265,8 @@ def _stock_fits(draft: Draft, occurrence: Occurrence, key: str, taken: int, *, s
     cap = occurrence.stock_cap(key)
     if draft.allows("stock", key, taken, cap):
         return True
-    ended = {hold.id for hold in draft.holds}
-    for hold in occurrence.due(draft.context.now):
-        if hold.id == spare or hold.id in ended or key not in hold.stock:
+    for hold in list(draft.due()) if not occurrence.waiting else ():
+        if hold.id == spare or key not in hold.stock:
             continue
         draft.expire(hold, "seats_needed")
         if draft.used_of("stock", key) + taken <= cap:

@@ -7,7 +7,9 @@ from datetime import datetime
 
 from holdgate_schema.errors import FieldError
 from holdgate_schema.outcomes import FieldProblem, HoldState, NotOnSale, Reason, Refused
+from holdgate_schema.views import QuoteRef
 
+from .bookings import Booking
 from .decision import Decision
 from .draft import Draft
 from .occurrence import Definition
@@ -27,9 +29,9 @@ class Refusal:
         named = "; ".join(f"{problem.field} {problem.reason}" for problem in problems)
         return self._refuse(Reason.INVALID, f"The request is not valid: {named}", errors=problems)
 
-    def forbidden(self, message: str) -> Decision:
+    def forbidden(self, message: str, *, recorded: bool = True) -> Decision:
         """The sender may not do that."""
-        return self._refuse(Reason.FORBIDDEN, message)
+        return self._refuse(Reason.FORBIDDEN, message, recorded=recorded)
 
     def conflict(self) -> Decision:
         """The request id was used before with another body. Not recorded: the id has its answer already."""
@@ -90,7 +92,7 @@ class Refusal:
             requested=requested[subject],
             available=self._draft.available(requested),
             held=held,
-            next_release_at=occurrence.next_release(self._draft.context.now),
+            next_release_at=self._draft.next_release(),
         )
 
     def stock_gone(self, stock: str, *, cap: int, used: int, requested: int) -> Decision:
@@ -104,6 +106,93 @@ class Refusal:
             requested=requested,
             available={stock: max(0, cap - used)},
         )
+
+    # --- waiting lists ----------------------------------------------------------------------------------------
+
+    def already_waiting(self, entry_id: str) -> Decision:
+        """The session stands in line here; carries its entry."""
+        return self._refuse(Reason.ALREADY_WAITING, "The session stands in this line already", subject=entry_id)
+
+    def not_sold_out(self, draws: dict[str, int]) -> Decision:
+        """The basket can be had now, and nobody in line could take what it needs."""
+        message = "There is room for this basket; place a hold"
+        return self._refuse(Reason.NOT_SOLD_OUT, message, available=self._draft.available(draws))
+
+    def line_full(self, limit: int, used: int) -> Decision:
+        """Even the places in line are gone."""
+        return self._refuse(
+            Reason.SOLD_OUT,
+            f"The basket is sold out, and {limit} parties stand in line already",
+            subject="waitlist",
+            limit=limit,
+            used=used,
+            requested=1,
+        )
+
+    def entry_not_found(self, entry_id: str) -> Decision:
+        """No such entry for this session. Another session's entry looks the same: no oracle."""
+        message = "There is no such place in line of this session on this occurrence"
+        return self._refuse(Reason.ENTRY_NOT_FOUND, message, subject=entry_id)
+
+    # --- prices and bookings ----------------------------------------------------------------------------------
+
+    def unpriced(self, message: str, *, subject: str | None = None, errors: Iterable[FieldError] = ()) -> Decision:
+        """There is no price, which is not the same as none to pay."""
+        problems = [FieldProblem(field=error.field, reason=error.reason) for error in errors]
+        return self._refuse(Reason.UNPRICED, message, subject=subject, errors=problems)
+
+    def other_quote(self, reason: Reason, quote: QuoteRef) -> Decision:
+        """The buyer agreed to a price that the hold does not have; carries the one that it has."""
+        why = "is no longer valid" if reason is Reason.QUOTE_EXPIRED else "is not the hold's price"
+        return self._refuse(reason, f"The quote {why}; show the buyer the one given here", quote=quote)
+
+    def payment_mismatch(self, subject: str, said: str, quote: QuoteRef) -> Decision:
+        """Not what the quote says was paid, or not in the way."""
+        message = f"{subject} is {said}, which is not what the quote says"
+        return self._refuse(Reason.PAYMENT_MISMATCH, message, subject=subject, quote=quote)
+
+    def occurrence_over(self, definition: Definition) -> Decision:
+        """Nothing can be bought any more, whatever is held."""
+        return self.not_on_sale(NotOnSale(definition.status), definition)
+
+    def booking_not_found(self, booking_id: str, *, recorded: bool = True) -> Decision:
+        """No such booking for this session on this occurrence. Another session's looks the same: no oracle."""
+        message = "There is no such booking of this session on this occurrence"
+        return self._refuse(Reason.BOOKING_NOT_FOUND, message, subject=booking_id, recorded=recorded)
+
+    def booking_final(self, booking: Booking) -> Decision:
+        """The booking is not in a state in which that can be done."""
+        return self._refuse(
+            Reason.BOOKING_FINAL, f"The booking is {booking.state}", subject=booking.state, booking_id=booking.id
+        )
+
+    def too_late(self, booking: Booking, definition: Definition) -> Decision:
+        """The occurrence has started."""
+        message = f"The occurrence started at {definition.starts_at.isoformat()}"
+        return self._refuse(Reason.TOO_LATE, message, booking_id=booking.id)
+
+    def order_failed(self, booking: Booking) -> Decision:
+        """There is no order, and the seats were given back."""
+        message = f"There is no order: {booking.reason or 'it was refused'}; the seats were given back"
+        return self._refuse(Reason.ORDER_FAILED, message, booking_id=booking.id)
+
+    def parked(self, booking: Booking) -> Decision:
+        """Nothing is lost: somebody looks at it, or the money goes back."""
+        if booking.state == "refund_required":
+            message = f"The money has to be given back: {booking.reason}"
+            return self._refuse(Reason.REFUND_REQUIRED, message, booking_id=booking.id)
+        return self._refuse(
+            Reason.PARKED, f"The booking waits for a person: {booking.reason}", booking_id=booking.id
+        )
+
+    def seats_gone(self, booking: Booking) -> Decision:
+        """The seats of a booking cannot be taken again."""
+        message = "The booking's seats cannot be had any more; give the money back"
+        return self._refuse(Reason.SOLD_OUT, message, booking_id=booking.id, requested=booking.seats)
+
+    def cart(self, reason: Reason, message: str, *, cart_id: str, subject: str | None) -> Decision:
+        """Nothing of the cart is held; carries the occurrence whose leg was refused, and why."""
+        return self._refuse(reason, message, cart_id=cart_id, subject=subject)
 
     def _refuse(
         self,
@@ -122,6 +211,9 @@ class Refusal:
         held: dict[str, int] | None = None,
         next_release_at: datetime | None = None,
         hold_state: HoldState | None = None,
+        quote: QuoteRef | None = None,
+        booking_id: str | None = None,
+        cart_id: str | None = None,
     ) -> Decision:
         draft = self._draft
         answer = Refused(
@@ -143,5 +235,8 @@ class Refusal:
             held=held or {},
             next_release_at=next_release_at,
             hold_state=hold_state,
+            quote=quote,
+            booking_id=booking_id,
+            cart_id=cart_id,
         )
         return draft.decided(answer, recorded=recorded)

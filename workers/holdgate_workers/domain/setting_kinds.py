@@ -31,6 +31,10 @@ class Kind(Protocol):
     def high(self) -> int | None:
         """The most that it may be."""
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What it may be, where that is a closed list; else empty."""
+
     def read(self, name: str, value: object) -> Any:
         """The value from what was stored or typed; raises `InvalidDocument` with all problems under the name."""
 
@@ -47,6 +51,7 @@ class Whole:
 
     low: int
     high: int
+    choices: ClassVar[tuple[str, ...]] = ()
 
     def read(self, name: str, value: object) -> int:
         """From a number or its digits."""
@@ -72,6 +77,7 @@ class Percent:
 
     low: int
     high: int
+    choices: ClassVar[tuple[str, ...]] = ()
 
     def read(self, name: str, value: object) -> float:
         """From a number or its digits."""
@@ -90,11 +96,34 @@ class Percent:
 
 
 @dataclass(slots=True, frozen=True)
+class OneOf:
+    """One word of a closed list."""
+
+    choices: tuple[str, ...]
+    low: ClassVar[None] = None
+    high: ClassVar[None] = None
+
+    def read(self, name: str, value: object) -> str:
+        """From the word itself."""
+        word = value.strip() if isinstance(value, str) else value
+        if not isinstance(word, str) or word not in self.choices:
+            raise _refused(name, f"must be one of {', '.join(self.choices)}, not {value!r}")
+        return word
+
+    def text(self, value: str) -> str:
+        """The word."""
+        return value
+
+    words = text
+
+
+@dataclass(slots=True, frozen=True)
 class PaymentFees:
     """What each way of paying costs: a JSON object from its name to `percent` and `fixed`."""
 
     low: ClassVar[None] = None
     high: ClassVar[None] = None
+    choices: ClassVar[tuple[str, ...]] = ()
 
     def read(self, name: str, value: object) -> dict[str, PaymentFee]:
         """From JSON or what JSON gives."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import HoldOverrides
+from holdgate_schema.messages import AlertOverrides, HoldOverrides
 
 from .documents import InvalidDocument
 from .pricing.fees import HOUSE_FEES, Fees, PaymentFee
-from .setting_kinds import Kind, PaymentFees, Percent, Whole
+from .setting_kinds import Kind, OneOf, PaymentFees, Percent, Whole
+
+LatePayment = Literal["fulfil_or_park", "fulfil_or_refund", "park", "refund"]
+"""What is done with money that came after its hold had ended."""
 
 
 class InvalidSettings(ValueError):
@@ -45,6 +49,21 @@ class Settings:
     max_per_session: int = _ranged("hold.max_per_session", 1, 100, 10, "active holds of one session")
     max_seats_per_request: int = _ranged("hold.max_seats_per_request", 1, 500, 50, "seats in one request")
     max_seats_per_hold: int = _ranged("hold.max_seats_per_hold", 1, 500, 50, "seats in one hold")
+    conversion_timeout_minutes: int = _ranged(
+        "conversion.timeout_minutes", 1, 60, 10, "how long an order may be in the making"
+    )
+    late_payment: LatePayment = _setting(  # noqa: RUF009
+        "conversion.late_payment",
+        OneOf(get_args(LatePayment)),
+        "what is done when money comes after the hold has ended",
+        default="fulfil_or_park",
+    )
+    offer_minutes: int = _ranged(
+        "waitlist.offer_minutes", 5, 120, 30, "how long an offer to the waiting list is held"
+    )
+    alerts_low: int = _ranged("alerts.low", 1, 100, 80, "percent taken at which seats run low")
+    alerts_nearly_full: int = _ranged("alerts.nearly_full", 1, 100, 95, "percent taken that is nearly full")
+    alerts_full: int = _ranged("alerts.full", 1, 100, 100, "percent taken that is full")
     journal_days: int = _ranged("retention.journal_days", 1, 3650, 400, "how long answers are remembered")
     personal_days: int = _ranged("retention.personal_days", 0, 365, 7, "how long client addresses are kept")
     platform_percent: float = _setting(
@@ -84,6 +103,42 @@ class Settings:
             _first(overrides.max_seats_per_request, self.max_seats_per_request),
             _first(overrides.max_seats_per_hold, self.max_seats_per_hold),
         )
+
+    def alerts_for(self, overrides: AlertOverrides | None) -> AlertRules:
+        """The thresholds that apply to an occurrence. Where the house's were changed after it was put, so that they
+        no longer rise together, the higher one counts."""
+        low, nearly_full, full = self._alerts(overrides)
+        if overrides is None:
+            return AlertRules(low, nearly_full, full)
+        nearly_full = min(nearly_full, full)
+        return AlertRules(min(low, nearly_full), nearly_full, full)
+
+    def alert_errors(self, overrides: AlertOverrides | None) -> list[FieldError]:
+        """Each threshold that is not above the one before it; empty if they rise."""
+        names = ("alerts.low", "alerts.nearly_full", "alerts.full")
+        steps = zip(names, self._alerts(overrides), strict=True)
+        return [
+            FieldError(name, f"must be above {below} ({threshold})")
+            for (below, threshold), (name, value) in pairwise(steps)
+            if value <= threshold
+        ]
+
+    def _alerts(self, overrides: AlertOverrides | None) -> tuple[int, int, int]:
+        if overrides is None:
+            return self.alerts_low, self.alerts_nearly_full, self.alerts_full
+        return (
+            _first(overrides.low, self.alerts_low),
+            _first(overrides.nearly_full, self.alerts_nearly_full),
+            _first(overrides.full, self.alerts_full),
+        )
+
+
+class AlertRules(Struct, frozen=True, gc=False):
+    """From which percentage of the sellable seats a pool is low, nearly full and full. They never fall."""
+
+    low: int
+    nearly_full: int
+    full: int
 
 
 class HoldRules(Struct, frozen=True, gc=False):
@@ -157,6 +212,7 @@ def parse(values: Mapping[str, object]) -> Settings:
         errors.append(
             FieldError("hold.lifetime_max_minutes", f"must be at least hold.ttl_minutes ({settings.ttl_minutes})")
         )
+    errors += settings.alert_errors(None)
     if errors:
         raise InvalidSettings(errors)
     return settings

@@ -100,6 +100,10 @@ class ExpiryWorker(LoopWorker):
         differences = self._due.differences()
         sessions = self._due.session_differences()
         self.metrics.conservation.set(len(differences) + len(sessions))
+        work = self._due.open_work()
+        self.metrics.waitlist.set(work.waiting)
+        for state, number in work.bookings.items():
+            self.metrics.bookings_open.labels(state).set(number)
         for difference in differences:
             log.error("pool_disagrees", occurrence_id=difference.occurrence_id, pool=difference.pool)
 

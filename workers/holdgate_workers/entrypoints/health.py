@@ -1,10 +1,11 @@
-"""`/metrics`, `/livez` and `/readyz` of a process."""
+"""`/metrics`, `/livez` and `/readyz` of a process, and a page beside them if it has one."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -15,6 +16,19 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 Check = Callable[[], str | None]
 """None if all is well, else what is wrong."""
+
+
+@dataclass(slots=True, frozen=True)
+class PageAnswer:
+    """What a page says."""
+
+    status: HTTPStatus
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Page = Callable[[Mapping[str, Any]], PageAnswer | None]
+"""Answers a request (a WSGI environment); None: it is not for this page. Called on any thread. Must not raise."""
 
 
 class HealthServer:
@@ -32,8 +46,10 @@ class HealthServer:
         port: int,
         alive: dict[str, Check],
         ready: dict[str, Check],
+        page: Page = lambda _: None,
     ) -> None:
         self._registries = registries
+        self._page = page
         self._checks = {"/livez": alive, "/readyz": ready}
         self._server = make_server(host, port, self._answer, server_class=_Server, handler_class=_QuietHandler)
         self.port = self._server.server_port
@@ -53,8 +69,12 @@ class HealthServer:
         if path == "/metrics":
             start_response("200 OK", [("Content-Type", CONTENT_TYPE_LATEST)])
             return [merged_metrics(self._registries)]
-        start_response("404 Not Found", [("Content-Type", "text/plain")])
-        return [b"There are /metrics, /livez and /readyz.\n"]
+        answer = self._page(environ)
+        if answer is None:
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"There are /metrics, /livez and /readyz.\n"]
+        start_response(f"{answer.status.value} {answer.status.phrase}", list(answer.headers.items()))
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body]
 
     def _report(self, checks: dict[str, Check], start_response: Callable[..., Any]) -> Iterable[bytes]:
         problems = {name: problem for name, check in checks.items() if (problem := check()) is not None}

@@ -31,4 +31,5 @@ def configure_logs(level: str, form: str) -> None:
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     for library in ("pika", "psycopg"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    logging.getLogger("dramatiq").setLevel(logging.CRITICAL + 1)  # to it each lost connection is critical
     logging.getLogger("holdgate_workers").setLevel(logging.WARNING)

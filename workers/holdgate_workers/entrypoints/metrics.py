@@ -88,11 +88,29 @@ class Metrics:
         self.clock_jump = self._gauge(
             "holdgate_clock_jump_seconds", "By how much the database's clock has jumped ahead"
         )
+        self.bookings_open = self._gauge(
+            "holdgate_bookings_open",
+            "Bookings that are not over, by state; parked ones wait for a person",
+            "state",
+        )
+        self.waitlist = self._gauge("holdgate_waitlist_entries", "Who stands in a waiting list")
         self.sweeps = self._counter("holdgate_sweeps_sent", "Expiry commands sent")
         self.journal_lag = self._gauge(
             "holdgate_journal_lag_seconds", "Age of the first row a cursor has not done", "cursor"
         )
         self.events = self._counter("holdgate_events_published", "Domain events confirmed by the broker")
+        self.projection_written = self._counter(
+            "holdgate_projection_entries_written", "Entries of the read side written"
+        )
+        self.projection_stale = self._counter(
+            "holdgate_projection_stale_writes_refused", "Entries that the read side had newer already"
+        )
+        self.projection_errors = self._counter(
+            "holdgate_projection_errors", "Rounds of the projection that came to nothing", "why"
+        )
+        self.projection_filling = self._gauge(
+            "holdgate_projection_filling", "1 while the read side is filled from all rows"
+        )
         self.conservation = self._gauge(
             "holdgate_conservation_difference",
             "Pools and sessions whose counters disagree with their holds; must be 0",

@@ -6,18 +6,27 @@ import gc
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from holdgate_workers.adapters.postgres.durability import durability_problems
+from holdgate_workers.app.tasks import NOTIFICATIONS, ORDERS, PRICING
 from holdgate_workers.bootstrap import Site
+from holdgate_workers.bootstrap_tasks import HANDLERS, RETRIES, planners
+from holdgate_workers.config_notices import told
 
 from .expiry_worker import ExpiryWorker
+from .feeder_worker import FeederWorker
 from .gate_worker import GateWorker
-from .health import Check, HealthServer
+from .health import Check, HealthServer, Page
 from .metrics import Metrics
+from .notices_worker import NoticesRole
+from .orders_worker import OrdersRole
+from .projection_worker import ProjectionWorker
 from .relay_worker import RelayWorker
+from .task_worker import TaskRole
 
 log = structlog.get_logger("holdgate.process")
 
@@ -51,10 +60,23 @@ class Worker(Protocol):
         """Whether work can be done now."""
 
 
+def _task_role(role: str, site: Site) -> Worker:
+    return TaskRole(site, role, HANDLERS[role](site), retries=RETRIES)
+
+
+def _orders(site: Site) -> Worker:
+    return OrdersRole(site, HANDLERS[ORDERS](site), retries=RETRIES)
+
+
 ROLES: dict[str, Callable[[Site], Worker]] = {
     "gate": GateWorker,
     "expiry": ExpiryWorker,
     "relay": RelayWorker,
+    "projection": ProjectionWorker,
+    "feeder": lambda site: FeederWorker(site, planners(site)),
+    PRICING: partial(_task_role, PRICING),
+    ORDERS: _orders,
+    NOTIFICATIONS: NoticesRole,
 }
 
 
@@ -110,5 +132,16 @@ class Process:
             port=config.metrics_port,
             alive=alive,
             ready=ready,
+            page=_page(self._site),
         )
         log.info("health_served", host=config.metrics_host, port=self.health.port)
+
+
+def _page(site: Site) -> Page:
+    """The calendar feeds, if somebody may ask for them."""
+    token = told(site.config.calendar_token)
+    if not token:
+        return lambda _: None
+    from .calendar_page import CalendarPage  # calendars are slow to import
+
+    return CalendarPage(site.database_url, token=token, domain=site.config.calendar_domain)

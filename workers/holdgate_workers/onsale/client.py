@@ -19,7 +19,7 @@ import msgspec
 from holdgate_producer.amqp import AmqpLink
 from holdgate_producer.client import BookingClient
 from holdgate_producer.config import ClientConfig
-from holdgate_producer.core import AnswerFuture
+from holdgate_producer.entry import AnswerFuture
 from holdgate_producer.errors import ProducerError
 from holdgate_producer.link import Link, LinkEvents, Request
 from holdgate_schema.codec import encode

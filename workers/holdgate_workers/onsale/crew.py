@@ -29,6 +29,15 @@ def environment(database_url: str, amqp_url: str | None) -> dict[str, str]:
     return own | told | ({"HOLDGATE_AMQP_URL": amqp_url} if amqp_url else {})
 
 
+def mail_to(folder: Path) -> dict[str, str]:
+    """What a child is told so that mails are written as files."""
+    return {
+        "HOLDGATE_MAIL_URL": f"file:{folder}",
+        "HOLDGATE_MAIL_FROM": "tickets@example.org",
+        "HOLDGATE_MAIL_FROM_NAME": "The house in the hills",
+    }
+
+
 class Child:
     """One process, its log in a file."""
 

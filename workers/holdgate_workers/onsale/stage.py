@@ -1,4 +1,4 @@
-"""The service on its own small stage: two gates, an expiry worker and a relay, as processes of this run."""
+"""The service on its own small stage: two gates and one of each other role, as processes of this run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from holdgate_workers.app.membership import ranked
 from .crew import Child, CrewError, worker
 from .rows import Ledger, Progress
 
-ROLES = ("gate", "gate", "expiry", "relay")
+ROLES = ("gate", "gate", "expiry", "relay", "feeder", "pricing", "orders", "notifications")
 SETTLE_SECONDS_MAX = 40.0
 POLL_SECONDS = 0.2
 

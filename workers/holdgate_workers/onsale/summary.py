@@ -25,6 +25,9 @@ _NUMBERS = (
     "seats_granted",
     "events",
     "events_told",
+    "priced",
+    "bookings",
+    "mails",
 )
 
 
@@ -41,6 +44,8 @@ def summary(verdict: Verdict) -> Iterator[tuple[str, str]]:
         name = "seats" if pool == TOTAL_POOL else f"pool {pool}"
         yield name, f"{seats.at_end} taken at the end, {seats.peak} at most, {seats.sellable} on sale"
     yield "granted", f"{verdict.seats_granted} seats in all, those given back and sold again included"
+    if verdict.priced:
+        yield "sold", f"{verdict.bookings} of {verdict.priced} priced holds, {verdict.mails} mails written"
     yield "events", f"{verdict.events} in the journal, {verdict.events_told} told"
     marks = "  ".join(f"p{mark} {verdict.percentile_ms(mark):.0f}" for mark in _MARKS)
     yield "answer in ms", marks

@@ -59,6 +59,9 @@ class Verdict:
     events_told: int = 0
     latencies_ms: list[float] = field(default_factory=list)
     longest_silence_ms: float = 0.0
+    priced: int = 0
+    bookings: int = 0
+    mails: int = 0
 
     @property
     def is_ok(self) -> bool:
@@ -78,7 +81,13 @@ class Verdict:
         return (
             f"verdict: {word} requests={self.requests} answered={self.answered} held={self.held} "
             f"denied={self.denied} duplicates={self.duplicates} lost={self.lost} oversold={self.oversold}"
+            + (f" bookings={self.bookings} mails={self.mails}" if self.priced else "")
         )
+
+    def add_sales(self, *, priced: int, bookings: int, mails: int, wrong: Iterable[str]) -> None:
+        """Take in what the box office sold, and what does not add up of it."""
+        self.priced, self.bookings, self.mails = priced, bookings, mails
+        self.problems += [Problem("sales", detail) for detail in wrong]
 
 
 @dataclass(slots=True, frozen=True)

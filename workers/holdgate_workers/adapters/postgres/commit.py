@@ -17,7 +17,9 @@ from holdgate_workers.domain.decision import Claim, LimitKey
 from holdgate_workers.domain.occurrence import Hold
 
 from . import arrays
-from .rows import basket_of, definition_text
+from .rows import basket_of, definition_text, quote_of
+from .saving_bookings import dress_new_holds, link_answers, save_bookings
+from .waiting import save_line
 
 STALE = "HG001"
 LIMIT = "HG002"
@@ -87,11 +89,13 @@ SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],
 _CHANGED_HOLDS = f"""
 WITH moved AS (
   UPDATE holds h SET state = c.state, basket = c.basket, seats = c.seats, expires_at = c.expires_at,
-    extensions_used = c.extensions_used, ended_at = c.ended_at
+    extensions_used = c.extensions_used, ended_at = c.ended_at, quote = c.quote
   FROM unnest(%s::uuid[], %s::text[], string_to_array(%s, E'\\x01', '')::jsonb[], %s::integer[],
-    %s::timestamptz[], %s::smallint[], %s::timestamptz[])
-    AS c (id, state, basket, seats, expires_at, extensions_used, ended_at)
-  WHERE h.id = c.id AND h.state IN ('active', 'converting') RETURNING 1)
+    %s::timestamptz[], %s::smallint[], %s::timestamptz[], string_to_array(%s, E'\\x01', '')::jsonb[])
+    AS c (id, state, basket, seats, expires_at, extensions_used, ended_at, quote)
+  WHERE h.id = c.id AND (h.state = 'active'
+    OR h.state = 'converting' AND c.state NOT IN ('active', 'expired')
+    OR h.state = 'confirmed' AND c.state = 'cancelled') RETURNING 1)
 SELECT holdgate_require((SELECT count(*) FROM moved) = %s, '{BROKEN_MOVE}', 'a hold that has ended was to move')"""
 
 # In key order, so that two batches that share limits wait for one another instead of locking crosswise.
@@ -145,6 +149,8 @@ def commit(connection: Connection[tuple[Any, ...]], plan: Commit) -> Generator[N
         _record(connection, plan)
         _define(connection, plan)
         _hold(connection, plan)
+        save_bookings(connection, plan.bookings)
+        save_line(connection, plan.new_entries, plan.ended_entries)
         claimed = _claim(connection, plan)
         clock = connection.execute("SELECT clock_timestamp()")
         connection.execute("COMMIT")
@@ -227,6 +233,7 @@ def _count(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
 def _hold(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
     if plan.new_holds:
         connection.execute(_NEW_HOLDS, _new_hold_columns(plan.new_holds))
+        dress_new_holds(connection, plan.new_holds)
     if plan.changed_holds:
         holds = plan.changed_holds
         connection.execute(
@@ -239,6 +246,7 @@ def _hold(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
                 arrays.times(hold.expires_at for hold in holds),
                 arrays.plain(hold.extensions_used for hold in holds),
                 arrays.times(hold.ended_at for hold in holds),
+                arrays.documents(quote_of(hold) for hold in holds),
                 len(holds),
             ],
         )
@@ -303,6 +311,7 @@ def _record(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
                 arrays.times(row.decided_at for row in rows),
             ],
         )
+        link_answers(connection, rows)
 
 
 def _events(events: Sequence[tuple[str, bytes]]) -> str | None:

@@ -18,6 +18,16 @@ SELECT occurrence_id, count(*), min(expires_at) FROM holds
 WHERE state = 'active' AND expires_at <= clock_timestamp()
 GROUP BY occurrence_id ORDER BY min(expires_at) LIMIT %s"""
 
+# `sellable` is what may be sold or, where that is less than what is taken, what is taken. At random, so that lines that
+# cannot be served for another reason do not stand in front of those that can.
+_LINES = """
+SELECT line.occurrence_id FROM (
+  SELECT w.occurrence_id, min(w.seats) AS seats FROM waitlist w WHERE w.state = 'waiting' GROUP BY w.occurrence_id) line
+JOIN occurrences o ON o.id = line.occurrence_id AND o.status = 'active' AND o.starts_at > clock_timestamp()
+JOIN pools p ON p.occurrence_id = line.occurrence_id AND p.key = 'total'
+  AND p.sellable - p.held - p.sold >= line.seats
+ORDER BY random() LIMIT %s"""
+
 _DIFFERENCES = """
 WITH live AS (
   SELECT h.occurrence_id, d.key,
@@ -40,6 +50,13 @@ WITH live AS (
 SELECT coalesce(s.key, l.key), coalesce(s.used, 0), coalesce(l.used, 0)
 FROM (SELECT key, used FROM shared_limits WHERE scope = 'session') s FULL JOIN live l ON l.key = s.key
 WHERE coalesce(s.used, 0) <> coalesce(l.used, 0) LIMIT %s"""
+
+_OPEN_BOOKINGS = """
+SELECT s.state, count(b.id) FROM unnest(%s::text[]) AS s (state)
+LEFT JOIN bookings b ON b.state = s.state AND b.state IN ('converting', 'parked', 'refund_required')
+GROUP BY s.state"""
+_WAITING = "SELECT count(*) FROM waitlist WHERE state = 'waiting'"
+OPEN_STATES = ("converting", "parked", "refund_required")
 
 
 @dataclass(slots=True, frozen=True)
@@ -64,6 +81,14 @@ class SessionDifference:
     in_holds: int
 
 
+@dataclass(slots=True, frozen=True)
+class OpenWork:
+    """Bookings by state, as far as they are not over, and how many stand in a waiting list."""
+
+    bookings: dict[str, int]
+    waiting: int
+
+
 class DueHolds:
     """Reads for the expiry worker. Not thread-safe."""
 
@@ -75,9 +100,11 @@ class DueHolds:
 
         def work(connection: Connection[tuple[Any, ...]]) -> Due:
             rows = connection.execute(_DUE, [wanted.occurrences_max]).fetchall()
+            lines = connection.execute(_LINES, [wanted.occurrences_max]).fetchall() if wanted.lines_too else []
             clock = connection.execute("SELECT clock_timestamp()").fetchone()
             assert clock is not None
-            return Due(clock[0], {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows})
+            due, oldest = {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
+            return Due(clock[0], due, oldest, [row[0] for row in lines])
 
         try:
             return self._session.run_outside(work)
@@ -97,6 +124,17 @@ class DueHolds:
                 SessionDifference(*row) for row in connection.execute(_LIMIT_DIFFERENCES, [most]).fetchall()
             ]
         )
+
+    def open_work(self) -> OpenWork:
+        """What waits for somebody. Indexes have just these rows, so that it costs what is open and no more."""
+
+        def work(connection: Connection[tuple[Any, ...]]) -> OpenWork:
+            bookings = connection.execute(_OPEN_BOOKINGS, [list(OPEN_STATES)]).fetchall()
+            waiting = connection.execute(_WAITING).fetchone()
+            assert waiting is not None
+            return OpenWork(dict(bookings), waiting[0])
+
+        return self._session.run_outside(work)
 
     def erase_addresses(self, older_than_days: int) -> int:
         """Forget client addresses that have been kept long enough; returns how many."""

@@ -7,11 +7,13 @@ from typing import Any
 from psycopg import Connection, Cursor
 
 from holdgate_workers.app.effects import Load, Loaded, Recorded
+from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import LimitKey
-from holdgate_workers.domain.occurrence import Occurrence
+from holdgate_workers.domain.occurrence import Hold, Occurrence
 
 from . import arrays
-from .rows import HOLD_COLUMNS, POOL_COLUMNS, definition_from, hold_from, pool_from
+from .rows import HOLD_COLUMNS, POOL_COLUMNS, booking_from, definition_from, hold_from, pool_from
+from .waiting import LINE, entry_from
 
 Rows = Cursor[tuple[Any, ...]]
 
@@ -32,12 +34,21 @@ LEFT JOIN shared_limits s ON s.scope = c.scope AND s.key = c.key"""
 _REQUESTS = (
     "SELECT request_id::text, fingerprint, reply::text, outcome FROM journal WHERE request_id = ANY(%s::uuid[])"
 )
+_SECOND = """
+SELECT f.request_id::text, j.fingerprint, j.reply::text, j.outcome FROM follow_ups f
+JOIN journal j ON j.request_id = f.answered_by WHERE f.request_id = ANY(%s::uuid[])"""
+_BOOKINGS = "SELECT id::text, document::text FROM bookings WHERE id = ANY(%s::uuid[])"
+_BOOKED_HOLDS = f"""
+SELECT {HOLD_COLUMNS} FROM holds WHERE id = ANY(%s::uuid[])
+UNION SELECT {HOLD_COLUMNS} FROM holds WHERE id IN (SELECT b.hold_id FROM bookings b WHERE b.id = ANY(%s::uuid[]))"""
 
 
 def load(connection: Connection[tuple[Any, ...]], wanted: Load) -> Loaded:
     """Read it. Raises the driver's exceptions."""
     with connection.pipeline():
         requests = _query(connection, _REQUESTS, arrays.plain(wanted.requests)) if wanted.requests else None
+        second = _query(connection, _SECOND, arrays.plain(wanted.requests)) if wanted.requests else None
+        bookings = _Bookings(connection, wanted) if wanted.bookings else None
         occurrences = _Occurrences(connection, wanted) if wanted.occurrences else None
         holds = _query(connection, _HOLDS, arrays.plain(wanted.holds)) if wanted.holds else None
         starts = _starts(connection, wanted) if wanted.starts else None
@@ -45,26 +56,42 @@ def load(connection: Connection[tuple[Any, ...]], wanted: Load) -> Loaded:
         clock = connection.execute("SELECT clock_timestamp()")
     row = clock.fetchone()
     assert row is not None
+    found, booked_holds = bookings.fetch() if bookings else ({}, {})
     return Loaded(
         now=row[0],
         occurrences=occurrences.fetch() if occurrences else {},
-        holds={row[0]: hold_from(row) for row in holds.fetchall()} if holds else {},
+        holds=booked_holds | ({row[0]: hold_from(row) for row in holds.fetchall()} if holds else {}),
         starts={(row[0], row[1]): row[2] for row in starts.fetchall()} if starts else {},
         limits={LimitKey(row[0], row[1]): row[2] for row in limits.fetchall()} if limits else {},
-        requests={row[0]: Recorded(row[1], row[2].encode(), row[3]) for row in requests.fetchall()}
-        if requests
-        else {},
+        requests=_recorded(requests),
+        second=_recorded(second),
+        bookings=found,
     )
 
 
+class _Bookings:
+    """The two reads that make up what is known of a booking."""
+
+    def __init__(self, connection: Connection[tuple[Any, ...]], wanted: Load) -> None:
+        ids = arrays.plain(wanted.bookings)
+        self._bookings = _query(connection, _BOOKINGS, ids)
+        self._holds = connection.execute(_BOOKED_HOLDS, [ids, ids])
+
+    def fetch(self) -> tuple[dict[str, Booking], dict[str, Hold]]:
+        """The bookings, and the holds that they were made of or that have their seats."""
+        bookings = {row[0]: booking_from(row[1]) for row in self._bookings.fetchall()}
+        return bookings, {row[0]: hold_from(row) for row in self._holds.fetchall()}
+
+
 class _Occurrences:
-    """The three reads that make up an occurrence."""
+    """The four reads that make up an occurrence."""
 
     def __init__(self, connection: Connection[tuple[Any, ...]], wanted: Load) -> None:
         ids = arrays.quoted(wanted.occurrences)
         self._heads = _query(connection, _OCCURRENCES, ids)
         self._pools = _query(connection, _POOLS, ids)
         self._holds = _query(connection, _LIVE_HOLDS, ids)
+        self._line = _query(connection, LINE, ids)
 
     def fetch(self) -> dict[str, Occurrence]:
         """Put them together."""
@@ -78,9 +105,18 @@ class _Occurrences:
         for row in self._holds.fetchall():
             if row[1] in found:
                 found[row[1]].holds[row[0]] = hold_from(row)
+        for row in self._line.fetchall():
+            if row[1] in found:
+                found[row[1]].waiting[row[0]] = entry_from(row)
         for occurrence in found.values():
             occurrence.index()
         return found
+
+
+def _recorded(rows: Rows | None) -> dict[str, Recorded]:
+    if rows is None:
+        return {}
+    return {row[0]: Recorded(row[1], row[2].encode(), row[3]) for row in rows.fetchall()}
 
 
 def _query(connection: Connection[tuple[Any, ...]], statement: str, array: str) -> Rows:

@@ -28,11 +28,13 @@ _ONE = f"SELECT {_COLUMNS} FROM {{table}} WHERE {{key}} = %s AND version = %s"
 _ALL = f"SELECT {_COLUMNS} FROM {{table}} WHERE {{key}} = %s ORDER BY version DESC LIMIT %s"
 _LIST = f"SELECT DISTINCT ON ({{key}}) {_COLUMNS} FROM {{table}} ORDER BY {{key}}, version DESC LIMIT %s"
 
-# As availability counts: what is past its time and not swept yet is nobody's any more.
+# As availability counts: what is past its time and not swept yet is nobody's any more. Nor does a hold that is to be
+# priced stand in its own way.
 _OCCURRENCE = """
 SELECT o.product_id, o.starts_at, o.definition ->> 'timezone', p.sellable, p.held + p.sold - coalesce((
     SELECT sum((h.basket -> 'draws' ->> 'total')::integer) FROM holds h
-    WHERE h.occurrence_id = o.id AND h.state = 'active' AND h.expires_at <= %(now)s), 0)::integer
+    WHERE h.occurrence_id = o.id AND h.state = 'active'
+      AND (h.expires_at <= %(now)s OR h.id = %(hold)s::uuid)), 0)::integer
 FROM occurrences o JOIN pools p ON p.occurrence_id = o.id AND p.key = 'total'
 WHERE o.id = %(id)s"""
 
@@ -153,8 +155,8 @@ class PriceBook:
             return Basis(
                 product=self.products.read(connection, product_id, version),
                 voucher=None if voucher is None else self.vouchers.read(connection, voucher),
-                occurrence=None if occurrence_id is None else _occurrence(connection, occurrence_id, clock[0]),
-                fees=parse(dict(connection.execute("SELECT name, value FROM settings").fetchall())).fees,
+                occurrence=None if occurrence_id is None else occurrence_now(connection, occurrence_id, clock[0]),
+                fees=fees_now(connection),
                 read_at=clock[0],
             )
 
@@ -165,10 +167,16 @@ class PriceBook:
         self._session.close()
 
 
-def _occurrence(
-    connection: Connection[tuple[Any, ...]], occurrence_id: str, now: datetime
+def fees_now(connection: Connection[tuple[Any, ...]]) -> Fees:
+    """The fees in force, inside somebody else's transaction; raises `InvalidSettings`."""
+    return parse(dict(connection.execute("SELECT name, value FROM settings").fetchall())).fees
+
+
+def occurrence_now(
+    connection: Connection[tuple[Any, ...]], occurrence_id: str, now: datetime, hold_id: str | None = None
 ) -> OccurrenceNow | None:
-    row = connection.execute(_OCCURRENCE, {"id": occurrence_id, "now": now}).fetchone()
+    """The occurrence, inside somebody else's transaction; the seats of `hold_id` do not count as taken."""
+    row = connection.execute(_OCCURRENCE, {"id": occurrence_id, "now": now, "hold": hold_id}).fetchone()
     if row is None:
         return None
     product_id, starts_at, timezone, sellable, taken = row

@@ -6,12 +6,15 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from holdgate_workers.domain.bookings import Booking, HoldQuote
 from holdgate_workers.domain.occurrence import Definition, Hold, Pool
 
 HOLD_COLUMNS = (
     "id::text, occurrence_id, session_id, user_id, state, basket::text, seats, ttl_seconds, created_at, "
-    "expires_at, extensions_used, host(client_address), ended_at"
+    "expires_at, extensions_used, host(client_address), ended_at, "
+    "quote::text, cart_id::text"
 )
 POOL_COLUMNS = "occurrence_id, key, capacity, overbooking_percent, buffer, sellable, held, sold"
 
@@ -23,17 +26,51 @@ class Basket(Struct, omit_defaults=True):
     extras: dict[str, int] = {}
     draws: dict[str, int] = {}
     stock: dict[str, int] = {}
+    offered: bool = False
+    """Whether it was offered to somebody in line."""
 
 
 _baskets = msgspec.json.Decoder(Basket)
 _definitions = msgspec.json.Decoder(Definition)
+_quotes = msgspec.json.Decoder(HoldQuote)
+_bookings = msgspec.json.Decoder(Booking)
 _encoder = msgspec.json.Encoder()
 
 
 def basket_of(hold: Hold) -> str:
     """The document of a hold's basket."""
-    basket = Basket(items=hold.items, extras=hold.extras, draws=hold.draws, stock=hold.stock)
+    basket = Basket(items=hold.items, extras=hold.extras, draws=hold.draws, stock=hold.stock, offered=hold.offered)
     return _encoder.encode(basket).decode()
+
+
+def basket_text(items: dict[str, int], extras: dict[str, int]) -> str:
+    """The document of a basket that nobody holds."""
+    return _encoder.encode(Basket(items=items, extras=extras)).decode()
+
+
+def basket_from(document: str) -> Basket:
+    """The basket from its document."""
+    return _baskets.decode(document)
+
+
+def quote_of(hold: Hold) -> str | None:
+    """The document of a hold's price."""
+    return None if hold.quote is None else _encoder.encode(hold.quote).decode()
+
+
+def booking_text(booking: Booking) -> str:
+    """A booking as a document, without its customer, who is stored beside it."""
+    return _encoder.encode(replace(booking, customer=None)).decode()
+
+
+def customer_text(booking: Booking) -> str | None:
+    """The document of a new booking's customer."""
+    return None if booking.customer is None else _encoder.encode(booking.customer).decode()
+
+
+def booking_from(document: str) -> Booking:
+    """The booking from its document."""
+    return _bookings.decode(document)
 
 
 def definition_text(definition: Definition) -> str:
@@ -66,6 +103,9 @@ def hold_from(row: tuple[Any, ...]) -> Hold:
         extensions_used=row[10],
         client_address=row[11],
         ended_at=row[12],
+        quote=None if row[13] is None else _quotes.decode(row[13]),
+        cart_id=row[14],
+        offered=basket.offered,
     )
 
 

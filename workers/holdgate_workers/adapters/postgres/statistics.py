@@ -1,182 +1,143 @@
-"""How full everything is, and how holds end. Counted from the rows, in one snapshot."""
+"""How full everything is, and how holds and bookings end. Counted from the rows, in one snapshot."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from psycopg import Connection
 
+from holdgate_schema.messages import AlertOverrides
+from holdgate_workers.domain.alerts import band
+from holdgate_workers.domain.settings import Settings, parse
+
+from .figures import (
+    BookingStats,
+    HoldStats,
+    Most,
+    OccurrenceStats,
+    ParkedBooking,
+    Stats,
+    by_product,
+    totals,
+    utilisation,
+)
 from .reading import Reader
 
 TOP = 10
-LOW_PERCENT = 80
-NEARLY_FULL_PERCENT = 95
-FULL_PERCENT = 100
+PARKED_MAX = 50
+
+Link = Connection[tuple[Any, ...]]
+Wanted = dict[str, Any]
 
 _OCCURRENCES = """
 WITH release AS (
   SELECT occurrence_id, min(expires_at) AS at FROM holds
-  WHERE state = 'active' AND expires_at > clock_timestamp() GROUP BY occurrence_id)
+  WHERE state = 'active' AND expires_at > %(now)s GROUP BY occurrence_id),
+line AS (SELECT occurrence_id, count(*) AS waiting FROM waitlist WHERE state = 'waiting' GROUP BY occurrence_id)
 SELECT o.id, o.product_id, o.status, o.starts_at, p.capacity, p.sellable, p.held, p.sold,
-  greatest(0, p.capacity * (100 + p.overbooking_percent) / 100 - p.buffer - p.held - p.sold), r.at
+  greatest(0, p.capacity * (100 + p.overbooking_percent) / 100 - p.buffer - p.held - p.sold),
+  o.definition ->> 'alerts', r.at, coalesce(l.waiting, 0)
 FROM occurrences o JOIN pools p ON p.occurrence_id = o.id AND p.key = 'total'
 LEFT JOIN release r ON r.occurrence_id = o.id
+LEFT JOIN line l ON l.occurrence_id = o.id
 WHERE (%(occurrence)s::text IS NULL OR o.id = %(occurrence)s)
   AND (%(product)s::text IS NULL OR o.product_id = %(product)s)
 ORDER BY o.starts_at, o.id"""
 
 _WANTED = """
-FROM holds h WHERE (%(occurrence)s::text IS NULL OR h.occurrence_id = %(occurrence)s)
+WHERE (%(occurrence)s::text IS NULL OR h.occurrence_id = %(occurrence)s)
   AND (%(product)s::text IS NULL
     OR h.occurrence_id IN (SELECT id FROM occurrences WHERE product_id = %(product)s))"""
 
 _HOLDS = f"""
 SELECT count(*) FILTER (WHERE state = 'active'),
-  count(*) FILTER (WHERE state = 'active' AND expires_at <= clock_timestamp()),
+  count(*) FILTER (WHERE state = 'active' AND expires_at <= %(now)s),
   count(*) FILTER (WHERE state = 'converting'), count(*) FILTER (WHERE state = 'confirmed'),
   count(*) FILTER (WHERE state = 'expired'), count(*) FILTER (WHERE state = 'released'),
   count(*) FILTER (WHERE state = 'cancelled'),
   (avg(extract(epoch FROM ended_at - created_at)) FILTER (WHERE state IN ('expired', 'released')))::float8
-{_WANTED}"""
+FROM holds h {_WANTED}"""
 
-_TOP_SESSIONS = f"""
-SELECT session_id, count(*), sum(seats)::integer {_WANTED} AND state IN ('active', 'converting')
-GROUP BY session_id ORDER BY 2 DESC, 3 DESC, 1 LIMIT {TOP}"""
+_TOP = f"""
+SELECT {{column}}, count(*), sum(seats)::integer FROM holds h {_WANTED} AND state IN ('active', 'converting')
+GROUP BY {{column}} ORDER BY 2 DESC, 3 DESC, 1 LIMIT {TOP}"""
 
-_TOP_OCCURRENCES = f"""
-SELECT occurrence_id, count(*), sum(seats)::integer {_WANTED} AND state IN ('active', 'converting')
-GROUP BY occurrence_id ORDER BY 2 DESC, 3 DESC, 1 LIMIT {TOP}"""
+_BOOKINGS = f"""
+SELECT count(*) FILTER (WHERE state = 'converting'), count(*) FILTER (WHERE state = 'confirmed'),
+  count(*) FILTER (WHERE state = 'cancelled'), count(*) FILTER (WHERE state = 'failed'),
+  count(*) FILTER (WHERE state = 'parked'), count(*) FILTER (WHERE state = 'refund_required')
+FROM bookings h {_WANTED}"""
 
-
-@dataclass(slots=True, frozen=True)
-class OccurrenceStats:
-    """One occurrence's pool `total`. `utilisation_percent` is held + sold of sellable; `band` says how full that
-    is: open, low, nearly_full or full."""
-
-    occurrence_id: str
-    product_id: str
-    status: str
-    starts_at: datetime
-    capacity: int
-    sellable: int
-    held: int
-    sold: int
-    available: int
-    utilisation_percent: float
-    band: str
-    next_release_at: datetime | None
-
-
-@dataclass(slots=True, frozen=True)
-class Totals:
-    """The sums over all occurrences that were asked for."""
-
-    occurrences: int
-    capacity: int
-    sellable: int
-    held: int
-    sold: int
-    available: int
-    utilisation_percent: float
-    band: str
-
-
-@dataclass(slots=True, frozen=True)
-class Most:
-    """Who has how many live holds, and seats in them."""
-
-    id: str
-    holds: int
-    seats: int
-
-
-@dataclass(slots=True, frozen=True)
-class HoldStats:
-    """Holds by state. `due` are active ones past their time. `average_life_seconds` is measured on those that
-    expired or were released; `conversion_percent` is confirmed of all that have ended or were confirmed."""
-
-    active: int
-    due: int
-    converting: int
-    confirmed: int
-    expired: int
-    released: int
-    cancelled: int
-    average_life_seconds: float | None
-    conversion_percent: float | None
-    by_session: list[Most]
-    by_occurrence: list[Most]
-
-
-@dataclass(slots=True, frozen=True)
-class Stats:
-    """Everything at one instant."""
-
-    read_at: datetime
-    occurrences: list[OccurrenceStats]
-    totals: Totals
-    holds: HoldStats
+_PARKED = f"""
+SELECT id::text, occurrence_id, state, changed_at, (document ->> 'seats')::integer,
+  (document #>> '{{quote,total}}')::bigint, document #>> '{{quote,currency}}', coalesce(document ->> 'reason', '')
+FROM bookings h {_WANTED} AND state IN ('parked', 'refund_required')
+ORDER BY changed_at, id LIMIT {PARKED_MAX}"""
 
 
 class Statistics(Reader):
     """Numbers for people."""
 
     def read(self, *, occurrence: str | None = None, product: str | None = None) -> Stats:
-        """The numbers of all occurrences, or of one, or of one product's."""
-        wanted = {"occurrence": occurrence, "product": product}
+        """The numbers of all occurrences, or of one, or of one product's. Raises `InvalidSettings` as well."""
 
-        def work(connection: Connection[tuple[Any, ...]]) -> Stats:
+        def work(connection: Link) -> Stats:
             clock = connection.execute("SELECT clock_timestamp()").fetchone()
             assert clock is not None
-            rows = connection.execute(_OCCURRENCES, wanted).fetchall()
-            lines = [_occurrence(row) for row in rows]
-            return Stats(clock[0], lines, _totals(lines), _holds(connection, wanted))
+            wanted = {"occurrence": occurrence, "product": product, "now": clock[0]}
+            settings = parse(dict(connection.execute("SELECT name, value FROM settings").fetchall()))
+            lines = [_occurrence(row, settings) for row in connection.execute(_OCCURRENCES, wanted).fetchall()]
+            rules = settings.alerts_for(None)
+            return Stats(
+                read_at=clock[0],
+                occurrences=lines,
+                products=by_product(lines, rules),
+                totals=totals(lines, rules),
+                holds=_holds(connection, wanted),
+                bookings=_bookings(connection, wanted),
+            )
 
         return self._read(work)
 
 
-def band(utilisation_percent: float) -> str:
-    """The name of how full something is."""
-    if utilisation_percent >= FULL_PERCENT:
-        return "full"
-    if utilisation_percent >= NEARLY_FULL_PERCENT:
-        return "nearly_full"
-    return "low" if utilisation_percent >= LOW_PERCENT else "open"
-
-
-def _utilisation(held: int, sold: int, sellable: int) -> float:
-    """Nothing to sell counts as full."""
-    return round(100 * (held + sold) / sellable, 1) if sellable else 100.0
-
-
-def _occurrence(row: tuple[Any, ...]) -> OccurrenceStats:
-    used = _utilisation(held=row[6], sold=row[7], sellable=row[5])
-    return OccurrenceStats(*(*row[:9], used, band(used), row[9]))
-
-
-def _totals(lines: list[OccurrenceStats]) -> Totals:
-    held, sold, sellable = (sum(getattr(line, name) for line in lines) for name in ("held", "sold", "sellable"))
-    used = _utilisation(held, sold, sellable) if lines else 0.0
-    return Totals(
-        occurrences=len(lines),
-        capacity=sum(line.capacity for line in lines),
+def _occurrence(row: tuple[Any, ...], settings: Settings) -> OccurrenceStats:
+    capacity, sellable, held, sold, available, alerts = row[4:10]
+    overrides = msgspec.json.decode(alerts, type=AlertOverrides) if alerts else None
+    release: datetime | None = row[10]
+    return OccurrenceStats(
+        occurrence_id=row[0],
+        product_id=row[1],
+        status=row[2],
+        starts_at=row[3],
+        capacity=capacity,
         sellable=sellable,
         held=held,
         sold=sold,
-        available=sum(line.available for line in lines),
-        utilisation_percent=used,
-        band=band(used),
+        available=available,
+        utilisation_percent=utilisation(held + sold, sellable),
+        band=band(held + sold, sellable, settings.alerts_for(overrides)),
+        next_release_at=release,
+        waiting=row[11],
     )
 
 
-def _holds(connection: Connection[tuple[Any, ...]], wanted: dict[str, str | None]) -> HoldStats:
+def _holds(connection: Link, wanted: Wanted) -> HoldStats:
     counts = connection.execute(_HOLDS, wanted).fetchone()
     assert counts is not None
     confirmed, ended = counts[3] + counts[6], counts[4] + counts[5]
     rate = round(100 * confirmed / (confirmed + ended), 1) if confirmed + ended else None
-    sessions = connection.execute(_TOP_SESSIONS, wanted).fetchall()
-    occurrences = connection.execute(_TOP_OCCURRENCES, wanted).fetchall()
-    most = [Most(*row) for row in sessions], [Most(*row) for row in occurrences]
+    most = [_most(connection, wanted, column) for column in ("session_id", "occurrence_id")]
     return HoldStats(*(*counts, rate, *most))
+
+
+def _most(connection: Link, wanted: Wanted, column: str) -> list[Most]:
+    return [Most(*row) for row in connection.execute(_TOP.format(column=column), wanted).fetchall()]
+
+
+def _bookings(connection: Link, wanted: Wanted) -> BookingStats:
+    counts = connection.execute(_BOOKINGS, wanted).fetchone()
+    assert counts is not None
+    parked = [ParkedBooking(*row) for row in connection.execute(_PARKED, wanted).fetchall()]
+    return BookingStats(*(*counts, parked))

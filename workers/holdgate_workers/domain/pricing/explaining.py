@@ -7,6 +7,7 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from holdgate_schema.quotes import Quote, QuoteLine
+from holdgate_schema.views import QuoteView
 
 from .money import EXACT, shown
 
@@ -23,7 +24,7 @@ class Row(NamedTuple):
     amount: str = ""
 
 
-def explained(quote: Quote, *, steps: bool = True) -> list[Row]:
+def explained(quote: Quote | QuoteView, *, steps: bool = True) -> list[Row]:
     """The quote row by row, its total last. Without `steps` only what is charged, not why."""
     with localcontext(EXACT):
         rows = [row for line in quote.lines for row in _line(line, quote.currency, steps=steps)]

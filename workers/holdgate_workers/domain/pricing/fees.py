@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from holdgate_schema.currencies import CurrencyCode
-from holdgate_schema.products import AMOUNT_MAX
+from holdgate_schema.fields import AMOUNT_MAX
 from holdgate_schema.quotes import PriceProblem, QuoteLine
 
 from .money import half_up, percent_shown, share, shown

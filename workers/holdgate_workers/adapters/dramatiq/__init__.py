@@ -1,0 +1,1 @@
+"""Waking workers up, with dramatiq."""

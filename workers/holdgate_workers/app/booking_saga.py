@@ -1,0 +1,310 @@
+"""What is to be done in the shop about a booking, from nothing but what is true. Pure. docs/bookings.md has the tables.
+
+What was asked of the shop is written down before it is asked. So whoever goes on after a crash knows that something
+may have been sent, waits until it can no longer be at work, and searches before anything is sent again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from holdgate_schema.selling import NoteOrder, ResolveBooking, SettleBooking
+from holdgate_workers.domain.bookings import Booking
+from holdgate_workers.ids import derived_id
+
+from .orders import NewRefund, ShopOrder
+from .saga_facts import (
+    Call,
+    Cancel,
+    Create,
+    Facts,
+    Find,
+    Get,
+    Refund,
+    Run,
+    Saga,
+    Terms,
+    Verdict,
+    cut,
+    new_verdict,
+    reference_of,
+)
+
+STAFF = "orders worker"
+
+PARKED_SECONDS = 300.0
+"""How often the shop is searched for the order of a booking that is parked because nobody knows."""
+PENDING_SECONDS = 900.0
+PAID_SECONDS = 6 * 3600.0
+"""How often the shop is asked how a confirmed booking's order is: its webhooks are sent once, or not at all."""
+
+
+# --- what comes next ----------------------------------------------------------------------------------------------
+
+
+class Ask(Struct, frozen=True, gc=False):
+    """Ask the shop."""
+
+    call: Call
+
+
+class Decide(Struct, frozen=True, gc=False):
+    """Write down what the gate will be told."""
+
+    verdict: Verdict
+
+
+class Tell(Struct, frozen=True, gc=False):
+    """Tell the gate; `follows`: what it decides then makes somebody look again, so there is nothing more to do."""
+
+    command: SettleBooking | NoteOrder | ResolveBooking
+    follows: bool = False
+
+
+class Wait(Struct, frozen=True, gc=False):
+    """Look again after so many seconds."""
+
+    seconds: float
+    why: str
+
+
+class Ended(Struct, frozen=True, gc=False):
+    """Nothing is left to do now."""
+
+
+class Stuck(Struct, frozen=True, gc=False):
+    """A person has to see to it."""
+
+    why: str
+
+
+Step = Ask | Decide | Tell | Wait | Ended | Stuck
+
+
+def next_step(facts: Facts, terms: Terms, run: Run) -> Step:
+    """What is to be done about a booking. To be asked again after every step, and at any time: asking twice does no
+    harm, because everything rests on what is written down."""
+    told = _untold(facts, run)
+    if told is not None:
+        return told
+    if run.trouble:
+        return Wait(run.trouble_seconds, run.trouble)
+    step = _wanted(facts, terms, run)
+    return step if not isinstance(step, Ask) else _when_quiet(facts, terms, step)
+
+
+def _when_quiet(facts: Facts, terms: Terms, step: Ask) -> Step:
+    """Nothing is asked while something that was sent may still be at work: the answer would be a guess."""
+    until = facts.quiet_until
+    if facts.begun_at is not None:
+        crashed = facts.begun_at + timedelta(seconds=terms.call_seconds + terms.settle_seconds)
+        until = crashed if until is None else max(until, crashed)
+    if until is not None and until > facts.now:
+        return Wait((until - facts.now).total_seconds(), "what was sent may still be at work in the shop")
+    return step
+
+
+def _wanted(facts: Facts, terms: Terms, run: Run) -> Step:
+    if facts.saga.surplus:
+        return Ask(Cancel(facts.saga.surplus[0], "ordered twice"))
+    match facts.booking.state:
+        case "converting":
+            return _converting(facts)
+        case "parked":
+            return _parked(facts, run)
+        case "confirmed":
+            return _confirmed(facts, terms, run)
+        case "refund_required" | "cancelled" | "failed":
+            return _over(facts, run)
+
+
+def _converting(facts: Facts) -> Step:
+    saga = facts.saga
+    if saga.verdict is not None:
+        return Ended()  # the gate was told
+    if facts.to_order is None:
+        return Decide(new_verdict(saga, "unknown", facts.why_not))
+    if facts.now < facts.booking.timeout_at:
+        return Ask(Create(facts.to_order, sent_before=not saga.never_sent))
+    if saga.never_sent:
+        return Decide(new_verdict(saga, "failed", "the shop could not be asked in time"))
+    return Ask(Find(facts.to_order.reference, decides=True, is_last=True))
+
+
+def _parked(facts: Facts, run: Run) -> Step:
+    """A person decides, unless the shop says in the meantime what became of the order."""
+    saga = facts.saga
+    if saga.never_sent or facts.hold_state != "converting":
+        return Ended()
+    if saga.verdict is not None and saga.verdict.outcome != "unknown":
+        return Ended()  # the gate was told
+    if run.was_searched:
+        return Wait(PARKED_SECONDS, "the shop does not say whether there is an order")
+    return Ask(Find(reference_of(facts.booking.id), decides=True))
+
+
+def _confirmed(facts: Facts, terms: Terms, run: Run) -> Step:
+    saga, order = facts.saga, facts.booking.order
+    if order is None:
+        return _confirmed_without_order(facts)
+    if not run.watches or not terms.is_watched or facts.over_at is None or facts.now >= facts.over_at:
+        return Ended()
+    if not run.is_fresh:
+        return Ask(Get(order.order_id))
+    status = saga.order.status if saga.order is not None else order.status
+    return Wait(PAID_SECONDS if status == "paid" else PENDING_SECONDS, "the shop is asked from time to time")
+
+
+def _confirmed_without_order(facts: Facts) -> Step:
+    """Somebody fulfilled it by hand: it gets its order now."""
+    saga = facts.saga
+    if saga.verdict is not None and saga.verdict.refused:
+        return Stuck(f"the shop refuses an order for a confirmed booking: {saga.verdict.reason}")
+    if saga.verdict is not None and saga.verdict.outcome == "ordered":
+        return Ended()  # the gate was told
+    if facts.to_order is None:
+        return Stuck(f"a confirmed booking gets no order: {facts.why_not}")
+    return Ask(Create(facts.to_order, sent_before=not saga.never_sent))
+
+
+def _over(facts: Facts, run: Run) -> Step:
+    """There is to be no order that is alive, and no money that is not ours."""
+    saga, booking = facts.saga, facts.booking
+    known = saga.order or booking.order
+    if known is None:
+        if not saga.never_sent and not run.was_searched:
+            return Ask(Find(reference_of(booking.id)))
+        return Stuck("money has to be given back, and there is no order") if _owes(booking) else Ended()
+    if booking.ended_by == "order":
+        return Ended()  # the shop ended it, and gives back what is to be given back
+    if run.is_gone:
+        return Stuck("money has to be given back, and the order is gone") if _owes(booking) else Ended()
+    if not run.is_fresh or saga.order is None:
+        return Ask(Get(known.order_id))
+    return _end_order(facts, saga.order, run)
+
+
+def _end_order(facts: Facts, order: ShopOrder, run: Run) -> Step:
+    saga, booking = facts.saga, facts.booking
+    # What was paid for an order that we never asked for like this goes back, whoever took it.
+    is_ours = not (_was_refused(saga) and order.status == "paid" and booking.refund != "done")
+    owes = (_owes(booking) or not is_ours) and saga.refund_id is None
+    left = order.total - order.refunded
+    if owes and not run.refused and order.status in ("paid", "cancelled") and (left or saga.refund is not None):
+        # Fixed when it is first asked for: the same reference and another amount would be another refund.
+        refund = saga.refund or NewRefund(
+            reference=f"{reference_of(booking.id)}-r1", amount=left, reason=cut(booking.reason or booking.state)
+        )
+        return Ask(Refund(order.order_id, refund))
+    if not order.is_over:
+        return Ask(Cancel(order.order_id, cut(booking.reason or f"the booking is {booking.state}")))
+    if run.refused:
+        return Stuck(f"the shop gives no money back: {run.refused}")
+    if owes and order.status != "refunded":
+        return Stuck("money has to be given back, and the order is over")
+    return Ended()
+
+
+def _owes(booking: Booking) -> bool:
+    return booking.refund == "due" or (booking.state == "refund_required" and booking.is_paid)
+
+
+# --- what the gate is told ----------------------------------------------------------------------------------------
+
+
+def _untold(facts: Facts, run: Run) -> Tell | None:
+    for tell in (_settlement(facts), _resolution(facts), _note(facts, run)):
+        if tell is not None and tell.command.request_id not in run.told:
+            return tell
+    return None
+
+
+def _settlement(facts: Facts) -> Tell | None:
+    booking, verdict = facts.booking, facts.saga.verdict
+    if verdict is None:
+        return None
+    match booking.state:
+        case "converting":
+            pass
+        case "parked":
+            if facts.hold_state != "converting" or verdict.outcome == "unknown":
+                return None
+        case "confirmed":
+            if booking.order is not None or verdict.outcome != "ordered":
+                return None
+        case _:
+            return None
+    return Tell(_settle(booking, verdict))
+
+
+def _settle(booking: Booking, verdict: Verdict) -> SettleBooking:
+    order_id = "" if verdict.order is None else verdict.order.order_id
+    return SettleBooking(
+        request_id=derived_id("booking.settle", booking.id, verdict.outcome, order_id),
+        occurrence_id=booking.occurrence_id,
+        booking_id=booking.id,
+        outcome=verdict.outcome,
+        answers=verdict.answers,
+        order=verdict.order,
+        reason=cut(verdict.reason),
+    )
+
+
+def _resolution(facts: Facts) -> Tell | None:
+    """The shop gave the money back."""
+    booking, saga = facts.booking, facts.saga
+    if saga.refund_id is None or not _owes(booking):
+        return None
+    command = ResolveBooking(
+        request_id=derived_id("booking.refunded", booking.id, saga.refund_id),
+        occurrence_id=booking.occurrence_id,
+        booking_id=booking.id,
+        action="refunded",
+        by=STAFF,
+        note=cut(f"refund {saga.refund_id}"),
+    )
+    return Tell(command)
+
+
+def _note(facts: Facts, run: Run) -> Tell | None:
+    """The shop says something else of the order than the gate knows."""
+    booking, seen = facts.booking, facts.saga.order
+    known = booking.order
+    if not run.is_fresh or run.is_gone or seen is None or booking.state == "converting":
+        return None
+    if known is not None and (known.order_id != seen.order_id or known.status == seen.status):
+        return None
+    if known is None and booking.state in ("parked", "confirmed"):
+        return None  # it is told with how the conversion ended
+    if seen.status == "paid" and (_owes(booking) or _was_refused(facts.saga)):
+        return None  # it is given back
+    if seen.status == "other":
+        return None
+    changed_at = seen.changed_at or facts.now
+    if known is not None and known.changed_at is not None:
+        if seen.changed_at is not None and seen.changed_at < known.changed_at:
+            return None  # the shop has told more since
+        # We looked after that, and the shop counts in whole seconds.
+        changed_at = max(changed_at, known.changed_at + timedelta(microseconds=1))
+    return Tell(note_of(booking, seen, changed_at), follows=booking.state != "confirmed" and seen.status == "paid")
+
+
+def note_of(booking: Booking, seen: ShopOrder, changed_at: datetime) -> NoteOrder:
+    """What the shop says of an order, for the gate."""
+    said = (seen.status, changed_at.isoformat(), str(seen.refunded))
+    return NoteOrder(
+        request_id=derived_id("booking.note_order", booking.id, seen.order_id, *said),
+        occurrence_id=booking.occurrence_id,
+        booking_id=booking.id,
+        order_id=seen.order_id,
+        status=seen.status,
+        changed_at=changed_at,
+        refunded=seen.refunded,
+    )
+
+
+def _was_refused(saga: Saga) -> bool:
+    """An order of another total is not to be taken for the one that was asked for."""
+    return saga.verdict is not None and saga.verdict.refused

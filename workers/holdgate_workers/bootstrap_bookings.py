@@ -1,0 +1,82 @@
+"""Puts together what makes orders of bookings: handlers for the role `orders`."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .adapters.postgres.sagas import SagaBook
+from .app.converting import ORDER_KINDS
+from .app.order_handler import ORDER_RETRIES, OrderHandler, OrderObserver
+from .app.orders import OrderGateway
+from .app.saga_facts import Terms
+from .app.seals import Seals
+from .app.tasks import Handler, Retries
+from .bootstrap import Site, worker_name
+from .bootstrap_carts import house_seals
+from .bootstrap_orders import order_gateway
+from .config import ServiceConfig
+
+BOOKING_RETRIES: Mapping[str, Retries] = ORDER_RETRIES
+
+REQUESTS_MAX = 5
+"""A call may search, create, look, mark as paid and cancel, each within the configured time."""
+LOCAL_SECONDS = 20.0
+"""Longer than the database lets a statement run."""
+
+
+@dataclass(slots=True, frozen=True)
+class Shop:
+    """Where orders go, shared by all threads of a process."""
+
+    gateway: OrderGateway
+    terms: Terms
+    seals: Seals
+
+
+def open_shop(site: Site) -> Shop:
+    """The shop that is configured. Raises `ConfigError` and `DatabaseUnavailable`."""
+    gateway = order_gateway(site.config, site.database_url)
+    return Shop(gateway, terms_of(site.config, gateway), house_seals(site))
+
+
+def terms_of(config: ServiceConfig, gateway: OrderGateway) -> Terms:
+    """How long what was sent may be at work, and whether anybody else changes orders."""
+    is_local = config.order_gateway == "local"
+    return Terms(
+        gateway=gateway.name,
+        call_seconds=LOCAL_SECONDS if is_local else REQUESTS_MAX * config.order_total_seconds,
+        settle_seconds=gateway.settle_seconds,
+        is_watched=not is_local,
+    )
+
+
+def order_handlers(
+    site: Site,
+    shop: Shop,
+    observer: Callable[[], OrderObserver],
+    handler_class: type[OrderHandler] = OrderHandler,
+) -> Callable[[], Mapping[str, Handler]]:
+    """What makes the handlers of one thread. Each thread has its own connections, to the broker too."""
+
+    def made() -> Mapping[str, Handler]:
+        rows = SagaBook(site.database_url)
+        publisher = site.transport.publisher(name=worker_name("orders"))
+        return {
+            kind: handler_class(
+                kind,
+                rows,
+                shop.gateway,
+                publisher,
+                shop.seals,
+                shop.terms,
+                elapsed_seconds=time.monotonic,
+                draw=random.random,
+                observer=observer(),
+            )
+            for kind in ORDER_KINDS
+        }
+
+    return made

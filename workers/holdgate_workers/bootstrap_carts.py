@@ -1,0 +1,38 @@
+"""Puts together what takes carts: handlers for the role `orders`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .adapters.postgres.carts import CartBook
+from .adapters.postgres.house import House
+from .app.cart_saga import ADVANCE, RECONCILE, RECONCILE_RETRIES, CartHandler, CartRows
+from .app.ports import Publisher
+from .app.seals import Seals
+from .app.tasks import Handler, Retries
+from .bootstrap import Site, worker_name
+
+CART_RETRIES: Mapping[str, Retries] = {RECONCILE: RECONCILE_RETRIES}
+
+
+def cart_handlers(
+    site: Site, handler_class: Callable[[str, CartRows, Publisher, Seals], CartHandler] = CartHandler
+) -> Callable[[], Mapping[str, Handler]]:
+    """What makes the handlers of one thread. Each thread has its own connections, to the broker too."""
+    seals = house_seals(site)
+
+    def made() -> Mapping[str, Handler]:
+        rows = CartBook(site.database_url)
+        publisher = site.transport.publisher(name=worker_name("carts"))
+        return {kind: handler_class(kind, rows, publisher, seals) for kind in (ADVANCE, RECONCILE)}
+
+    return made
+
+
+def house_seals(site: Site) -> Seals:
+    """The seals of this house. Raises `DatabaseUnavailable`."""
+    house = House(site.database_url)
+    try:
+        return Seals(house.session_secret())
+    finally:
+        house.close()

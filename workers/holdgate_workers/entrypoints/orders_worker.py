@@ -1,0 +1,146 @@
+"""The role `orders`: makes orders of bookings, and takes what the shop tells of them."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from holdgate_schema.ids import UUID_PATTERN
+from holdgate_schema.selling import NoteOrder
+from holdgate_workers.adapters.orders.guarded import GuardedGateway
+from holdgate_workers.adapters.postgres.sagas import SagaBook
+from holdgate_workers.app.order_handler import CONFIRM_SECONDS, OrderHandler
+from holdgate_workers.app.orders import OrderEvent
+from holdgate_workers.app.ports import Publisher
+from holdgate_workers.app.saga_facts import booking_id_of
+from holdgate_workers.app.seals import Seals, internal_message
+from holdgate_workers.app.tasks import ORDERS, Handler
+from holdgate_workers.bootstrap import Site, worker_name
+from holdgate_workers.bootstrap_bookings import Shop, open_shop, order_handlers
+from holdgate_workers.bootstrap_orders import wall_clock
+from holdgate_workers.ids import derived_id
+
+from .order_metrics import OrderMetrics
+from .order_webhooks import OrderWebhooks, OrderWebhookServer
+from .task_worker import TaskRole
+
+log = structlog.get_logger("holdgate.orders")
+
+CLOSE_SECONDS = 2.0
+_ID = re.compile(UUID_PATTERN)
+
+
+class OrderInbox:
+    """Hands on what the shop says of an order of ours, as a command to the gate. Safe for several threads."""
+
+    def __init__(self, book: SagaBook, publisher: Publisher, seals: Seals, now: Callable[[], datetime]) -> None:
+        self._book = book
+        self._publisher = publisher
+        self._seals = seals
+        self._now = now
+        self._lock = threading.Lock()
+
+    def accept(self, event: OrderEvent) -> bool:
+        """True once it is durable, or if there is nothing to hand on. May raise: then it is not."""
+        order, booking_id = event.order, booking_id_of(event.order.reference)
+        if order.status == "other" or not _ID.match(booking_id):
+            return True
+        with self._lock:
+            booked = self._book.booked(booking_id)
+        if booked is None:
+            log.warning("order_of_no_booking", reference=order.reference)
+            return True
+        if order.status == "paid" and (order.total, order.currency) != (booked.total, booked.currency):
+            log.error("order_of_another_total", reference=order.reference, total=order.total, asked=booked.total)
+            return True
+        command = NoteOrder(
+            request_id=derived_id("order.delivery", event.delivery_key),
+            occurrence_id=booked.occurrence_id,
+            booking_id=booking_id,
+            order_id=order.order_id,
+            status=order.status,
+            changed_at=order.changed_at or self._now(),
+            refunded=order.refunded,
+        )
+        message = internal_message(command, self._seals)
+        return not self._publisher.publish([message]).wait(CONFIRM_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._book.close()
+        self._publisher.close(CLOSE_SECONDS)
+
+
+class OrdersRole(TaskRole):
+    """Threads that are woken up and make orders, and a door for the shop's webhooks where one is configured.
+
+    Any number of them are safe. `others` makes the handlers of what else is done in this role.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        others: Callable[[], Mapping[str, Handler]],
+        *,
+        handler_class: type[OrderHandler] = OrderHandler,
+        **fields: Any,
+    ) -> None:
+        self._shop: Shop = open_shop(site)
+        self._others = others
+        self._orders = order_handlers(site, self._shop, lambda: self._order_metrics, handler_class)
+        super().__init__(site, ORDERS, self._handlers_of_a_thread, **fields)
+        self._order_metrics = OrderMetrics(self.metrics.registry)
+        self._site = site
+        self._inbox: OrderInbox | None = None
+        self._server: OrderWebhookServer | None = None
+
+    @property
+    def webhook_port(self) -> int | None:
+        """Where the shop's webhooks are taken, if they are."""
+        return None if self._server is None else self._server.port
+
+    def start(self) -> None:
+        """Begin."""
+        super().start()
+        self._open_door()
+
+    def stop(self) -> None:
+        """Answer what the shop has sent, then as every role. Idempotent."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+        inbox, self._inbox = self._inbox, None
+        if inbox is not None:
+            inbox.close()
+        super().stop()
+        self._shop.gateway.close()
+
+    def round(self) -> float:
+        """One look."""
+        gateway = self._shop.gateway
+        self._order_metrics.looked(gateway.circuit if isinstance(gateway, GuardedGateway) else "closed")
+        return super().round()
+
+    def _handlers_of_a_thread(self) -> Mapping[str, Handler]:
+        return {**self._others(), **self._orders()}
+
+    def _open_door(self) -> None:
+        config = self._site.config
+        if config.order_webhook_port is None:
+            return
+        publisher = self._site.transport.publisher(name=worker_name("order-events"))
+        self._inbox = OrderInbox(SagaBook(self._site.database_url), publisher, self._shop.seals, wall_clock)
+        webhooks = OrderWebhooks(
+            secrets=config.order_webhook_secrets,
+            accept=self._inbox.accept,
+            look=self._shop.gateway.get,
+            now=wall_clock,
+            registry=self.metrics.registry,
+        )
+        self._server = OrderWebhookServer(webhooks, host=config.order_webhook_host, port=config.order_webhook_port)
+        log.info("order_webhooks_taken", host=config.order_webhook_host, port=self._server.port)
