@@ -24,6 +24,7 @@ from holdgate_schema.topology import DEAD_EXCHANGE, REQUESTS_EXCHANGE
 from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
 from holdgate_workers.adapters.embedded.server import find_running
 from holdgate_workers.app.ports import Outgoing
+from holdgate_workers.cli.up import UP_ROLES
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.slow
@@ -89,7 +90,7 @@ def letters(terminal: Terminal, number: int) -> list[dict[str, object]]:
 def test_up_says_what_runs_where_and_is_ready(house: tuple[Up, Terminal]) -> None:
     said = house[0].said
     assert said["ready"] is True
-    assert said["workers"] == ["gate", "expiry", "relay"]
+    assert said["workers"] == list(UP_ROLES)
     with urllib.request.urlopen(f"{said['health_url']}/readyz", timeout=10) as response:
         assert json.load(response)["ok"] is True
 

@@ -44,7 +44,11 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     last = done.stdout.splitlines()[-1]
     assert last.startswith("verdict: ok "), done.stdout
     counted = numbers(last)
-    assert list(counted) == ["requests", "answered", "held", "denied", "duplicates", "lost", "oversold"]
+    assert list(counted) == [
+        *("requests", "answered", "held", "denied", "duplicates", "lost", "oversold"),
+        *("bookings", "mails"),
+    ]
+    assert counted["mails"] >= counted["bookings"] > 10
     assert counted["requests"] == counted["answered"] >= 2000
     assert counted["duplicates"] > 0
     assert counted["denied"] > 0

@@ -72,11 +72,11 @@ def environment(data: Path, **variables: str) -> dict[str, str]:
 class Up:
     """A running `holdgate up`."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **variables: str) -> None:
         self.data = data
         self.process = subprocess.Popen(
             [COMMAND, "up", "--output", "json"],
-            env=environment(data),
+            env=environment(data, **variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

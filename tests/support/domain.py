@@ -37,6 +37,7 @@ from holdgate_schema.messages import (
     TicketType,
 )
 from holdgate_schema.outcomes import Answer, Changed, Held, HoldState, HoldView, Reason, Refused
+from holdgate_schema.selling_events import CartLegRefused
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Claim, Context, Decision, LimitKey
 from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool
@@ -368,10 +369,11 @@ class House:
             occurrence = Occurrence(id=command.occurrence_id, definition=decision.definition, pools=decision.pools)
             self.occurrences[occurrence.id] = occurrence
         if occurrence is None:
-            assert not decision.events
+            # Only a cart wants to hear that it was refused by an occurrence that is not there.
+            assert all(isinstance(event, CartLegRefused) for event in decision.events)
             assert answer.version == 0
             return
-        self._account_for(occurrence.definition, command, decision)
+        self._account_for(decision.definition or occurrence.definition, command, decision)
         before = occurrence.version
         decision.apply_to(occurrence)
         assert occurrence.version == before + decision.recorded == answer.version

@@ -99,8 +99,15 @@ def _text(info: Any) -> st.SearchStrategy[str]:
             return st.one_of(
                 st.ip_addresses().map(str), st.text("0123456789abcdefABCDEF:.", min_size=2, max_size=20)
             )
-        case _:
+        case text if "[0-9a-f]{64}" in text:
+            return st.binary(min_size=32, max_size=32).map(bytes.hex)
+        case text if "x7f]*$" in text:
             return st.text(_VISIBLE_CHAR, min_size=least, max_size=min(most, 12))
+        case text:
+            whole = text.removeprefix("^").removesuffix("$(?!\\n)")
+            return st.from_regex(whole, fullmatch=True).filter(
+                lambda found: least <= len(found) <= (info.max_length or 50)
+            )
 
 
 # --- occurrences ------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from tests.support import recount
 
 from holdgate_schema.codec import encode
 from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import Command
+from holdgate_schema.messages import Command, type_name
+from holdgate_schema.selling import INTERNAL_TYPES
 from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.store import PostgresStore
@@ -26,7 +27,10 @@ from holdgate_workers.app.effects import Ack, AwaitCommit, Bury, Commit, Effect,
 from holdgate_workers.app.gate import Gate, GateConfig, Observer
 from holdgate_workers.app.incoming import Incoming, read
 from holdgate_workers.app.ports import Delivery
+from holdgate_workers.app.seals import SEAL_HEADER, Seals
 from holdgate_workers.domain.sessions import SessionKeys
+
+_INTERNAL = {type_name(kind) for kind in INTERNAL_TYPES}
 
 ATTEMPTS_MAX = 12
 """So many pauses of one batch, and it is given up: it makes no progress."""
@@ -45,6 +49,7 @@ class Station:
         self.stuck: list[str] = []
         self._house = House(database_url)
         self._secret = self._house.session_secret()
+        self.seals = Seals(self._secret)
         self._open = ExitStack()
         self._open.callback(self._house.close)
 
@@ -71,14 +76,15 @@ class Station:
         return Worker(self, gate, store)
 
     def work(self, *commands: Command, by: Worker | None = None) -> list[dict[str, Any]]:
-        """Send and have it worked to the end; the answers, in the order of the commands."""
+        """Send and have it worked to the end; the last answer to each, in the order of the commands."""
         self.send(*commands)
         (by or self.worker("helper")).take().finish()
-        return [self.answers_to(command)[-1] for command in commands]
+        return [answer for command in commands for answer in self.answers_to(command)[-1:]]
 
     def answers_to(self, command: Command) -> list[dict[str, Any]]:
         """Every answer that a request has got so far."""
-        return [note["got"] for note in self.notes if note.get("for") == command.request_id]
+        asked = getattr(command, "answers", None) or command.request_id
+        return [note["got"] for note in self.notes if note.get("for") == asked]
 
     def problems(self) -> list[str]:
         """Everything that an outsider can find wrong."""
@@ -114,7 +120,14 @@ class Worker:
             tag = next(self._tags)
             self._unacknowledged[tag] = (body, True)
             message = json.loads(body)
-            properties = Properties(message_id=message["request_id"], reply_to="holdgate.reply.client")
+            # A second answer is noted for the request that it answers.
+            internal = message["type"] in _INTERNAL
+            properties = Properties(
+                message_id=message["request_id"],
+                reply_to="holdgate.reply.client",
+                correlation_id=message.get("answers") if internal else None,
+                headers={SEAL_HEADER: self._station.seals.seal(body)} if internal else {},
+            )
             batch.append(read(Delivery(0, 1, tag, body, properties, redelivered=again)))
         self._protocol = self._both(batch)
         self._pauses = 0

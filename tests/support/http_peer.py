@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import takewhile
 from urllib.parse import parse_qsl, urlsplit
 
 HUGE_BYTES = 8 << 20
@@ -96,6 +97,8 @@ class HttpPeer:
         self.late_work_done = threading.Event()
         self._plans: deque[tuple[str, Fault]] = deque()
         self._lock = threading.Lock()
+        self._underway: dict[socket.socket, object] = {}
+        self._moved = threading.Condition()
         peer = self
 
         class Handler(_Handler):
@@ -105,6 +108,7 @@ class HttpPeer:
                 peer._serve(self, request)
 
         self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server.arrived, self._server.left = self._arrived, self._left
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -121,6 +125,16 @@ class HttpPeer:
         """From now on talk TLS."""
         self._server.socket = wrap(self._server.socket)
 
+    def settle(self) -> None:
+        """Wait until what was sent before this has been worked, also where nobody listens for the answer any more."""
+        with socket.create_connection(self._server.server_address) as knock:
+            name = knock.getsockname()
+            with self._moved:
+                assert self._moved.wait_for(lambda: name in self._underway.values(), PATIENCE_SECONDS)
+                before = set(takewhile(lambda one: self._underway[one] != name, self._underway))
+                done = self._moved.wait_for(lambda: not self._underway.keys() & before, PATIENCE_SECONDS)
+        assert done, "a request does not come to its end"
+
     def close(self) -> None:
         self.release.set()
         self._server.shutdown()
@@ -133,6 +147,16 @@ class HttpPeer:
                 return self._plans.popleft()[1]
         return None
 
+    def _arrived(self, connection: socket.socket, address: object) -> None:
+        with self._moved:
+            self._underway[connection] = address
+            self._moved.notify_all()
+
+    def _left(self, connection: socket.socket) -> None:
+        with self._moved:
+            self._underway.pop(connection, None)
+            self._moved.notify_all()
+
     def _serve(self, handler: _Handler, request: Request) -> None:
         fault = self.choose(request)
         if fault in (Fault.ERROR_BEFORE, Fault.BUSY, Fault.REDIRECT):
@@ -144,6 +168,7 @@ class HttpPeer:
             self.late_work_done.set()
         else:
             reply = self.work(request)
+            self._left(handler.connection)
             if fault is None:
                 handler.send(reply)
             else:
@@ -162,6 +187,16 @@ _NOT_DONE = {
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    arrived: Callable[[socket.socket, object], None]
+    left: Callable[[socket.socket], None]
+
+    def process_request(self, request: socket.socket, client_address: object) -> None:
+        self.arrived(request, client_address)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        self.left(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are what these tests are about."""

@@ -97,7 +97,15 @@ class WorkerProcess:
 
     def wait_paused(self, timeout: float = 60.0) -> None:
         """Wait until its failpoint has stopped it."""
-        eventually(lambda: self.is_paused, f"{self.name} stops itself", timeout)
+        try:
+            eventually(lambda: self.is_paused, f"{self.name} stops itself", timeout)
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}; its log:\n{self._tail()}") from None
+
+    @property
+    def has_struck(self) -> bool:
+        """Whether it came to where it was armed to fail."""
+        return not self._failpoint_file.exists()
 
     @property
     def is_running(self) -> bool:

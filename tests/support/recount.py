@@ -16,8 +16,10 @@ import psycopg
 Note = Mapping[str, Any]
 Rows = list[tuple[Any, ...]]
 
-_NOT_RECORDED = {"availability", "swept"}
+_NOT_RECORDED = {"availability", "swept", "booking"}
+_MAY_LEAVE_NO_TRACE = ("availability.get.v1", "hold.sweep.v1", "booking.get.v1", "booking.note_order.v1")
 _ENDS = ("hold.released.v1", "hold.expired.v1")
+_TAKING = ("active", "converting", "confirmed")
 
 
 class Books:
@@ -38,6 +40,10 @@ class Books:
             self.pools = read("SELECT occurrence_id, key, capacity, sellable, held, sold FROM pools")
             self.definitions: dict[str, Any] = dict(read("SELECT id, definition FROM occurrences"))
             self.versions: dict[str, int] = dict(read("SELECT id, version FROM occurrences"))
+            self.second: dict[str, str] = dict(
+                read("SELECT request_id::text, answered_by::text FROM follow_ups WHERE answered_by IS NOT NULL")
+            )
+            self.bookings = read("SELECT state, document FROM bookings")
             self.limits = read("SELECT scope, key, used, cap FROM shared_limits")
 
     def problems(self) -> list[str]:
@@ -45,6 +51,7 @@ class Books:
         return [
             *self._pools_against_holds(),
             *self._limits_against_holds(),
+            *self._bookings_against_holds(),
             *self._versions(),
             *self._events_against_holds(),
             *self._refusals_against_events(),
@@ -54,26 +61,33 @@ class Books:
 
     def _pools_against_holds(self) -> Iterable[str]:
         held: Counter[tuple[str, str]] = Counter()
+        bought: Counter[tuple[str, str]] = Counter()
         for _, occurrence_id, _, state, basket in self.holds:
-            if state in ("active", "converting"):
+            if state in ("active", "converting", "confirmed"):
+                counter = bought if state == "confirmed" else held
                 for pool, taken in self._draws(occurrence_id, basket["items"], basket.get("extras", {})).items():
-                    held[occurrence_id, pool] += taken
+                    counter[occurrence_id, pool] += taken
         for occurrence_id, pool, _, sellable, counted, sold in self.pools:
             if counted != held[occurrence_id, pool]:
                 yield f"{occurrence_id}/{pool}: held {counted} in the counter, {held[occurrence_id, pool]} in holds"
+            if sold != bought[occurrence_id, pool]:
+                yield f"{occurrence_id}/{pool}: sold {sold} in the counter, {bought[occurrence_id, pool]} in holds"
             if sellable is not None and held[occurrence_id, pool] + sold > sellable:
                 yield f"{occurrence_id}/{pool}: OVERSOLD, {held[occurrence_id, pool]} + {sold} of {sellable}"
 
     def _limits_against_holds(self) -> Iterable[str]:
         used: Counter[tuple[str, str]] = Counter()
         for _, occurrence_id, session_id, state, basket in self.holds:
-            if state == "active":
+            if state in ("active", "converting"):
                 used["session", session_id] += 1
             if state in ("active", "converting", "confirmed"):
                 for extra, quantity in basket.get("extras", {}).items():
                     stock = self.definitions[occurrence_id]["extras"][extra].get("stock")
                     if stock is not None:
                         used["stock", stock["key"]] += quantity
+        for _, document in self.bookings:
+            if document["quote"].get("voucher") and document["hold_id"] in self._taking():
+                used["voucher", document["quote"]["voucher"]] += 1
         counted = {(scope, key): number for scope, key, number, _ in self.limits}
         for limit in {*used, *counted}:
             if used[limit] != counted.get(limit, 0):
@@ -81,6 +95,29 @@ class Books:
         for scope, key, number, cap in self.limits:
             if number > cap:
                 yield f"limit {scope}/{key}: {number} of {cap}"
+
+    def _taking(self) -> set[str]:
+        """The holds that have become bookings and still have seats."""
+        return {row[0] for row in self.holds if row[3] in ("converting", "confirmed")}
+
+    def _bookings_against_holds(self) -> Iterable[str]:
+        states = {row[0]: row[3] for row in self.holds}
+        allowed = {
+            "converting": {"converting"},
+            "confirmed": {"confirmed"},
+            "cancelled": {"cancelled", "expired", "released"},
+            "failed": {"released", "expired"},
+            "parked": {"converting", "expired", "released", "cancelled"},
+            "refund_required": {"expired", "released", "cancelled"},
+        }
+        booked = set()
+        for state, document in self.bookings:
+            booked.add(document["hold_id"])
+            if states.get(document["hold_id"]) not in allowed[state]:
+                yield f"booking {document['id']}: {state}, its hold is {states.get(document['hold_id'])}"
+        for hold_id, state in states.items():
+            if state in ("converting", "confirmed") and hold_id not in booked:
+                yield f"hold {hold_id}: {state} without a booking"
 
     def _draws(self, occurrence_id: str, items: Mapping[str, int], extras: Mapping[str, int]) -> Counter[str]:
         definition = self.definitions[occurrence_id]
@@ -114,9 +151,9 @@ class Books:
         """Replay the events: never more than there is, one end per hold, and the rows are what is left."""
         for occurrence_id, ledger in self._ledgers().items():
             yield from ledger.problems
-            active = {row[0] for row in self.holds if row[1] == occurrence_id and row[3] == "active"}
-            if active != ledger.holds.keys():
-                yield f"{occurrence_id}: active holds in rows and events differ: {active ^ ledger.holds.keys()}"
+            taking = {row[0] for row in self.holds if row[1] == occurrence_id and row[3] in _TAKING}
+            if taking != ledger.holds.keys():
+                yield f"{occurrence_id}: holds with seats in rows and events differ: {taking ^ ledger.holds.keys()}"
         ended = {row[0]: row[3] for row in self.holds if row[3] in ("released", "expired")}
         told: Counter[str] = Counter()
         for row in self.journal:
@@ -183,6 +220,8 @@ class _Ledger:
                 self.holds[hold_id] = draws
                 self._taken.update(draws)
             self._taken.subtract(before or {})
+        if event["type"] == "booking.cancelled.v1":
+            self._taken.subtract(self.holds.pop(event["booking"]["hold_id"], {}))
         for pool, sellable in self._sellable.items():
             if sellable is not None and not 0 <= self._taken[pool] <= sellable:
                 self.problems.append(
@@ -224,16 +263,16 @@ def against_notes(books: Books, notes: Mapping[str, Sequence[Note]]) -> list[str
         for entry in entries:
             if "sent" in entry:
                 sent[entry["sent"]["request_id"]] = entry["sent"]["type"]
-                if entry.get("mute"):
+                if entry.get("mute") or entry["sent"].get("answers"):
                     unasked_answers.add(entry["sent"]["request_id"])
                 asked_of.add(entry["sent"]["occurrence_id"])
             elif "got" in entry:
                 answered[entry["for"]] += 1
-                problems += _answer_problems(name, entry, recorded)
+                problems += _answer_problems(name, entry, recorded, books.second)
             elif entry.get("gave_up"):
                 problems.append(f"{name} gave up on {entry['gave_up'][:3]}")
     for request_id, kind in sent.items():
-        if kind not in ("availability.get.v1", "hold.sweep.v1") and request_id not in recorded:
+        if kind not in _MAY_LEAVE_NO_TRACE and request_id not in recorded:
             problems.append(f"request {request_id} ({kind}) has no outcome")
         if not answered[request_id] and request_id not in unasked_answers:
             problems.append(f"request {request_id} ({kind}) got no answer")
@@ -243,13 +282,15 @@ def against_notes(books: Books, notes: Mapping[str, Sequence[Note]]) -> list[str
     return problems
 
 
-def _answer_problems(name: str, entry: Note, recorded: Mapping[str, Any]) -> Iterable[str]:
+def _answer_problems(
+    name: str, entry: Note, recorded: Mapping[str, Any], second: Mapping[str, str]
+) -> Iterable[str]:
     answer = entry["got"]
     if answer["outcome"] in _NOT_RECORDED or answer.get("reason") in ("request_conflict", "busy", "unavailable"):
         return
-    if answer["request_id"] != entry["for"]:
+    if answer["request_id"] != entry["for"] and answer["request_id"] != second.get(entry["for"]):
         yield f"{name}: the answer for {entry['for']} is about {answer['request_id']}"
-    elif recorded.get(entry["for"]) != answer:
+    elif recorded.get(answer["request_id"]) != answer:
         yield f"{name}: the answer to {entry['for']} is not the recorded one: {answer}"
 
 

@@ -48,6 +48,17 @@ def test_the_only_one_is_kept_however_heavy() -> None:
     assert "a" in kept
 
 
+def test_whoever_stands_in_line_weighs_as_a_hold_does() -> None:
+    kept = Occurrences(weight_max=11)
+    crowded = occurrence("a")
+    crowded.waiting = dict.fromkeys(map(str, range(10)))  # type: ignore[assignment]
+    kept.keep(crowded)
+    kept.keep(occurrence("b"))
+    kept.trim()
+    assert "a" not in kept
+    assert "b" in kept
+
+
 def test_a_partition_is_forgotten_as_a_whole() -> None:
     kept = Occurrences(weight_max=100)
     for name in ("a1", "a2", "b1"):

@@ -12,7 +12,16 @@ from holdgate_schema.slots import routing_key
 from holdgate_workers.app.clock import DatabaseTime
 from holdgate_workers.app.effects import Unavailable
 from holdgate_workers.app.ports import Outgoing
-from holdgate_workers.app.sweep import COMMANDS_PER_OCCURRENCE, RESEND_SECONDS, Due, Round, SendSweeps, Sweeper
+from holdgate_workers.app.sweep import (
+    COMMANDS_PER_OCCURRENCE,
+    LINES_SECONDS,
+    RESEND_SECONDS,
+    Due,
+    ReadDue,
+    Round,
+    SendSweeps,
+    Sweeper,
+)
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 
@@ -24,6 +33,7 @@ class World:
         self.seconds = 0.0
         self.due: dict[str, int] = {}
         self.oldest_due_at = -3.0
+        self.lines: list[str] = []
         self.jump = timedelta()
         self.confirms = True
         self.sent: list[Outgoing] = []
@@ -37,11 +47,13 @@ class World:
 
     def round(self, answer: Unavailable | None = None) -> Round:
         protocol = self.sweeper.round()
-        next(protocol)
+        asked = next(protocol)
+        assert isinstance(asked, ReadDue)
+        lines = self.lines if asked.lines_too else []
         now = NOON + timedelta(seconds=self.seconds) + self.jump
         oldest = dict.fromkeys(self.due, NOON + timedelta(seconds=self.oldest_due_at) + self.jump)
         try:
-            effect = protocol.send(answer or Due(now, dict(self.due), oldest))
+            effect = protocol.send(answer or Due(now, dict(self.due), oldest, lines))
             assert isinstance(effect, SendSweeps)
             self.sent += effect.messages
             protocol.send(self.confirms)
@@ -135,3 +147,32 @@ def test_unconfirmed_commands_are_sent_again_at_the_next_round() -> None:
 
 def test_a_database_that_is_away_is_told_not_raised() -> None:
     assert World().round(Unavailable("gone")).failed
+
+
+def test_lines_that_could_be_served_are_asked_for_now_and_then_and_once() -> None:
+    """The first time at once: a worker that starts does not know for how long nobody has looked."""
+    world = World()
+    world.lines = ["occ-3", "occ-1"]
+    world.due = {"occ-1": 1}
+    assert world.round().sent == 2
+    assert sorted(command.occurrence_id for command in world.commands()) == ["occ-1", "occ-3"]
+    world.due = {}
+    assert world.round().sent == 0
+    world.seconds += LINES_SECONDS
+    assert world.round().sent == 2
+    world.seconds += LINES_SECONDS
+    world.confirms = False
+    assert world.round().failed
+    world.confirms = True
+    assert world.round().sent == 2
+
+
+def test_no_line_is_served_while_the_clock_has_jumped() -> None:
+    world = World()
+    world.round()
+    world.seconds += LINES_SECONDS
+    world.jump = timedelta(minutes=5)
+    world.lines = ["occ-1"]
+    assert world.round().paused
+    world.jump = timedelta()
+    assert world.round().sent == 1

@@ -26,9 +26,14 @@ RANGES = {
     "hold.max_per_session": (1, 100, 10),
     "hold.max_seats_per_request": (1, 500, 50),
     "hold.max_seats_per_hold": (1, 500, 50),
+    "conversion.timeout_minutes": (1, 60, 10),
+    "waitlist.offer_minutes": (5, 120, 30),
     "retention.journal_days": (1, 3650, 400),
     "retention.personal_days": (0, 365, 7),
 }
+ALERTS = {"alerts.low": (1, 100, 80), "alerts.nearly_full": (1, 100, 95), "alerts.full": (1, 100, 100)}
+"""They have to rise, so that not each may have all of its range at once."""
+LATE = ("fulfil_or_park", "fulfil_or_refund", "park", "refund")
 JUNK: list[object] = [
     *(None, True, False, 15.0, float("nan"), [], {}, b"15", object),
     *("", " ", "-", "--5", "- 5", "+15", "1_5", "0x10", "15.0", "1e1", "fifteen", "15 minutes", "١٥", "１５", "²"),
@@ -49,7 +54,9 @@ def _others(name: str, number: int) -> dict[str, object]:
 
 def test_the_table_of_settings_is_the_one_that_is_documented() -> None:
     """Name, range, default; and each says what it is about."""
-    documented = RANGES | {"fees.platform_percent": (0, 50, 2.5), "fees.payment": (None, None, HOUSE_FEES.payment)}
+    documented: dict[str, Any] = RANGES | ALERTS
+    documented |= {"fees.platform_percent": (0, 50, 2.5), "fees.payment": (None, None, HOUSE_FEES.payment)}
+    documented |= {"conversion.late_payment": (None, None, "fulfil_or_park")}
     assert {
         item.name: (item.kind.low, item.kind.high, item.default) for item in DEFINITIONS.values()
     } == documented
@@ -91,6 +98,54 @@ def test_b43_junk_is_refused_and_never_becomes_a_number(name: str, junk: object)
     with pytest.raises(InvalidSettings) as caught:
         parse({name: junk})
     assert caught.value.errors[0].field == name
+
+
+@pytest.mark.parametrize("policy", LATE)
+def test_late_money_is_treated_by_one_of_the_policies_that_there_are(policy: str) -> None:
+    """Blanks around it do not matter; a word that is none of them is refused with those that are."""
+    kind = DEFINITIONS["conversion.late_payment"].kind
+    assert kind.choices == LATE
+    assert parse({"conversion.late_payment": f" {policy} "}).late_payment == policy
+    assert kind.read("again", kind.text(policy)) == policy == kind.words(policy)
+
+
+@pytest.mark.parametrize(
+    "junk", [*JUNK, "PARK", "park,refund", "fulfil", ("park",)], ids=lambda value: repr(value)[:12]
+)
+def test_no_other_word_is_a_policy_for_late_money(junk: object) -> None:
+    """Guessing here would give money away, or keep it."""
+    with pytest.raises(InvalidSettings, match="must be one of fulfil_or_park, fulfil_or_refund, park, refund"):
+        parse({"conversion.late_payment": junk})
+
+
+def _alerts(low: int, nearly_full: int, full: int) -> dict[str, object]:
+    return {"alerts.low": low, "alerts.nearly_full": nearly_full, "alerts.full": full}
+
+
+@pytest.mark.parametrize("thresholds", [(1, 2, 3), (98, 99, 100), (1, 50, 100), (80, 95, 100)])
+def test_thresholds_of_alerts_that_rise_are_taken(thresholds: tuple[int, int, int]) -> None:
+    """All of them percentages of the sellable seats."""
+    rules = parse(_alerts(*thresholds)).alerts_for(None)
+    assert (rules.low, rules.nearly_full, rules.full) == thresholds
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        (_alerts(80, 80, 100), ["alerts.nearly_full"]),
+        (_alerts(80, 95, 95), ["alerts.full"]),
+        (_alerts(90, 80, 70), ["alerts.nearly_full", "alerts.full"]),
+        ({"alerts.low": 95}, ["alerts.nearly_full"]),
+        ({"alerts.full": 90}, ["alerts.full"]),
+        ({"alerts.nearly_full": 101}, ["alerts.nearly_full"]),
+        ({"alerts.low": 0}, ["alerts.low"]),
+    ],
+)
+def test_thresholds_of_alerts_that_do_not_rise_are_refused(values: dict[str, object], fields: list[str]) -> None:
+    """A default counts like a value; each that is not above the one before it is named."""
+    with pytest.raises(InvalidSettings) as caught:
+        parse(values)
+    assert [error.field for error in caught.value.errors] == fields
 
 
 PERCENTS = {"0": 0.0, "2.5": 2.5, " 2.50 ": 2.5, "50": 50.0, 7: 7.0, 2.9: 2.9, 0.01: 0.01}

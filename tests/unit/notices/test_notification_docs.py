@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from babel import Locale
-from tests.support.notices import HOUSE, a_booking, a_customer
+from tests.support.notices import HOUSE, NOW, a_booking, a_customer
 
 from holdgate_workers.adapters.mail.server import SCHEMES, mail_server
 from holdgate_workers.adapters.mail.view import view
+from holdgate_workers.adapters.webhooks.posting import WebhookPoster
 from holdgate_workers.app.notices.analytics import NAMES
 from holdgate_workers.app.notices.mails import MailKind
 from holdgate_workers.app.notices.retries import BACK_OFF, RetryPolicy
+from holdgate_workers.bootstrap_notices import NOTICE_THREADS
+from holdgate_workers.config_notices import NoticeSettings, read_targets
 
 PROSE = (Path(__file__).parents[3] / "docs" / "notifications.md").read_text(encoding="utf-8")
 ROWS = [
@@ -55,3 +58,24 @@ def test_the_analytics_events_are_those_that_are_sent() -> None:
 def test_the_schedule_is_the_usual_one() -> None:
     assert f"{RetryPolicy().attempts_max} attempts in 10 to 20 hours" in PROSE
     assert BACK_OFF.max_seconds == 6 * 3600
+
+
+def test_every_variable_is_explained_and_no_other() -> None:
+    told = set(
+        re.findall(
+            r"`HOLDGATE_([A-Z0-9_]+)`", PROSE.partition("| setting | what it says |")[2].partition("\n\n")[0]
+        )
+    )
+    assert told == {name.upper() for name in NoticeSettings.model_fields}
+
+
+def test_the_events_of_a_target_in_the_prose_are_ones_that_it_may_ask_for(tmp_path: Path) -> None:
+    file = tmp_path / "webhooks.json"
+    file.write_text(PROSE.partition("```json")[2].partition("```")[0], encoding="utf-8")
+    [target] = read_targets(file)
+    assert isinstance(WebhookPoster(target, lambda: NOW), WebhookPoster)
+
+
+def test_the_threads_and_the_circuit_are_as_told() -> None:
+    assert NOTICE_THREADS == 8
+    assert "a worker's eight threads" in " ".join(PROSE.split())

@@ -1,0 +1,182 @@
+"""Selling by hand: prices, bookings, carts and waiting lists from a second terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+
+import pytest
+from tests.support.cli import Terminal, running
+from tests.support.rabbit import eventually
+
+from holdgate_workers.ids import new_request_id
+
+pytestmark = pytest.mark.slow
+
+PRODUCT = {
+    "type": "product.put.v1",
+    "product_id": "tour",
+    "currency": "EUR",
+    "timezone": "Europe/Rome",
+    "ticket_types": [{"key": "adult", "label": "Adult", "price": 2500, "counts_as": "adult"}],
+    "extras": [{"key": "wine", "price": 400, "per": "fixed"}],
+}
+
+
+@pytest.fixture(scope="module")
+def terminal() -> Iterator[Terminal]:
+    with running() as (_, second):
+        done = second("product", "put", "-", given=json.dumps(PRODUCT))
+        assert done.code == 0, done
+        yield second
+
+
+_day = iter(range(1, 28))
+
+
+def put(terminal: Terminal, capacity: int = 10) -> str:
+    """An occurrence of the tour."""
+    name = f"occ-{new_request_id()[:8]}"
+    options = ["--starts", f"2030-05-{next(_day):02}T10:00", "--duration", "90", "--timezone", "Europe/Rome"]
+    more = ["--capacity", str(capacity), "--ticket", "adult", "--ticket", "child", "--extra", "wine"]
+    done = terminal("occurrence", "put", name, "--product", "tour", *options, *more)
+    assert done.code == 0, done
+    return name
+
+
+def test_a_quote_shows_its_lines_and_a_hold_that_names_it_has_its_price(terminal: Terminal) -> None:
+    occurrence = put(terminal)
+    shown = terminal("quote", "get", occurrence, "adult=2", "--extra", "wine=1")
+    assert shown.code == 0
+    assert "Platform fee" in shown.out
+    assert "55.35" in shown.out
+    quoted = terminal.json("quote", "get", occurrence, "adult=2")
+    assert quoted["outcome"] == "quoted"
+    assert quoted["quote"]["total"] == 5125
+    both = terminal.json("hold", "place", occurrence, "adult=2", "--quote", quoted["quote"]["hash"])
+    assert (both["first"]["outcome"], both["final"]["outcome"]) == ("held", "priced")
+    assert both["final"]["quote"]["hash"] == quoted["quote"]["hash"]
+    told = terminal("hold", "show", both["first"]["hold"]["hold_id"])
+    assert "51.25 EUR" in told.out
+
+
+def test_what_has_no_price_is_held_and_ends_with_the_exit_code_of_a_refusal(terminal: Terminal) -> None:
+    occurrence = put(terminal)
+    told = terminal("hold", "place", occurrence, "child=1", "--price")
+    assert told.code == 1
+    assert "Held" in told.out
+    assert "Refused: unpriced" in told.out
+    assert terminal("quote", "get", occurrence, "child=1").code == 1
+
+
+def held(terminal: Terminal, occurrence: str, *more: str) -> str:
+    """A hold with a price."""
+    both = terminal.json("hold", "place", occurrence, "adult=1", "--price", *more)
+    assert both["final"]["outcome"] == "priced", both
+    return str(both["first"]["hold"]["hold_id"])
+
+
+def test_a_hold_becomes_a_booking_that_can_be_seen_and_cancelled(terminal: Terminal) -> None:
+    occurrence = put(terminal)
+    hold_id = held(terminal, occurrence, "--payment-method", "card")
+    name = ("--name", "Ada", "--email", "ada@example.org")
+    both = terminal.json("booking", "convert", hold_id[:8], "--paid", *name, "--timeout", "30")
+    assert (both["first"]["outcome"], both["final"]["outcome"]) == ("converting", "confirmed")
+    assert both["final"]["booking"]["payment"]["amount"] == both["final"]["booking"]["quote"]["total"]
+    seen = terminal.json("booking", "show", hold_id[:8])
+    assert (seen["state"], seen["customer"]["name"]) == ("confirmed", "•••")
+    assert terminal.json("booking", "show", hold_id, "--reveal")["customer"]["name"] == "Ada"
+    listed = terminal.json("booking", "list", "--occurrence", occurrence)["bookings"]
+    assert [booking["booking_id"] for booking in listed] == [hold_id]
+    assert hold_id[:8] in terminal("booking", "list", "--state", "confirmed").out
+    cancelled = terminal.json("booking", "cancel", hold_id[:8], "--reason", "ill")
+    assert (cancelled["outcome"], cancelled["refund"]) == ("cancelled", "due")
+    assert terminal.json("booking", "cancel", hold_id, code=1)["reason"] == "booking_final"
+
+
+def test_a_sale_for_another_price_is_refused_and_the_right_one_is_shown(terminal: Terminal) -> None:
+    hold_id = held(terminal, put(terminal))
+    told = terminal("booking", "convert", hold_id, "--method", "card", "--amount", "1")
+    assert told.code == 1
+    assert "Refused: payment_mismatch" in told.out
+    assert "25.63 EUR" in told.out
+    assert terminal("booking", "convert", hold_id).code == 2, "nobody said how it is paid"
+
+
+def ttl_minutes(terminal: Terminal, occurrence: str) -> float:
+    """How long a hold lives now."""
+    hold = terminal.json("hold", "place", occurrence, "adult=1")["hold"]
+    life = datetime.fromisoformat(hold["expires_at"]) - datetime.fromisoformat(hold["created_at"])
+    return life.total_seconds() / 60
+
+
+def test_a_parked_booking_stands_first_and_is_resolved_by_hand(terminal: Terminal) -> None:
+    occurrence = put(terminal, 100)
+    assert terminal("settings", "set", "conversion.late_payment=park", "hold.ttl_minutes=20").code == 0
+    try:
+        eventually(lambda: ttl_minutes(terminal, occurrence) == 20, "the gate has heard of the settings")
+        late = [held(terminal, occurrence, "--ttl", "1", "--payment-method", "card") for _ in range(2)]
+        for hold_id in late:
+            show = partial(terminal.json, "hold", "show", hold_id)
+            eventually(lambda shown=show: shown()["state"] == "expired", "it has expired")
+            told = terminal.json("booking", "convert", hold_id, "--paid", code=1)
+            assert told["reason"] == "parked"
+    finally:
+        terminal("settings", "reset", "conversion.late_payment", "hold.ttl_minutes")
+    other = held(terminal, occurrence)
+    assert terminal.json("booking", "list")["bookings"][0]["state"] == "parked"
+    fulfilled = terminal.json("booking", "resolve", late[0][:8], "fulfil", "--note", "there is room")
+    assert (fulfilled["outcome"], fulfilled["booking"]["state"]) == ("confirmed", "confirmed")
+    ended = terminal.json("booking", "resolve", late[1][:8], "refund", "--by", "ada")
+    assert ended["booking"]["state"] == "cancelled"
+    assert terminal.json("booking", "resolve", late[1], "fulfil", code=1)["reason"] == "booking_final"
+    assert terminal("booking", "resolve", other, "refund").code == 1, "a hold is no booking"
+
+
+def test_a_cart_is_held_as_a_whole_and_can_be_looked_at(terminal: Terminal) -> None:
+    first, second, full = put(terminal), put(terminal), put(terminal, 1)
+    legs = ("--leg", f"{first} adult=1", "--leg", f"{second} adult=2 +wine=1")
+    both = terminal.json("cart", "place", *legs, "--timeout", "30")
+    assert both["final"]["outcome"] == "cart_held"
+    assert set(both["final"]["hold_ids"]) == {first, second}
+    cart_id = both["final"]["cart_id"]
+    eventually(lambda: terminal.json("cart", "show", cart_id[:8])["state"] == "held", "it is written down")
+    assert "active" in terminal("cart", "show", cart_id).out
+    refused = terminal("cart", "place", "--leg", f"{first} adult=1", "--leg", f"{full} adult=2", "--timeout", "30")
+    assert refused.code == 1
+    assert "Refused: sold_out" in refused.out
+    assert terminal("cart", "place", "--leg", first).code == 2
+
+
+def test_a_line_is_joined_shown_and_left(terminal: Terminal) -> None:
+    occurrence = put(terminal, 1)
+    assert terminal.json("waitlist", "join", occurrence, "adult=1", code=1)["reason"] == "not_sold_out"
+    assert terminal("hold", "place", occurrence, "adult=1").code == 0
+    waiting = terminal.json("waitlist", "join", occurrence, "adult=1", "--session", "me")
+    assert (waiting["outcome"], waiting["position"]) == ("waiting", 1)
+    (entry,) = terminal.json("waitlist", "list", "--occurrence", occurrence)["entries"]
+    assert (entry["entry_id"], entry["position"]) == (waiting["entry_id"], 1)
+    assert "1 adult" in terminal("waitlist", "list").out
+    assert terminal.json("waitlist", "leave", occurrence, "--session", "me")["outcome"] == "left_waitlist"
+    assert terminal("waitlist", "leave", occurrence, "--session", "me").code == 1
+    assert terminal.json("waitlist", "list", "--occurrence", occurrence)["entries"] == []
+    (left,) = terminal.json("waitlist", "list", "--occurrence", occurrence, "--all")["entries"]
+    assert (left["state"], left["position"]) == ("left", None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("booking", "show", "abcdef12"),
+        ("booking", "show", new_request_id()),
+        ("booking", "cancel", "abcdef12"),
+        ("booking", "resolve", "abcdef12", "refund"),
+        ("cart", "show", new_request_id()),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_line(terminal: Terminal, arguments: tuple[str, ...]) -> None:
+    told = terminal(*arguments)
+    assert told.code == 1
+    assert len(told.err.strip().splitlines()) == 1

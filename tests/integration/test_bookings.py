@@ -1,0 +1,182 @@
+"""Holds that are priced and sold, in the rows: the gate's own protocol on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from tests.support.domain import NOW, a_place, a_put, request_id
+from tests.support.drive import Station, held_of
+from tests.support.postgres import fresh_database
+
+from holdgate_schema.messages import Command
+from holdgate_schema.selling import (
+    CancelBooking,
+    ConvertBooking,
+    Customer,
+    GetBooking,
+    NoteOrder,
+    PaymentNotice,
+    PriceHold,
+    Pricing,
+    SettleBooking,
+)
+from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_workers.ids import derived_id
+
+pytestmark = pytest.mark.services
+
+OCCURRENCE = "occ-1"
+STARTS = datetime(2090, 7, 1, 18, tzinfo=UTC)
+HASH = "a" * 64
+SESSION = "ann"
+HOLD, PRICE, CONVERT, SETTLE = (request_id(number) for number in (2, 3, 4, 5))
+ORDER = BookedOrder(gateway="local", order_id="77", status="paid")
+
+
+@pytest.fixture
+def station() -> Iterator[Station]:
+    with fresh_database() as url:
+        opened = Station(url)
+        opened.work(a_put(OCCURRENCE, request_id=request_id(1), capacity=4, starts_at=STARTS))
+        yield opened
+        opened.close()
+
+
+def rows(station: Station, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(station.url) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def place(**fields: Any) -> Command:
+    return a_place(2, request_id=fields.pop("request_id", HOLD), session_id=SESSION, **fields)
+
+
+def price(hold_id: str = HOLD, **fields: Any) -> Command:
+    quote = QuoteView(hash=HASH, currency="EUR", total=5000, tickets_total=5000, extras_total=0)
+    defaults: dict[str, Any] = {"request_id": PRICE, "items": {"adult": 2}, "quote": quote}
+    return PriceHold(occurrence_id=OCCURRENCE, hold_id=hold_id, **(defaults | fields))
+
+
+def convert(**fields: Any) -> Command:
+    payment = PaymentNotice(method="card", amount=5000, currency="EUR", status="paid")
+    defaults: dict[str, Any] = {
+        "request_id": CONVERT,
+        "session_id": SESSION,
+        "hold_id": HOLD,
+        "quote_hash": HASH,
+        "payment": payment,
+        "customer": Customer(name="Ann", email="ann@example.org"),
+    }
+    return ConvertBooking(occurrence_id=OCCURRENCE, **(defaults | fields))
+
+
+def settle(outcome: Any = "ordered", **fields: Any) -> Command:
+    defaults: dict[str, Any] = {"request_id": SETTLE, "answers": CONVERT}
+    order = ORDER if outcome == "ordered" else None
+    return SettleBooking(
+        occurrence_id=OCCURRENCE, booking_id=HOLD, outcome=outcome, order=order, **(defaults | fields)
+    )
+
+
+def pools(station: Station) -> tuple[int, int]:
+    ((held, sold),) = rows(station, "SELECT held, sold FROM pools WHERE key = 'total'")
+    return held, sold
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_hold_is_priced_converted_and_sold(station: Station, together: bool) -> None:
+    """In one batch or in four, read again each time: the rows are the same."""
+    commands = [place(pricing=Pricing()), price(answers=HOLD), convert(), settle()]
+    if together:
+        answers = station.work(*commands[:1]) + station.work(*commands[1:])
+    else:
+        answers = [answer for command in commands for answer in station.work(command)]
+    assert [answer["outcome"] for answer in station.answers_to(commands[0])] == ["held", "priced"]
+    assert [answer["outcome"] for answer in station.answers_to(commands[2])] == ["converting", "confirmed"]
+    assert answers[0]["outcome"] in ("held", "priced")
+    assert pools(station) == (0, 2)
+    ((state, customer),) = rows(station, "SELECT state, customer ->> 'name' FROM bookings")
+    assert (state, customer) == ("confirmed", "Ann")
+    assert rows(station, "SELECT state FROM holds") == [("confirmed",)]
+    assert station.problems() == []
+
+
+def test_a_repeated_request_gets_both_of_its_answers_again(station: Station) -> None:
+    place_it, convert_it = place(pricing=Pricing()), convert()
+    for command in (place_it, price(answers=HOLD), convert_it, settle()):
+        station.work(command)
+    for command in (place_it, convert_it):
+        before = station.answers_to(command)
+        station.work(command)
+        assert station.answers_to(command) == before * 2
+    assert station.problems() == []
+
+
+def test_what_the_worker_does_not_seal_is_refused(station: Station) -> None:
+    """Whoever may publish could otherwise make any price."""
+    station.work(place())
+    station.seals = type(station.seals)(b"not the house's secret")
+    assert held_of(station.work(price())) == ["forbidden"] or station.answers_to(price()) == []
+    assert rows(station, "SELECT quote FROM holds") == [(None,)]
+
+
+def test_a_conversion_that_fails_gives_everything_back(station: Station) -> None:
+    for command in (place(), price(voucher="WINTER-26", voucher_uses_max=1), convert()):
+        station.work(command)
+    assert rows(station, "SELECT used FROM shared_limits WHERE scope = 'voucher'") == [(1,)]
+    station.work(settle("failed", reason="the shop refused"))
+    assert station.answers_to(convert())[-1]["reason"] == "order_failed"
+    assert pools(station) == (0, 0)
+    assert rows(station, "SELECT used FROM shared_limits WHERE scope = 'voucher'") == [(0,)]
+    assert station.problems() == []
+
+
+def test_a_booking_is_cancelled_once_and_paid_again_afterwards_takes_new_seats(station: Station) -> None:
+    for command in (place(), price(), convert(), settle()):
+        station.work(command)
+    ended = NoteOrder(
+        request_id=request_id(6),
+        occurrence_id=OCCURRENCE,
+        booking_id=HOLD,
+        order_id="77",
+        status="cancelled",
+        changed_at=NOW,
+    )
+    station.work(ended)
+    assert pools(station) == (0, 0)
+    cancel = CancelBooking(request_id=request_id(7), occurrence_id=OCCURRENCE, session_id=SESSION, booking_id=HOLD)
+    assert held_of(station.work(cancel)) == ["booking_final"]
+    paid = NoteOrder(
+        request_id=request_id(8),
+        occurrence_id=OCCURRENCE,
+        booking_id=HOLD,
+        order_id="77",
+        status="paid",
+        changed_at=NOW + timedelta(seconds=1),
+    )
+    station.work(paid)
+    assert pools(station) == (0, 2)
+    get = GetBooking(request_id=request_id(9), occurrence_id=OCCURRENCE, session_id=SESSION, booking_id=HOLD)
+    (answer,) = station.work(get)
+    assert answer["booking"]["state"] == "confirmed"
+    assert answer["booking"]["hold_id"] == request_id(8)
+    assert station.problems() == []
+
+
+def test_nobody_can_take_the_id_of_an_internal_command_before_it_comes(station: Station) -> None:
+    """What it follows from is public, so its id can be guessed: under such an id only what is sealed leaves a trace."""
+    taken = derived_id("booking.settle", HOLD, "ordered", "77")
+    for command in (place(), price(), convert()):
+        station.work(command)
+    assert held_of(station.work(a_place(1, request_id=taken, occurrence_id=OCCURRENCE))) == ["forbidden"]
+    station.waiting.append(
+        (f'{{"request_id":"{taken}","occurrence_id":"{OCCURRENCE}","type":"no.such"}}'.encode(), False)
+    )
+    station.worker("reader").take().finish()
+    assert rows(station, f"SELECT 1 FROM journal WHERE request_id = '{taken}'") == []
+    station.work(settle(request_id=taken))
+    assert pools(station) == (0, 2)
