@@ -11,6 +11,7 @@ from tests.checker.decoding import Row
 from tests.checker.instants import micros, stamp
 from tests.checker.jsonl import loads
 from tests.checker.model import Body, left
+from tests.checker.rooms import alerts, rooms
 from tests.checker.shown import same_time, view_problems
 from tests.checker.validity import faults, faults_of_text
 from tests.checker.verdict import Report
@@ -45,6 +46,7 @@ class Judge:
         now = micros(str(row["decided_at"]))
         problems = self._about_itself(row, reply, events, now)
         occasion = self.world.occasions.get(occurrence_id)
+        before = rooms(self.world, occasion)
         expired = [event for event in events if event["type"] == EXPIRED]
         kind = str(row["kind"])
         if occasion is not None:
@@ -63,7 +65,9 @@ class Judge:
                 self._learn(option, reply)
                 option.apply()
             problems += self._fields(option, reply, occasion, now)
-            problems += self._events(option, events[len(expired) :], reply)
+            told = alerts(before, rooms(self.world, self.world.occasions.get(occurrence_id)))
+            rest = len(events) - len(told)
+            problems += self._events(option, events[len(expired) : rest], reply) + _alerted(told, events[rest:])
         for problem in problems:
             self.report.flag("P5", f"request {row['request_id']} at {occurrence_id} v{row['version']}: {problem}")
         found = self.world.occasions.get(occurrence_id)
@@ -248,6 +252,17 @@ class Judge:
                 elif event.get(name, _EVENT_DEFAULTS.get(name)) != value:
                     problems.append(f"event {should['type']}: {name} is {event.get(name)!r}, not {value!r}")
         return problems
+
+
+def _alerted(wanted: list[dict[str, Any]], told: list[dict[str, Any]]) -> list[str]:
+    """What is told of rooms comes last, in any order."""
+    by_pool = {event.get("pool"): event for event in told}
+    problems = []
+    for should in wanted:
+        event = by_pool.get(should["pool"], {})
+        if any(event.get(name) != value for name, value in should.items()):
+            problems.append(f"{should} was to be told, not {event or 'nothing'}")
+    return problems
 
 
 def _body_of(bodies: list[str]) -> Body:

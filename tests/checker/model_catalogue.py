@@ -58,6 +58,9 @@ def put_faults(world: World, occasion: Occasion | None, body: Body) -> list[str]
         and own["lifetime_max_minutes"] < own["ttl_minutes"]
     ):
         found.append("the greatest age is below the time to live")
+    low, nearly_full, full = world.alerts(body.get("alerts") or {})
+    if not low < nearly_full < full:
+        found.append("the thresholds of the alerts do not rise")
     if world.starts.get((body["product_id"], starts), body["occurrence_id"]) != body["occurrence_id"]:
         found.append("another occurrence starts then")
     return found + _against_present(occasion, pools)
@@ -156,6 +159,7 @@ def _define(occasion: Occasion, body: Body) -> None:
     cutoff = occasion.starts - (body.get("cutoff_minutes") or 0) * MINUTE
     occasion.closes = cutoff if closes is None else min(cutoff, of_wall(closes, zone))
     occasion.overrides = {key: value for key, value in (body.get("hold") or {}).items() if value is not None}
+    occasion.alerts = {key: value for key, value in (body.get("alerts") or {}).items() if value is not None}
     occasion.tickets = {
         one["key"]: Ticket(one.get("min_per_order") or 0, _most(one), list(one.get("pools") or ()))
         for one in body["ticket_types"]

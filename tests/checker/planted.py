@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.checker.allowed import Option, refused
 from tests.checker.instants import SECOND
 from tests.checker.model import Body, held
+from tests.checker.rooms import Rooms
 from tests.checker.service import Service
 from tests.checker.world import Hold, Occasion
 
@@ -97,6 +100,24 @@ class IgnoresTheTimeToLive(Service):
         return held(self.world, occasion, {**body, "ttl_seconds": None}, now)
 
 
+class TellsNobodyThatARoomIsFull(Service):
+    """The last seat goes, and there is no word of it."""
+
+    def rooms(self, before: Rooms, after: Rooms) -> list[dict[str, Any]]:
+        return [event for event in super().rooms(before, after) if event["type"] != "capacity.full.v1"]
+
+
+class TellsAgainThatARoomIsFull(Service):
+    """Every decision says it for as long as it is so, and not only the one that filled the room."""
+
+    def rooms(self, before: Rooms, after: Rooms) -> list[dict[str, Any]]:
+        told = super().rooms(before, after)
+        for pool, (taken, target) in (after[0] if after else {}).items():
+            if target and taken >= target and not any(event["pool"] == pool for event in told):
+                told.append({"type": "capacity.full.v1", "pool": pool, "sellable": target, "taken": taken})
+        return told
+
+
 class DecidesBatchesBackwards(Service):
     """The last that came is decided first."""
 
@@ -113,5 +134,7 @@ PLANTED: tuple[tuple[type[Service], str], ...] = (
     (ExtendsWithoutEnd, "P5"),
     (ForgetsTheSessionLimit, "P1"),
     (IgnoresTheTimeToLive, "P5"),
+    (TellsNobodyThatARoomIsFull, "P5"),
+    (TellsAgainThatARoomIsFull, "P5"),
     (DecidesBatchesBackwards, "P6"),
 )

@@ -13,6 +13,7 @@ from tests.checker.instants import SECOND, row_stamp, stamp
 from tests.checker.judge import Judge
 from tests.checker.model import Body
 from tests.checker.recording import Limits
+from tests.checker.rooms import Rooms, alerts, rooms
 from tests.checker.verdict import Report
 from tests.checker.world import Hold, Occasion, World
 
@@ -75,6 +76,7 @@ class Service:
     def _decide(self, body: Body, now: int) -> tuple[dict[str, Any], list[dict[str, Any]], list[Hold]]:
         kind = body["type"]
         occasion = self.world.occasions.get(body["occurrence_id"])
+        before = rooms(self.world, occasion)
         events: list[dict[str, Any]] = []
         touched: list[Hold] = []
         if occasion is not None:
@@ -102,6 +104,7 @@ class Service:
             {name: value.view() if isinstance(value, Hold) else value for name, value in event.items()}
             for event in option.events
         ]
+        events += self.rooms(before, rooms(self.world, occasion))
         told = [
             {
                 "type": event["type"],
@@ -114,6 +117,10 @@ class Service:
             for number, event in enumerate(events)
         ]
         return reply, told, touched
+
+    def rooms(self, before: Rooms, after: Rooms) -> list[dict[str, Any]]:
+        """What is told of rooms that fill up."""
+        return alerts(before, after)
 
     def over(self, occasion: Occasion, kind: str, body: Body, now: int) -> list[tuple[Hold, str]]:
         """The holds that a command finds to be over in any case."""

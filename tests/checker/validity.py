@@ -149,6 +149,7 @@ _HOLD = _record(
         "max_seats_per_hold": _whole(1, 500),
     },
 )
+_ALERTS = _record({}, dict.fromkeys(("low", "nearly_full", "full"), _whole(1, 100)))
 _CLIENT = _record(
     {}, {"address": lambda value: type(value) is str, "forwarded_for": lambda value: type(value) is list}
 )
@@ -188,6 +189,7 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
             "cutoff_minutes": _whole(0, 2**31 - 1),
             "status": _one_of("active", "closed"),
             "hold": _HOLD,
+            "alerts": _ALERTS,
         },
     ),
     "occurrence.close.v1": (_BASE, {"status": _one_of("closed", "cancelled", "completed")}),

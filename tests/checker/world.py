@@ -20,6 +20,9 @@ HOUSE = {
     "hold.max_per_session": 10,
     "hold.max_seats_per_request": 50,
     "hold.max_seats_per_hold": 50,
+    "alerts.low": 80,
+    "alerts.nearly_full": 95,
+    "alerts.full": 100,
 }
 
 
@@ -102,7 +105,7 @@ class Occasion:
     """One occurrence."""
 
     __slots__ = (
-        "closes", "ends", "extras", "heaps", "id", "live", "opens", "overrides", "pools", "product", "starts",
+        "alerts", "closes", "ends", "extras", "heaps", "id", "live", "opens", "overrides", "pools", "product", "starts",
         "status", "tickets", "version",
     )  # fmt: skip
 
@@ -113,6 +116,7 @@ class Occasion:
         self.starts = self.ends = self.closes = 0
         self.opens: int | None = None
         self.overrides: dict[str, int] = {}
+        self.alerts: dict[str, int] = {}
         self.tickets: dict[str, Ticket] = {}
         self.extras: dict[str, Ticket] = {}
         self.pools: dict[str, Pool] = {}
@@ -258,6 +262,17 @@ class World:
         if name == "ttl_minutes":
             return min(house, own.get("lifetime_max_minutes") or house)
         return max(house, own.get("ttl_minutes") or 0) if name == "lifetime_max_minutes" else house
+
+    def thresholds(self, occasion: Occasion) -> tuple[int, ...]:
+        """From which percentage on an occurrence is low, nearly full and full."""
+        return self.alerts(occasion.alerts)
+
+    def alerts(self, own: dict[str, Any]) -> tuple[int, ...]:
+        """The thresholds where some are given and the others are the house's."""
+        return tuple(
+            self.house[f"alerts.{name}"] if own.get(name) is None else own[name]
+            for name in ("low", "nearly_full", "full")
+        )
 
     def gauge(self, scope: str, key: str) -> Gauge:
         gauges = self.sessions if scope == "session" else self.stocks

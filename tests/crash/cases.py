@@ -32,11 +32,11 @@ class Case:
         return f"{self.when}:{self.step}:1:{'kill' if self.fault == 'kill' else 'pause'}"
 
 
-def _names(union: Any, *left_out: type) -> tuple[str, ...]:
+def names_of(union: Any, *left_out: type) -> tuple[str, ...]:
     return tuple(effect.__name__ for effect in get_args(union) if effect not in left_out)
 
 
-GATE_STEPS = _names(effects.Effect, effects.Pause)
+GATE_STEPS = names_of(effects.Effect, effects.Pause)
 """`Pause` happens only when something else is broken already."""
 
 SCENES: dict[str, Sequence[str]] = {
@@ -45,8 +45,8 @@ SCENES: dict[str, Sequence[str]] = {
     "joining": ("Subscribe",),
     "handing-over": ("Leave",),
     "stopping": ("Close",),
-    "relaying": _names(relay.RelayEffect),
-    "sweeping": _names(sweep.SweepEffect),
+    "relaying": names_of(relay.RelayEffect),
+    "sweeping": names_of(sweep.SweepEffect),
 }
 COMMITTING = ("kept", "unanswered")
 """Inside the commit, found on the wire: all is sent but the COMMIT, and the rows are locked; the COMMIT is done, and

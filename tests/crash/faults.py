@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tests.crash.cases import Case
-from tests.crash.ground import Stage
+from tests.crash.ground import Ground, Stage
 from tests.crash.scenes import Scene
 from tests.crash.wire import CommitTrap, How
+from tests.support.failpoints import STRUCK
 from tests.support.rabbit import eventually
-from tests.support.worker_main import STRUCK
 
 STRIKE_SECONDS = 40.0
 END_SECONDS = 20.0
@@ -24,6 +24,11 @@ def strike(stage: Stage, scene: Scene, case: Case) -> str:
     """
     if case.scene == "committing":
         return _strike_commit(stage, scene, case)
+    return strike_at(stage.ground, scene, case)
+
+
+def strike_at(ground: Ground, scene: Scene, case: Case) -> str:
+    """The same at a step of the process itself."""
     victim = scene.victim
     if not scene.is_armed:
         victim.arm(case.failpoint)
@@ -41,7 +46,7 @@ def strike(stage: Stage, scene: Scene, case: Case) -> str:
             raise Untouched(f"{victim.name} woke up by itself")
         victim.resume()
     elif case.fault != "kill":
-        struck += f", {_cut(stage, scene, case)} connections"
+        struck += f", {_cut(ground, scene, case)} connections"
         victim.resume()
         scene.see_heir()
     return struck
@@ -52,12 +57,14 @@ def _struck_by(scene: Scene) -> str:
     files = list(scene.victim.log_file.parent.glob(f"{scene.victim.name}{STRUCK}"))
     if not files:
         raise Untouched(f"{scene.victim.name} never came to its step")
-    return files[0].read_text(encoding="utf-8").rpartition(":")[0]
+    struck = files[0].read_text(encoding="utf-8").rpartition(":")[0]
+    files[0].unlink()
+    return struck
 
 
-def _cut(stage: Stage, scene: Scene, case: Case) -> int:
-    wire = stage.ground.broker if case.fault == "cut-broker" else stage.ground.database
-    number = wire.cut(f"{scene.victim.name}.")
+def _cut(ground: Ground, scene: Scene, case: Case) -> int:
+    wire = {"cut-broker": ground.broker, "cut-database": ground.database, **scene.wires}[case.fault]
+    number = wire.cut(scene.whose.get(case.fault, f"{scene.victim.name}."))
     if not number:
         raise Untouched(f"{scene.victim.name} had no connection that could be cut")
     return number
@@ -82,7 +89,7 @@ def _strike_commit(stage: Stage, scene: Scene, case: Case) -> str:
             victim.pause()
             scene.take_for_dead()
         else:
-            struck += f", {_cut(stage, scene, case)} connections"
+            struck += f", {_cut(stage.ground, scene, case)} connections"
         _go_on(stage, scene, case, trap)
     finally:
         trap.release()

@@ -35,16 +35,20 @@ class Ground:
     @contextmanager
     def stage(self, folder: Path) -> Iterator[Stage]:
         """Everything that one case needs; recorded from here on."""
+        with self.site(folder) as site:
+            assert site.amqp_url is not None
+            record = folder / "record"
+            with RecordedRun(record, site.database_url, site.amqp_url, partitions=PARTITIONS) as run:
+                yield Stage(self, site, run)
+
+    @contextmanager
+    def site(self, folder: Path) -> Iterator[TestSite]:
+        """A database and a virtual host of one's own."""
         name = f"case_{token_hex(6)}"
         self._administer("CREATE DATABASE {} TEMPLATE {}", name, self._template)
         try:
-            url = self._url_of(name)
-            with (
-                fresh_vhost() as amqp_url,
-                closing(TestSite(url, amqp_url, folder)) as site,
-                RecordedRun(folder / "record", url, amqp_url, partitions=PARTITIONS) as run,
-            ):
-                yield Stage(self, site, run)
+            with fresh_vhost() as amqp_url, closing(TestSite(self._url_of(name), amqp_url, folder)) as site:
+                yield site
         finally:
             self._administer("DROP DATABASE {} WITH (FORCE)", name)
 

@@ -6,12 +6,13 @@ second the others; the newcomer comes before both on those of the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from tests.checker.buyers import Body
 from tests.crash.cases import Case
 from tests.crash.ground import Stage
+from tests.crash.wire import Wire
 from tests.support.processes import WorkerProcess
 from tests.support.rabbit import eventually
 from tests.support.recorded import on_sale
@@ -42,6 +43,10 @@ class Scene:
     """The victim was asked to stop, and must get there."""
     is_armed: bool = False
     """It was told where to fail before it started."""
+    wires: Mapping[str, Wire] = field(default_factory=dict)
+    """What else can be cut: fault -> wire."""
+    whose: Mapping[str, str] = field(default_factory=dict)
+    """How its connections are known, where not by its name: fault -> words."""
 
 
 def leads(leader: str, *others: str) -> set[int]:

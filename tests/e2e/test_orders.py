@@ -36,6 +36,7 @@ from holdgate_schema.outcomes import Refused
 from holdgate_schema.selling import ResolveBooking
 from holdgate_schema.selling_outcomes import Cancelled, Confirmed, Converting
 from holdgate_workers.adapters.postgres.house import House
+from holdgate_workers.adapters.postgres.tasks import TaskBook
 from holdgate_workers.app.seals import Seals, internal_message
 
 pytestmark = pytest.mark.services
@@ -92,6 +93,11 @@ def test_a_priced_hold_becomes_an_order_and_is_confirmed(
     assert confirmed.booking.order is not None
     assert confirmed.booking.order.order_id == str(order["id"])
     assert (sold(house, "plain"), house.held("plain")) == (2, 0)
+    worker = next(worker for worker in house.workers if worker.name == "orders")
+    assert worker.metric("holdgate_conversions_total", result="ordered") >= 1
+    assert worker.metric("holdgate_saga_steps_total", call="create", result="created") >= 1
+    assert worker.metric("holdgate_order_gateway_seconds_count", call="create") >= 1
+    assert worker.metric("holdgate_order_circuit") == 0
 
 
 def test_a_cancelled_booking_is_refunded_once_and_the_gate_knows(
@@ -119,6 +125,31 @@ def test_a_cancelled_booking_is_refunded_once_and_the_gate_knows(
         "it was done again",
         LONG,
     )
+    assert len(order["_refunds"]) == 1
+
+
+def test_a_refund_that_the_shop_refuses_is_left_to_a_person_and_made_once_when_it_is_mended(
+    house: TestSite, client: BookingClient, shop: FakeWooCommerce
+) -> None:
+    sell(house, client, "no-refunds")
+    hold = priced(client, "no-refunds")
+    assert isinstance(client.follow(convert_of(hold)).final.result(LONG), Confirmed)
+    booking_id = hold.hold.hold_id
+    [order] = shop.under(f"hg-{booking_id}")
+    dead = "SELECT last_error FROM tasks WHERE kind = 'order.refund' AND state = 'dead' AND key LIKE %s"
+    shop.provider_pays = False
+    try:
+        assert isinstance(client.call(cancel_of(hold)), Cancelled)
+        eventually(lambda: house.rows(dead, f"{booking_id}/%"), "a person has to look", LONG)
+    finally:
+        shop.provider_pays = True
+    assert (order["status"], order["_refunds"]) == ("cancelled", [])
+    assert document_of(house, booking_id)["refund"] == "due"
+    with closing(TaskBook(house.database_url)) as book:
+        [task] = [task for task in book.find(["dead"], 100) if task.key.startswith(booking_id)]
+        assert "no money back" in str(task.last_error)
+        assert book.retry(task.id)
+    eventually(lambda: document_of(house, booking_id).get("refund") == "done", "the refund is noted", LONG)
     assert len(order["_refunds"]) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from holdgate_schema.selling import (
     SettleBooking,
 )
 from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_workers.adapters.postgres.due import DueHolds
 from holdgate_workers.ids import derived_id
 
 pytestmark = pytest.mark.services
@@ -180,3 +182,30 @@ def test_nobody_can_take_the_id_of_an_internal_command_before_it_comes(station: 
     assert rows(station, f"SELECT 1 FROM journal WHERE request_id = '{taken}'") == []
     station.work(settle(request_id=taken))
     assert pools(station) == (0, 2)
+
+
+def test_a_hold_that_is_being_converted_is_still_one_of_its_sessions(station: Station) -> None:
+    """The expiry worker and the doctor find no difference there, before, while and after it is bought."""
+    with closing(DueHolds(station.url)) as due:
+        for command in (place(), price(), convert(), settle()):
+            station.work(command)
+            assert due.session_differences() == []
+            assert due.differences() == []
+
+
+def test_a_price_that_is_told_again_in_other_words_is_nobody_elses_conflict(station: Station) -> None:
+    """The pricing worker did its task twice, and the price had changed meanwhile: the first word stands."""
+    place_it = place(pricing=Pricing())
+    other = QuoteView(hash="b" * 64, currency="EUR", total=6000, tickets_total=6000, extras_total=0)
+    for command in (place_it, price(answers=HOLD), price(answers=HOLD, quote=other)):
+        station.work(command)
+    assert [answer["outcome"] for answer in station.answers_to(place_it)] == ["held", "priced"]
+    assert rows(station, "SELECT quote ->> 'hash' FROM holds") == [(HASH,)]
+
+
+def test_who_settles_too_late_answers_nobody_however_often(station: Station) -> None:
+    late = settle("failed", request_id=request_id(6))
+    for command in (place(), price(), convert(), settle(), late, late):
+        station.work(command)
+    outcomes = [answer["outcome"] for answer in station.answers_to(convert())]
+    assert outcomes == ["converting", "confirmed"]

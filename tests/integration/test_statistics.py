@@ -286,7 +286,7 @@ def _bookings_agree(found: Stats, recount: Recount) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_numbers_equal_a_recount_of_the_rows(station: Station, seed: int) -> None:
+def test_b40_the_numbers_equal_a_recount_of_the_rows(station: Station, seed: int) -> None:
     """Of everything, of each product, of each occurrence; with the house's thresholds as they are set."""
     history = History(station, seed)
     history.go_on(90)

@@ -51,7 +51,7 @@ def end_of(begins: str, told: list[Said]) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("begins", ["confirmed", "converting"])
 @pytest.mark.parametrize("life", list(permutations(STATES)), ids=lambda life: "-".join(life))
-def test_in_every_permutation_the_end_is_that_of_the_last_state(begins: str, life: tuple[str, ...]) -> None:
+def test_b31_in_every_permutation_the_end_is_that_of_the_last_state(begins: str, life: tuple[str, ...]) -> None:
     told = life_of(list(life))
     ends = {end_of(begins, list(arrived)) for arrived in permutations(told)}
     assert len(ends) == 1, ends

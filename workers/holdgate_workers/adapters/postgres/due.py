@@ -46,7 +46,8 @@ ORDER BY 1, 2 LIMIT %s"""
 
 _LIMIT_DIFFERENCES = """
 WITH live AS (
-  SELECT session_id AS key, count(*) AS used FROM holds WHERE state IN ('active') GROUP BY session_id)
+  SELECT session_id AS key, count(*) AS used FROM holds WHERE state IN ('active', 'converting')
+  GROUP BY session_id)
 SELECT coalesce(s.key, l.key), coalesce(s.used, 0), coalesce(l.used, 0)
 FROM (SELECT key, used FROM shared_limits WHERE scope = 'session') s FULL JOIN live l ON l.key = s.key
 WHERE coalesce(s.used, 0) <> coalesce(l.used, 0) LIMIT %s"""

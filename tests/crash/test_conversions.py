@@ -1,0 +1,207 @@
+"""Conversions against a shop that fails, made by workers that are killed at every step of the saga.
+
+`HOLDGATE_TEST_CONVERSIONS` says how many, and that there is time for all the ways to die.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import http_peer
+from tests.support.fake_woocommerce import FakeWooCommerce, fake_woocommerce
+from tests.support.http_peer import Fault, Reply, Request
+from tests.support.processes import WorkerProcess
+from tests.support.rabbit import eventually
+from tests.support.recount import Books
+from tests.support.selling import cancel_of, convert_of, sell, shop_problems, woocommerce
+from tests.support.site import TestSite, open_test_site
+
+from holdgate_producer import BookingClient, Priced
+from holdgate_schema.outcomes import Answer, Refused
+from holdgate_schema.selling_outcomes import Cancelled, Confirmed
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+IS_WHOLE = "HOLDGATE_TEST_CONVERSIONS" in os.environ
+CONVERSIONS = int(os.environ.get("HOLDGATE_TEST_CONVERSIONS", "120"))
+OCCURRENCES = 5
+TIMEOUTS, OTHERS = 0.20, 0.10
+SEED = 4
+LONG = 600.0
+STEPS = ("LookAt", "Begin", "AskShop Create", "Record", "Send", "AskShop Get", "AskShop Refund", "AskShop Cancel")
+EVERY = (
+    *(f"{when}:{step}" for step in STEPS for when in ("before", "after")),
+    "shop:POST /orders",
+    "shop:PUT /orders",
+    "shop:POST /refunds",
+)
+"""Where the worker dies: at an effect of the saga, or while the shop is at work for it."""
+KILLS = EVERY if IS_WHOLE else ("after:Begin", "after:AskShop Create", "after:Send", *EVERY[-3::2])
+LEGAL = ("confirmed", "cancelled", "failed", "parked", "refund_required")
+TOLD = {
+    "HOLDGATE_ORDER_CONNECT_SECONDS": "1",
+    "HOLDGATE_ORDER_READ_SECONDS": "1",
+    "HOLDGATE_ORDER_TOTAL_SECONDS": "1.5",
+    "HOLDGATE_ORDER_SETTLE_SECONDS": "2",
+    "HOLDGATE_TEST_BREAKER_SECONDS": "0.5",
+    "HOLDGATE_TEST_LEASE_SECONDS": "3",
+    "HOLDGATE_TEST_RESEND_SECONDS": "3",
+}
+
+
+class Weather:
+    """What goes wrong in the shop, by a drawn number; and whom it takes with it."""
+
+    def __init__(self, seed: int) -> None:
+        self._draw = random.Random(seed)
+        self._lock = threading.Lock()
+        self._victim: tuple[str, WorkerProcess] | None = None
+        self.met: Counter[str] = Counter()
+
+    def take(self, victim: WorkerProcess, where: str) -> None:
+        """The next such request is the worker's last."""
+        with self._lock:
+            self._victim = where, victim
+
+    def choose(self, request: Request) -> Fault | None:
+        resource = "/refunds" if request.path.endswith("/refunds") else "/orders"
+        with self._lock:
+            if self._victim is not None and self._victim[0] == f"{request.method} {resource}":
+                _, victim = self._victim
+                self._victim = None
+                victim.process.kill()
+                self.met["killed"] += 1
+                return Fault.RESET
+            drawn, which = self._draw.random(), self._draw.randrange(4)
+        fault = None
+        if drawn < TIMEOUTS and request.method == "POST":
+            fault = Fault.HANG
+        elif TIMEOUTS <= drawn < TIMEOUTS + OTHERS:
+            fault = (Fault.ERROR, Fault.BUSY, Fault.GARBAGE, Fault.ERROR_BEFORE)[which]
+        self.met["none" if fault is None else fault.name] += 1
+        return fault
+
+
+class Buyers:
+    """Convert priced holds in the background; some give their booking back at once."""
+
+    def __init__(self, client: BookingClient) -> None:
+        self._client = client
+        self.answers: list[tuple[Priced, Future[Answer]]] = []
+        self.cancelled: list[Future[Answer]] = []
+        self._lock = threading.Lock()
+
+    def convert(self, numbers: list[int], names: list[str]) -> None:
+        places = [
+            self._client.place_priced(names[number % OCCURRENCES], {"adult": 1 + number % 3}) for number in numbers
+        ]
+        for number, place in zip(numbers, places, strict=True):
+            hold = place.final.result(LONG)
+            assert isinstance(hold, Priced), hold
+            self._convert(hold, number)
+
+    def _convert(self, hold: Priced, number: int) -> None:
+        status = "pending" if number % 5 == 2 else "paid"
+        final = self._client.follow(convert_of(hold, status=status), timeout_seconds=LONG).final
+        self.answers.append((hold, final))
+        if number % 5 in (1, 2):
+            final.add_done_callback(lambda done: self._give_back(hold, done))
+
+    def _give_back(self, hold: Priced, done: Future[Answer]) -> None:
+        if done.exception() is None and isinstance(done.result(), Confirmed):
+            with self._lock:
+                self.cancelled.append(self._client.send(cancel_of(hold), timeout_seconds=LONG))
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWooCommerce]:
+    busy = Reply(429, {"code": "too_many_requests"}, {"Retry-After": "1"})
+    monkeypatch.setitem(http_peer._NOT_DONE, Fault.BUSY, busy)
+    with fake_woocommerce() as opened:
+        yield opened
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[TestSite]:
+    with open_test_site("rabbit", tmp_path) as site:
+        gate = site.start("gate", "feeder", "relay", "expiry", "pricing", name="house")
+        site.wait_lines(gate)
+        yield site
+
+
+def test_every_conversion_ends_rightly_whatever_the_shop_does_and_whoever_dies(
+    house: TestSite, shop: FakeWooCommerce, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = house.client()
+    weather = Weather(SEED)
+    names = [f"show-{number}" for number in range(OCCURRENCES)]
+    for name in names:
+        sell(house, client, name, capacity=3 * CONVERSIONS)
+    buyers, numbers = Buyers(client), iter(range(CONVERSIONS))
+    shop.peer.choose = weather.choose
+    with ExitStack() as at_end:
+        at_end.callback(weather.met.clear)
+        for batch, kill in zip(_batches(CONVERSIONS, len(KILLS)), KILLS, strict=True):
+            victim = house.start(
+                "orders", name=f"victim-{KILLS.index(kill)}", ready=False, **woocommerce(shop, **TOLD)
+            )
+            if kill.startswith("shop:"):
+                weather.take(victim, kill.removeprefix("shop:"))
+            else:
+                victim.arm(f"{kill}:1:kill")
+            buyers.convert([next(numbers) for _ in range(batch)], names)
+            assert victim.process.wait(120) == -9, f"{kill} did not kill: {list(victim.log())[-5:]}"
+        house.start("orders", name="heir", **woocommerce(shop, **TOLD))
+        answers = [(hold, final.result(LONG)) for hold, final in buyers.answers]
+        _settled(house)
+        report = dict(weather.met)
+    _check(house, shop, buyers, answers)
+    with capsys.disabled():
+        print(f"\n{CONVERSIONS} conversions, {len(KILLS)} kills, the shop: {report}", end=" ")
+
+
+def _batches(number: int, parts: int) -> list[int]:
+    return [number // parts + (part < number % parts) for part in range(parts)]
+
+
+def _settled(house: TestSite) -> None:
+    """Nothing is under way any more: only what looks again from time to time waits."""
+    waits = """
+        SELECT count(*) FROM tasks WHERE role = 'orders' AND state = 'open' AND kind <> 'order.watch'
+        AND due_at < now() + interval '70 s'"""
+    eventually(lambda: house.value(waits) == 0, "all is done in the shop", LONG)
+    asked = "SELECT count(*) FROM bookings WHERE state = 'converting' OR document ->> 'refund' = 'due'"
+    eventually(lambda: house.value(asked) == 0, "every booking has come to its end", LONG)
+
+
+def _check(house: TestSite, shop: FakeWooCommerce, buyers: Buyers, answers: list[tuple[Priced, Any]]) -> None:
+    books = Books(house.database_url)
+    assert books.problems() == []
+    assert shop_problems(house, shop) == []
+    assert house.dead_letters() == []
+    states = {document["id"]: state for state, document in books.bookings}
+    assert len(states) == len(answers) == CONVERSIONS
+    assert set(states.values()) <= set(LEGAL)
+    for hold, answer in answers:
+        state = states[hold.hold.hold_id]
+        if isinstance(answer, Confirmed):
+            assert state in ("confirmed", "cancelled"), (state, answer)
+        else:
+            assert isinstance(answer, Refused), answer
+            assert (answer.reason, state) in {("order_failed", "failed"), ("parked", "parked")}, (state, answer)
+    gone = [final.result(LONG) for final in buyers.cancelled]
+    assert all(isinstance(answer, Cancelled) for answer in gone), gone
+    parked = {key for key, state in states.items() if state in ("parked", "refund_required")}
+    listed = house.rows("SELECT id::text FROM bookings WHERE state IN ('parked', 'refund_required')")
+    assert parked == {key for (key,) in listed}
+    assert Counter(states.values())["confirmed"] > CONVERSIONS // 3, Counter(states.values())
+    assert house.rows("SELECT kind, key, last_error FROM tasks WHERE state = 'dead'") == []
