@@ -15,7 +15,7 @@ from .process import Answer, Process
 from .world import MS, SECOND
 
 
-class _Loop(Process):
+class Loop(Process):
     """A round, a wait, a round."""
 
     def round(self) -> None:
@@ -31,7 +31,7 @@ class _Loop(Process):
         self.reach(life, self.advance, (result,))
 
 
-class ExpiryWorker(_Loop):
+class ExpiryWorker(Loop):
     """Looks every second for holds that are due."""
 
     role = "expiry"
@@ -67,7 +67,7 @@ class ExpiryWorker(_Loop):
             self.publisher.publish(effect.messages, partial(self.told, self.life))
 
 
-class RelayWorker(_Loop):
+class RelayWorker(Loop):
     """Tells the world what the journal says."""
 
     role = "relay"

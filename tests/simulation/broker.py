@@ -72,6 +72,7 @@ class Broker:
         self.alarm_until = 0
         self.rerouted: dict[str, bool] = {}
         self.on_delivered: Callable[[Message], None] = lambda message: None
+        self.on_asked: Callable[[Outgoing], None] = lambda message: None
         self.on_settled: Callable[[Message], None] = lambda message: None
         self.on_reply: Callable[[str, Outgoing], None] = lambda to, message: None
         self.on_event: Callable[[Outgoing], None] = lambda message: None
@@ -82,6 +83,7 @@ class Broker:
     def accept(self, message: Outgoing) -> None:
         """Take a message in; a confirm may follow."""
         if message.exchange == REQUESTS_EXCHANGE:
+            self.on_asked(message)
             partition = self.bindings[message.routing_key]
             self.queues[partition].append(Message(message.body, message.properties, message.routing_key))
             self._pump(partition)

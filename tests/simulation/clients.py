@@ -21,15 +21,17 @@ from holdgate_schema.messages import (
     SetCapacity,
     SweepHolds,
 )
-from holdgate_schema.outcomes import Held, HoldView
+from holdgate_schema.outcomes import Answer, Held, HoldView
 from holdgate_schema.slots import routing_key
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
 from holdgate_workers.app.ports import Outgoing
+from holdgate_workers.app.seals import SEAL_HEADER
 
 from .broker import Publisher
+from .buyers import Buyer
 from .gate_worker import BREAKS
 from .process import Site
-from .requests import Request, occurrence_name, put_of, request_of
+from .requests import Request, expects_second, is_internal, occurrence_name, put_of, request_of
 from .world import MS, SECOND
 
 
@@ -42,11 +44,13 @@ class Client:
         self.number = number
         self.requests: list[Request] = []
         self._share = share
+        self._extra = share if site.options.sells else 0
         self._ids = 0
         self._sent = 0
         self._publisher = Publisher(site.broker, 5 * SECOND)
+        self._buyer = Buyer(self) if site.options.sells else None
         self._kinds: list[Callable[[], Command]] = [
-            *[self._place] * 12,
+            *[self._place] * (30 if site.options.sells else 12),
             self._availability,
             self._capacity,
             self._close,
@@ -65,11 +69,11 @@ class Client:
     @property
     def is_content(self) -> bool:
         """Whether everything it asked was answered."""
-        return self._share == 0 and all(request.answer is not None for request in self.requests)
+        return self._share == 0 and all(request.is_answered for request in self.requests)
 
     def hush(self) -> None:
         """Ask nothing new."""
-        self._share = 0
+        self._share = self._extra = 0
 
     # --- what it asks -------------------------------------------------------------------------------------------
 
@@ -89,7 +93,8 @@ class Client:
 
     def _ask(self) -> None:
         world, options = self.world, self.site.options
-        request = self.request(world.choice(self._kinds)())
+        command = self._buyer.command() if self._buyer is not None else None
+        request = self.request(command or world.choice(self._kinds)())
         if request.kind == "hold.place.v1" and world.chance(options.p_poison):
             self._spoil(request)
         other = None
@@ -108,10 +113,12 @@ class Client:
         if request.kind == "hold.place.v1" and not request.poison and session_id and world.chance(0.1):
             self._release(request.id, request.occurrence_id, session_id)
 
-    def _occurrence(self) -> str:
+    def occurrence(self) -> str:
+        """One of those that there are."""
         return occurrence_name(self.world.between(0, self.site.options.occurrences))
 
-    def _basket(self) -> tuple[dict[str, int], dict[str, int]]:
+    def basket(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Something to want."""
         world = self.world
         items = {"adult": world.between(1, 4)} if world.chance(0.8) else {}
         if not items or world.chance(0.3):
@@ -124,26 +131,27 @@ class Client:
         return items, extras
 
     def _place(self) -> PlaceHold:
-        items, extras = self._basket()
+        items, extras = self.basket()
         world, options = self.world, self.site.options
         return PlaceHold(
             request_id=self.new_id(),
-            occurrence_id=self._occurrence(),
+            occurrence_id=self.occurrence(),
             items=items,
             extras=extras,
             session_id=None if world.chance(0.05) else f"session-{world.between(0, options.sessions)}",
             ttl_seconds=None if world.chance(0.1) else world.choice(options.ttl_seconds),
+            pricing=self._buyer.pricing() if self._buyer is not None else None,
         )
 
     def _availability(self) -> GetAvailability:
-        return GetAvailability(request_id=self.new_id(), occurrence_id=self._occurrence())
+        return GetAvailability(request_id=self.new_id(), occurrence_id=self.occurrence())
 
     def _capacity(self) -> SetCapacity:
         capacity = self.world.between(0, self.site.options.capacity + 3)
-        return SetCapacity(request_id=self.new_id(), occurrence_id=self._occurrence(), capacity=capacity)
+        return SetCapacity(request_id=self.new_id(), occurrence_id=self.occurrence(), capacity=capacity)
 
     def _close(self) -> CloseOccurrence:
-        occurrence_id = self._occurrence()
+        occurrence_id = self.occurrence()
         number = int(occurrence_id.rpartition("-")[2])
         capacity = self.world.between(1, self.site.options.capacity + 3)
         again = self.request(put_of(self.new_id(), number, self.site.options, capacity))
@@ -151,7 +159,7 @@ class Client:
         return CloseOccurrence(request_id=self.new_id(), occurrence_id=occurrence_id)
 
     def _sweep(self) -> SweepHolds:
-        return SweepHolds(request_id=self.new_id(), occurrence_id=self._occurrence(), holds_max=1)
+        return SweepHolds(request_id=self.new_id(), occurrence_id=self.occurrence(), holds_max=1)
 
     def _spoil(self, request: Request) -> None:
         how = self.world.choice(("unreadable", "broken", "cursed", "breaks"))
@@ -191,7 +199,7 @@ class Client:
             "hold_id": hold.hold_id,
         }
         if dice < 0.25:
-            items, extras = self._basket()
+            items, extras = self.basket()
             self.send(self.request(ChangeHold(**about, items=items, extras=extras)))
         elif dice < 0.4:
             self.send(self.request(ExtendHold(**about)))
@@ -211,6 +219,7 @@ class Client:
     def request(self, command: Command, *, correlation: str | None = None) -> Request:
         """A request that everybody knows of."""
         request = request_of(command, self.number, correlation=correlation)
+        request.sealed = not is_internal(command)
         self.requests.append(request)
         return request
 
@@ -226,6 +235,7 @@ class Client:
             message_id=request.id,
             correlation_id=request.correlation,
             reply_to=f"{REPLY_QUEUE_PREFIX}{self.number}",
+            headers={} if request.sealed else {SEAL_HEADER: "0" * 64},
         )
         message = Outgoing(
             exchange=REQUESTS_EXCHANGE,
@@ -242,15 +252,33 @@ class Client:
         request.confirmed = request.confirmed or confirmed
 
     def _look_after(self, request: Request, publishes: int) -> None:
-        if request.answer is None and request.publishes == publishes:
+        if not request.is_answered and request.publishes == publishes:
             self.send(request)
 
     def hear(self, message: Outgoing) -> None:
         """An answer arrives."""
         request = self.site.oracle.heard(message)
-        if request.answer is not None:
+        if request.is_answered:
             return
-        request.answer = message.body
         answer = decode_answer(message.body)
-        if isinstance(answer, Held):
+        if answer.request_id not in (request.id, ""):
+            if request.second is not None:
+                return
+            request.second = message.body
+        elif request.answer is None:
+            request.answer = message.body
+            request.expects_second = expects_second(request, answer)
+        else:
+            return
+        self._go_on(request, answer)
+
+    def _go_on(self, request: Request, answer: Answer) -> None:
+        if self._buyer is not None:
+            self._buyer.hear(answer)
+        if isinstance(answer, Held) and (request.fields["pricing"] is None or self.world.chance(0.3)):
             self._follow_up(answer.hold)
+
+    def spend(self) -> bool:
+        """Whether it may ask one thing more, which follows from what it asked before."""
+        self._extra -= 1
+        return self._extra >= 0

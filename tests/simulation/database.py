@@ -48,6 +48,8 @@ class Database(Tables):
         if world.fault(options.p_unknown):
             fate = world.choice(("never applied", "rolled back", "applied", "applied later"))
             world.note("fate", fate)
+            if any(row.kind == "booking.settle.v1" for row in plan.journal):
+                world.sometimes("nobody knew whether a settlement was committed")
             answer = self._astray(transaction, fate, answer)
             if fate == "never applied":
                 return
@@ -141,6 +143,15 @@ class Database(Tables):
             else:
                 live.pop(hold.id, None)
         self.limits.update(transaction.limits)
+        self.bookings.update(transaction.bookings)
+        self.follow_ups.update(transaction.follow_ups)
+        for entry in transaction.entries.values():
+            self.entries[entry.id] = entry
+            line = self.lines.setdefault(entry.occurrence_id, {})
+            if entry.state == "waiting":
+                line[entry.id] = entry
+            else:
+                line.pop(entry.id, None)
         for recording in transaction.journal:
             self.journal[recording.row.request_id] = recording
             place = (recording.xid, recording.id)

@@ -14,18 +14,17 @@ from holdgate_workers.app.effects import Ack, AwaitCommit, Bury, Commit, CommitR
 from holdgate_workers.app.gate import Gate, GateConfig, Observer
 from holdgate_workers.app.ports import Delivery
 from holdgate_workers.domain.sessions import SessionKeys
-from holdgate_workers.domain.settings import Settings
 from holdgate_workers.entrypoints.intake import Intake
 
 from .broker import Channel, Publisher
 from .consumer import Consumer
 from .members import View
 from .process import Process, Site
+from .requests import SECRET
 from .world import MS, SECOND, World
 
 BREAKS = "breaks"
 """A session id at which deciding breaks, as it would at a message that violates an invariant."""
-SECRET = b"a secret that only the simulation has"
 
 
 class BrittleKeys(SessionKeys):
@@ -58,7 +57,7 @@ class GateWorker(Process):
 
     def __init__(self, site: Site, number: int) -> None:
         super().__init__(site, number)
-        self.settings = Settings(max_per_session=site.options.session_cap)
+        self.settings = site.options.settings()
         self._perform: dict[type[Effect], Any] = {
             Load: self._load,
             Commit: self._commit,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from . import mutants
+from . import mutants, selling_mutants
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,23 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(mutants.claims_outside_the_transaction, "shared", 50),
     Mutant(mutants.late_commit_skipped, "shared", 200),
     Mutant(mutants.cursor_advanced_before_confirm, "swarm", 100),
+    Mutant(selling_mutants.converting_hold_expirable, "selling", 100),
+    Mutant(selling_mutants.late_conversion_not_refused, "selling", 100),
+    Mutant(selling_mutants.quote_not_honoured, "selling", 100),
+    Mutant(selling_mutants.price_of_another_basket, "selling", 300),
+    Mutant(selling_mutants.compensation_run_twice, "selling", 100),
+    Mutant(selling_mutants.voucher_not_given_back, "selling", 400),
+    Mutant(selling_mutants.order_event_out_of_order, "selling", 300),
+    Mutant(selling_mutants.order_retried_without_search, "selling", 300),
+    Mutant(selling_mutants.call_not_written_down_first, "selling", 200),
+    Mutant(selling_mutants.second_answer_to_a_loser, "selling", 200),
+    Mutant(selling_mutants.loser_answered_when_repeated, "selling", 200),
+    Mutant(selling_mutants.seal_unchecked, "selling", 100),
+    Mutant(selling_mutants.offer_without_holding, "lines", 100),
+    Mutant(selling_mutants.last_come_first_served, "lines", 200),
+    Mutant(selling_mutants.line_forgotten_when_seats_free, "lines", 100),
+    Mutant(selling_mutants.cart_not_released_after_a_crash, "lines", 200),
+    Mutant(selling_mutants.tasks_cursor_moved_first, "selling", 300),
 )
 
 

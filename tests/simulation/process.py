@@ -10,11 +10,15 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdgate_workers.app.seals import Seals
+
 from .broker import Broker, Channel
 from .database import Database
 from .members import Members
 from .oracle import Oracle
+from .shop import Shop
 from .swarm import Options
+from .task_tables import TaskTables
 from .world import MS, SECOND, Violation, World
 
 Answer = Callable[[Any], None]
@@ -30,6 +34,9 @@ class Site:
     database: Database
     members: Members
     oracle: Oracle
+    tasks: TaskTables
+    shop: Shop
+    seals: Seals
     clock_accepted: int = 0
     """Counts how often somebody said that the database's clock is right after a jump."""
     ids: int = 0
@@ -56,6 +63,7 @@ class Process:
     restarts = True
     risky: tuple[type, ...] = ()
     """Effects during which it is ten times as likely to be killed."""
+    risky_event = "killed while a commit was in flight"
 
     def __init__(self, site: Site, number: int) -> None:
         self.site = site
@@ -182,7 +190,7 @@ class Process:
             return
         if isinstance(effect, self.risky):
             if world.fault(min(0.5, options.p_kill * 10)):
-                world.sometimes("killed while a commit was in flight")
+                world.sometimes(self.risky_event)
                 world.after(world.between(0, 4 * options.latency), self._kill_life, self.life)
         elif world.fault(options.p_kill):
             self.kill()

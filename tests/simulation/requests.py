@@ -17,10 +17,13 @@ from holdgate_schema.messages import (
     TicketType,
     type_name,
 )
+from holdgate_schema.outcomes import Answer
+from holdgate_schema.selling import INTERNAL_TYPES
 
 from .swarm import Options
 from .tables import BEGINNING
 
+SECRET = b"a secret that only the simulation has"
 TTL_SECONDS = 15 * 60
 """How long a hold lives if the request does not say."""
 
@@ -46,6 +49,11 @@ class Request:
     deliveries: int = 0
     confirmed: bool = False
     answer: bytes | None = None
+    expects_second: bool = False
+    """Whether the first answer said that another one follows."""
+    second: bytes | None = None
+    sealed: bool = True
+    """False for what only the house's own workers may ask, and somebody else did."""
 
     @property
     def fingerprint(self) -> bytes:
@@ -55,7 +63,12 @@ class Request:
     @property
     def is_read(self) -> bool:
         """Whether it leaves no trace."""
-        return self.kind == "availability.get.v1"
+        return self.kind in ("availability.get.v1", "booking.get.v1") or not self.sealed
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether nothing more is to come."""
+        return self.answer is not None and (self.second is not None or not self.expects_second)
 
 
 def request_of(command: Command, client: int, *, correlation: str | None = None) -> Request:
@@ -94,6 +107,18 @@ def put_of(request_id: str, number: int, options: Options, capacity: int, status
         ],
         status=status,
     )
+
+
+def expects_second(request: Request, answer: Answer) -> bool:
+    """Whether another answer is to follow this first one."""
+    if answer.__struct_config__.tag in ("held", "changed"):
+        return request.fields["pricing"] is not None
+    return answer.__struct_config__.tag in ("converting", "quoting", "cart_started")
+
+
+def is_internal(command: Command) -> bool:
+    """Whether only the house's own workers may ask that."""
+    return isinstance(command, INTERNAL_TYPES)
 
 
 def occurrence_name(number: int) -> str:

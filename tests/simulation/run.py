@@ -7,24 +7,39 @@ from dataclasses import dataclass, field
 
 from holdgate_schema.slots import slot_of
 from holdgate_workers.app.ports import Outgoing
+from holdgate_workers.app.seals import Seals
 
 from .background import ExpiryWorker, RelayWorker
-from .broker import Broker
+from .broker import Broker, Publisher
 from .clients import Client
 from .database import Database
+from .desks import FeederWorker, OrdersWorker
 from .gate_worker import GateWorker
 from .members import Members
 from .nemesis import Nemesis
 from .oracle import Oracle
+from .pricing_desk import PricingWorker
 from .process import Process, Site
-from .requests import occurrence_name
+from .requests import SECRET, occurrence_name
+from .shop import Shop
+from .staff import StaffWorker
 from .swarm import PROFILES, Options, draw, profile_of
+from .task_tables import TaskTables
 from .world import MS, SECOND, Violation, World
 
 REST_WITHIN = 60 * SECOND
 """Virtual time after which a healed world must have come to rest."""
 BACKGROUND: tuple[type[Process], ...] = (ExpiryWorker, ExpiryWorker, RelayWorker, RelayWorker)
 """The roles besides the gate. A later one joins here."""
+BEHIND: tuple[type[Process], ...] = (
+    FeederWorker,
+    FeederWorker,
+    OrdersWorker,
+    OrdersWorker,
+    PricingWorker,
+    StaffWorker,
+)
+"""Those of a world in which something is sold."""
 
 
 @dataclass(slots=True)
@@ -52,10 +67,17 @@ class Run:
         self.broker = Broker(world, self.options)
         self.database = Database(world, self.options)
         oracle = Oracle(world, self.database, self.broker)
+        self.seals = Seals(SECRET)
+        self.tasks = TaskTables(world, self.database)
+        self.shop = Shop(world, self.options, self.database, Publisher(self.broker, SECOND), self.seals)
+        oracle.look_behind(self.tasks, self.shop)
         members = Members(self.database, self.options.partitions)
-        self.site = Site(world, self.options, self.broker, self.database, members, oracle)
+        self.site = Site(
+            world, self.options, self.broker, self.database, members, oracle, self.tasks, self.shop, self.seals
+        )
         self.gates: list[Process] = [GateWorker(self.site, number) for number in range(self.options.workers)]
-        self.background = [make(self.site, number) for number, make in enumerate(BACKGROUND)]
+        roles = (*BACKGROUND, *BEHIND) if self.options.sells else BACKGROUND
+        self.background = [make(self.site, number) for number, make in enumerate(roles)]
         share = self.options.requests // self.options.clients
         self.clients = [Client(self.site, number, share) for number in range(self.options.clients)]
         self.nemesis = Nemesis(self.site, self.gates, self.background)
@@ -105,6 +127,8 @@ class Run:
         self._retire(self.gates)
         self._retire([process for process in self.background if isinstance(process, ExpiryWorker)])
         self._retire([process for process in self.background if isinstance(process, RelayWorker)])
+        for behind in (FeederWorker, OrdersWorker) if self.options.sells else ():
+            self._retire([process for process in self.background if isinstance(process, behind)])
 
     def _retire(self, processes: list[Process]) -> None:
         core = self.world.choice(processes)
@@ -131,11 +155,15 @@ class Run:
             and self.broker.is_empty
             and self.database.cursor_is_at_the_end
             and self.site.oracle.nothing_is_overdue
+            and (not self.options.sells or (self.tasks.is_at_rest and self.shop.untold == 0))
         )
 
     def _unrest(self) -> str:
         waiting = [
-            request.correlation for client in self.clients for request in client.requests if not request.answer
+            request.correlation
+            for client in self.clients
+            for request in client.requests
+            if not request.is_answered
         ]
         queued = [len(queue) for queue in self.broker.queues]
         return f"{len(waiting)} unanswered {waiting[:2]}, queued {queued}, down to {self.database.cursor}"

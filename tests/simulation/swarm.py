@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any, get_args
+
+from holdgate_workers.domain.settings import LatePayment, Settings
 
 from .world import MS, SECOND
 
@@ -64,11 +67,38 @@ class Options:
     nemesis_every: int
     beat: int
     safety: int
+    p_sells: float
+    """How much of what clients do has to do with money, lines and carts; 0: there is nobody behind the gate."""
+    p_line: float
+    p_cart: float
+    late_payment: LatePayment
+    voucher_uses: int
+    p_shop_unknown: float
+    p_shop_down: float
+    p_shop_refuses: float
+    p_shop_late: float
+    p_order_event: float
+
+    @property
+    def sells(self) -> bool:
+        """Whether there is anybody behind the gate."""
+        return self.p_sells + self.p_line + self.p_cart > 0
+
+    def settings(self) -> Settings:
+        """The house's, for a world in which a minute is too long."""
+        quick: Any = 2 / 60
+        return Settings(
+            max_per_session=self.session_cap,
+            late_payment=self.late_payment,
+            conversion_timeout_minutes=quick,
+            offer_minutes=quick,
+        )
 
 
 def draw(random: Random) -> Options:
     """A world from the dice."""
     pick = random.choice
+    sells = random.random() < 0.1
     return Options(
         partitions=random.randint(1, 4),
         workers=random.randint(2, 3),
@@ -103,6 +133,16 @@ def draw(random: Random) -> Options:
         nemesis_every=pick((100 * MS, 400 * MS, 1500 * MS)),
         beat=pick((200 * MS, SECOND)),
         safety=pick((2, 3, 4)) * SECOND,
+        p_sells=0.5 if sells else 0,
+        p_line=pick((0, 0.1)) if sells else 0,
+        p_cart=pick((0, 0.1)) if sells else 0,
+        late_payment=pick(get_args(LatePayment)),
+        voucher_uses=pick((1, 1, 2)),
+        p_shop_unknown=pick((0, 0.1, 0.3)),
+        p_shop_down=pick((0, 0, 0.2)),
+        p_shop_refuses=pick((0, 0, 0.1)),
+        p_shop_late=pick((0, 0, 0.1)),
+        p_order_event=pick((0, 0.3, 0.7)),
     )
 
 
@@ -110,6 +150,9 @@ def _two_writers(options: Options) -> Options:
     """Little room, and workers that are stopped or cut off on the brink of a commit while another takes over."""
     return replace(
         options,
+        p_sells=0,
+        p_line=0,
+        p_cart=0,
         workers=3,
         occurrences=min(options.occurrences, 2),
         capacity=min(options.capacity, 4),
@@ -127,6 +170,9 @@ def _shared(options: Options) -> Options:
     """Few sessions and little stock over many occurrences on several workers: everybody wants the same limits."""
     return replace(
         options,
+        p_sells=0,
+        p_line=0,
+        p_cart=0,
         partitions=4,
         workers=3,
         occurrences=6,
@@ -145,6 +191,9 @@ def _handover(options: Options) -> Options:
     """Workers come and go while there is always something in their hands."""
     return replace(
         options,
+        p_sells=0,
+        p_line=0,
+        p_cart=0,
         partitions=2,
         workers=3,
         occurrences=2,
@@ -170,6 +219,9 @@ def _outages(options: Options) -> Options:
     """Now the broker is away, now the database: workers are busy for long and lose their channels meanwhile."""
     return replace(
         options,
+        p_sells=0,
+        p_line=0,
+        p_cart=0,
         partitions=4,
         workers=2,
         requests=40,
@@ -185,6 +237,9 @@ def _clocks(options: Options) -> Options:
     """Short holds, little room, and a clock that somebody sets to and fro."""
     return replace(
         options,
+        p_sells=0,
+        p_line=0,
+        p_cart=0,
         occurrences=1,
         capacity=min(options.capacity, 3),
         sessions=40,
@@ -199,10 +254,60 @@ def _clocks(options: Options) -> Options:
     )
 
 
+def _selling(options: Options) -> Options:
+    """Much is bought in a little room, the shop is not to be relied on, and the workers behind the gate die."""
+    return replace(
+        options,
+        occurrences=min(options.occurrences, 2),
+        capacity=12 + options.capacity,
+        stock_cap=20,
+        sessions=40,
+        session_cap=4,
+        clients=2,
+        requests=40,
+        interval=20 * MS,
+        p_poison=0,
+        p_kill=0.003,
+        p_unknown=max(options.p_unknown, 0.02),
+        p_sells=0.95,
+        p_line=0,
+        p_cart=0,
+        p_shop_unknown=0.25,
+        p_order_event=0.5,
+        nemeses=("kill_background", "pause_background", "kill_gate", "database_restart"),
+        nemesis_every=300 * MS,
+        safety=4 * SECOND,
+    )
+
+
+def _lines(options: Options) -> Options:
+    """Little room, many who want it, and some who want several things at once."""
+    return replace(
+        options,
+        occurrences=3,
+        partitions=min(options.partitions, 3),
+        capacity=min(options.capacity, 5),
+        sessions=40,
+        clients=2,
+        requests=40,
+        interval=20 * MS,
+        p_poison=0,
+        p_sells=0.4,
+        p_line=0.5,
+        p_cart=0.3,
+        ttl_seconds=(1,),
+        nemesis_every=400 * MS,
+        safety=3 * SECOND,
+    )
+
+
 def _calm(options: Options) -> Options:
     """No faults at all: what goes wrong here is wrong by itself."""
     return replace(
         options,
+        p_shop_unknown=0,
+        p_shop_down=0,
+        p_shop_refuses=0,
         p_lost_publish=0,
         p_lost_confirm=0,
         p_lost_reply=0,
@@ -221,6 +326,8 @@ PROFILES: dict[str, Callable[[Options], Options]] = {
     "handover": _handover,
     "outages": _outages,
     "clocks": _clocks,
+    "selling": _selling,
+    "lines": _lines,
     "calm": _calm,
 }
 """What a world may be bent towards."""
@@ -228,4 +335,6 @@ PROFILES: dict[str, Callable[[Options], Options]] = {
 
 def profile_of(seed: int) -> str:
     """Most seeds are free to be anything."""
+    if seed % 20 in (3, 4):
+        return "selling" if seed % 20 == 3 else "lines"
     return {5: "outages", 6: "clocks", 7: "two-writers", 8: "shared", 9: "handover"}.get(seed % 10, "swarm")

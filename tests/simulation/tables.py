@@ -7,14 +7,15 @@ from collections.abc import Callable, Generator
 from copy import copy
 from datetime import UTC, datetime, timedelta
 
-from holdgate_workers.app.effects import Load, Loaded, Recorded, Unavailable
+from holdgate_workers.app.effects import JournalRow, Load, Loaded, Recorded, Unavailable
 from holdgate_workers.app.relay import Advance, JournalPage, Position, ReadJournal
 from holdgate_workers.app.sweep import Due, ReadDue
+from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import LimitKey
-from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool
+from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool, WaitEntry
 
 from .swarm import Options
-from .transaction import Head, Lock, Recording, Transaction
+from .transaction import FollowUp, Head, Lock, Recording, Transaction
 from .world import MS, World
 
 BEGINNING = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -35,6 +36,11 @@ class Tables:
         self.live: dict[str, dict[str, Hold]] = {}
         self.limits: dict[LimitKey, tuple[int, int]] = {}
         self.journal: dict[str, Recording] = {}
+        self.bookings: dict[str, Booking] = {}
+        self.follow_ups: dict[str, FollowUp] = {}
+        self.lines: dict[str, dict[str, WaitEntry]] = {}
+        """Occurrence -> who stands in line there, in the order of joining."""
+        self.entries: dict[str, WaitEntry] = {}
         self.cursor = Position()
         self.cursed: set[str] = set()
         """Request ids whose row the server refuses for its content."""
@@ -90,6 +96,14 @@ class Tables:
             if (found := self.journal.get(key)) is not None
         }
         yield
+        second = {key: last for key in wanted.requests if (last := self._second(key)) is not None}
+        yield
+        bookings = {key: self.bookings[key] for key in wanted.bookings if key in self.bookings}
+        if wanted.bookings:
+            yield
+        named = {hold_id for key in wanted.bookings for hold_id in (key, self._seats_of(key))}
+        booked_holds = {key: self.holds[key] for key in sorted(named) if key in self.holds}
+        yield
         occurrences = {
             key: Occurrence(key, head.definition, {}, version=head.version)
             for key in wanted.occurrences
@@ -102,7 +116,10 @@ class Tables:
         for key, occurrence in occurrences.items():
             occurrence.holds = dict(self.live.get(key, {}))
             occurrence.index()
-        holds = {key: self.holds[key] for key in wanted.holds if key in self.holds}
+        yield
+        for key, occurrence in occurrences.items():
+            occurrence.waiting = dict(self.lines.get(key, {}))
+        holds = booked_holds | {key: self.holds[key] for key in wanted.holds if key in self.holds}
         yield
         asked = set(wanted.starts)
         starts = {start: key for key, head in self.heads.items() if (start := start_of(head.definition)) in asked}
@@ -112,9 +129,25 @@ class Tables:
             DOWN
             if self.down
             else Loaded(
-                now=now, occurrences=occurrences, holds=holds, starts=starts, limits=limits, requests=requests
+                now=now,
+                occurrences=occurrences,
+                holds=holds,
+                starts=starts,
+                limits=limits,
+                requests=requests,
+                second=second,
+                bookings=bookings,
             )
         )
+
+    def _second(self, request_id: str) -> Recorded | None:
+        follow_up = self.follow_ups.get(request_id)
+        found = None if follow_up is None else self.journal.get(follow_up.answered_by or "")
+        return None if found is None else Recorded(found.row.fingerprint, found.row.reply, found.row.outcome)
+
+    def _seats_of(self, booking_id: str) -> str:
+        booking = self.bookings.get(booking_id)
+        return booking_id if booking is None else booking.hold_id
 
     def due(self, wanted: ReadDue, answer: Callable[[Due | Unavailable], None]) -> None:
         """Which occurrences have due holds."""
@@ -124,11 +157,25 @@ class Tables:
         now = self.clock()
         ends: dict[str, list[datetime]] = {}
         for key, holds in self.live.items():
-            over = [hold.expires_at for hold in holds.values() if hold.expires_at <= now]
+            over = [
+                hold.expires_at for hold in holds.values() if hold.state == "active" and hold.expires_at <= now
+            ]
             if over:
                 ends[key] = over
         chosen = sorted(ends, key=lambda key: (min(ends[key]), key))[: wanted.occurrences_max]
-        answer(Due(now, {key: len(ends[key]) for key in chosen}, {key: min(ends[key]) for key in chosen}))
+        lines = self._servable()[: wanted.occurrences_max] if wanted.lines_too else []
+        answer(Due(now, {key: len(ends[key]) for key in chosen}, {key: min(ends[key]) for key in chosen}, lines))
+
+    def _servable(self) -> list[str]:
+        """Where somebody in line may find room."""
+        found = []
+        for key, line in self.lines.items():
+            total, head = self.pools[key]["total"], self.heads[key]
+            assert total.sellable is not None
+            room = total.sellable - total.held - total.sold
+            if line and head.definition.status == "active" and room >= min(entry.seats for entry in line.values()):
+                found.append(key)
+        return found
 
     def forget_idle_limits(self) -> None:
         """Remove sessions that hold nothing, as the expiry worker does now and then."""
@@ -148,21 +195,25 @@ class Tables:
         if self._cursor_owner != who:
             return JournalPage(Position(), Position(), (), 0.0)
         start = self.cursor
+        rows, end = self.rows_after(start, wanted.rows_max)
+        events = [
+            "[" + ",".join(body.decode() for _, body in row.events) + "]" if row.events else None for row in rows
+        ]
+        return JournalPage(start, end, events, 0.0)
+
+    def rows_after(self, start: Position, rows_max: int) -> tuple[list[JournalRow], Position]:
+        """The next rows of the journal for a cursor, below the oldest transaction still running, and their end."""
         horizon = min((t.xid for t in self._running if t.xid is not None), default=self._xid + 1)
         first = bisect_right(self._by_xid, (start.xid, start.id))
-        places = self._by_xid[first : first + wanted.rows_max]
+        places = self._by_xid[first : first + rows_max]
         if self.reads_below_horizon:
             below = [place for place in places if place[0] < horizon]
             if len(below) < len(places):
                 self.world.sometimes("the cursor waited for a running transaction")
             places = below
         if not places:
-            return JournalPage(start, start, (), 0.0)
-        rows = [self._rows[place].row for place in places]
-        events = [
-            "[" + ",".join(body.decode() for _, body in row.events) + "]" if row.events else None for row in rows
-        ]
-        return JournalPage(start, Position(*places[-1]), events, 0.0)
+            return [], start
+        return [self._rows[place].row for place in places], Position(*places[-1])
 
     def advance(self, who: str, step: Advance) -> bool:
         """Move the cursor if it is where it was read."""
@@ -186,7 +237,11 @@ class Tables:
     @property
     def cursor_is_at_the_end(self) -> bool:
         """Whether everything was told."""
-        return not self._by_xid or (self.cursor.xid, self.cursor.id) >= self._by_xid[-1]
+        return self.is_at_the_end(self.cursor)
+
+    def is_at_the_end(self, cursor: Position) -> bool:
+        """Whether there is no row after it."""
+        return not self._by_xid or (cursor.xid, cursor.id) >= self._by_xid[-1]
 
 
 def start_of(definition: Definition) -> tuple[str, datetime]:

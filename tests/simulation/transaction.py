@@ -14,8 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdgate_workers.app.effects import Commit, CommitResult, Conflict, Impossible, JournalRow
+from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import LimitKey
-from holdgate_workers.domain.occurrence import Definition, Hold, Pool
+from holdgate_workers.domain.occurrence import Definition, Hold, Pool, WaitEntry
 
 if TYPE_CHECKING:
     from .database import Database
@@ -38,6 +39,15 @@ class Recording(Struct):
     xid: int
     id: int
     row: JournalRow
+
+
+class FollowUp(Struct):
+    """A row of `follow_ups`."""
+
+    reply_to: str | None
+    correlation_id: str | None
+    wish: bytes
+    answered_by: str | None = None
 
 
 class RolledBack(Exception):
@@ -67,6 +77,9 @@ class Transaction:
         self.limits: dict[LimitKey, tuple[int, int]] = {}
         self.journal: list[Recording] = []
         self.used: dict[LimitKey, int] = {}
+        self.bookings: dict[str, Booking] = {}
+        self.follow_ups: dict[str, FollowUp] = {}
+        self.entries: dict[str, WaitEntry] = {}
         self.clock = database.clock()
         """The database's clock when it was asked whether an expiry is due."""
         self.script = self._statements()
@@ -78,10 +91,13 @@ class Transaction:
         if plan.expired_until is not None and database.checks_early and plan.expired_until > self.clock:
             raise RolledBack(Conflict("early", "a hold is not due yet"))
         yield from self._record()
+        self._link_answers()
         yield database.pause_inside()
         yield from self._define()
         self._count()
         self._hold()
+        self._book()
+        self._stand()
         yield from self._claim()
         if self.sleep_before_commit:
             yield self.sleep_before_commit
@@ -108,6 +124,18 @@ class Transaction:
                 raise RolledBack(Impossible("22P05 a character that cannot be"))
             assert self.xid is not None
             self.journal.append(Recording(self.xid, database.next_row_id(), row))
+
+    def _link_answers(self) -> None:
+        """As `link_answers`: the first decision that answers a request is its second answer."""
+        for row in self.plan.journal:
+            if row.wish is not None:
+                self.follow_ups[row.request_id] = FollowUp(row.reply_to, row.correlation_id, row.wish)
+        for row in self.plan.journal:
+            if row.answers is None:
+                continue
+            waits = self.follow_ups.get(row.answers) or self.database.follow_ups.get(row.answers)
+            if waits is not None and waits.answered_by is None:
+                self.follow_ups[row.answers] = replace(waits, answered_by=row.request_id)
 
     def _define(self) -> Script:
         database = self.database
@@ -153,9 +181,31 @@ class Transaction:
             self.holds[hold.id] = hold
         for hold in self.plan.changed_holds:
             before = self.holds.get(hold.id) or database.holds.get(hold.id)
-            if before is None or before.state not in ("active", "converting"):
+            if before is None or not _may_move(before.state, hold.state):
                 raise RolledBack(Impossible("HG004 a hold that has ended was to move"))
             self.holds[hold.id] = hold
+
+    def _book(self) -> None:
+        """As `save_bookings`. No two bookings have the same seats."""
+        for booking in self.plan.bookings:
+            before = self.database.bookings.get(booking.id)
+            customer = booking.customer if before is None else before.customer
+            for other in self.database.bookings.values():
+                if other.hold_id == booking.hold_id and other.id != booking.id:
+                    raise RolledBack(Impossible("23505 bookings_hold_idx"))
+            self.bookings[booking.id] = replace(booking, customer=customer)
+
+    def _stand(self) -> None:
+        """As `save_line`."""
+        for entry in self.plan.new_entries:
+            if entry.id in self.database.entries:
+                raise RolledBack(Impossible("23505 waitlist_pkey"))
+            self.entries[entry.id] = entry
+        for entry in self.plan.ended_entries:
+            before = self.entries.get(entry.id) or self.database.entries.get(entry.id)
+            if before is None or before.state != "waiting":
+                raise RolledBack(Impossible("HG004 an entry that is over was to move"))
+            self.entries[entry.id] = entry
 
     def _claim(self) -> Script:
         for claim in sorted(self.plan.claims, key=lambda claim: (claim.delta < 0, claim.limit)):
@@ -171,3 +221,10 @@ class Transaction:
     def _pool(self, occurrence_id: str, key: str) -> Pool | None:
         own = self.pools.get((occurrence_id, key))
         return own if own is not None else self.database.pools.get(occurrence_id, {}).get(key)
+
+
+def _may_move(before: str, after: str) -> bool:
+    """The moves of holds that `_CHANGED_HOLDS` lets through."""
+    if before == "converting":
+        return after not in ("active", "expired")
+    return before == "active" or (before == "confirmed" and after == "cancelled")

@@ -8,6 +8,42 @@ import msgspec
 from msgspec import Struct
 
 
+class QuoteSeen(Struct, frozen=True):
+    """Which price a hold or a booking has."""
+
+    hash: str
+    total: int
+
+
+class PaymentSeen(Struct):
+    """What was said of a payment."""
+
+    amount: int
+    status: str
+
+
+class OrderSeen(Struct):
+    """The order that a booking became."""
+
+    order_id: str
+    status: str
+
+
+class BookingSeen(Struct):
+    """A booking in an answer or an event."""
+
+    booking_id: str
+    hold_id: str
+    session_id: str
+    state: str
+    items: dict[str, int]
+    quote: QuoteSeen
+    payment: PaymentSeen
+    extras: dict[str, int] = {}
+    order: OrderSeen | None = None
+    refund: str = "none"
+
+
 class HoldSeen(Struct):
     """A hold in an answer or an event."""
 
@@ -19,6 +55,8 @@ class HoldSeen(Struct):
     expires_at: datetime
     extensions_used: int = 0
     extras: dict[str, int] = {}
+    quote: QuoteSeen | None = None
+    cart_id: str | None = None
 
 
 class PoolSeen(Struct):
@@ -43,6 +81,9 @@ class Reply(Struct):
     limit: int | None = None
     expired: int = 0
     pools: dict[str, PoolSeen] = {}
+    booking: BookingSeen | None = None
+    position: int = 0
+    entry_id: str = ""
 
 
 class Told(Struct):
@@ -53,6 +94,15 @@ class Told(Struct):
     occurrence_id: str
     version: int
     hold: HoldSeen | None = None
+    booking: BookingSeen | None = None
+    reason: str = ""
+    late: bool = False
+    entry_id: str = ""
+    session_id: str = ""
+    cart_id: str = ""
+    outcome: str = ""
+    hold_ids: dict[str, str] = {}
+    legs: list[dict[str, object]] = []
 
 
 read_reply = msgspec.json.Decoder(Reply).decode
