@@ -152,7 +152,9 @@ def _sell(site: Site, puts: list[PutOccurrence], folder: Path, show: Show, verdi
         f"{sales.priced} holds were priced, {len(sales.confirmed)} sold, {sales.underpaid} refused (too little paid), "
         f"{len(sales.given_back)} given back; {len(sales.mails)} mails"
     )
-    verdict.add_sales(priced=sales.priced, bookings=len(sales.confirmed), mails=len(sales.mails), wrong=sales.problems)
+    verdict.add_sales(
+        priced=sales.priced, bookings=len(sales.confirmed), mails=len(sales.mails), wrong=sales.problems
+    )
 
 
 def _import_season(site: Site, show: Show) -> list[PutOccurrence]:
