@@ -31,7 +31,7 @@ demo: $(SERVICE) ## See it work: needs Python and nothing else
 	@$(VENV)/bin/holdgate demo $(ARGS)
 
 test: $(DEV) services ## Run the tests (ARGS="-k sold_out", JOBS=1)
-	@set -a && . ./.holdgate/test-services.env && $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@set -a && . ./.holdgate/test-services.env && $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: $(DEV) ## Try the protocols on a simulated broker and database (SEEDS=20000, ARGS="--jobs 2")
 	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) $(ARGS)

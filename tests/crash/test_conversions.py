@@ -32,7 +32,7 @@ from holdgate_schema.selling_outcomes import Cancelled, Confirmed
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 IS_WHOLE = "HOLDGATE_TEST_CONVERSIONS" in os.environ
-CONVERSIONS = int(os.environ.get("HOLDGATE_TEST_CONVERSIONS", "120"))
+CONVERSIONS = int(os.environ.get("HOLDGATE_TEST_CONVERSIONS", "60"))
 OCCURRENCES = 5
 TIMEOUTS, OTHERS = 0.20, 0.10
 SEED = 4
