@@ -23,7 +23,6 @@ HOUSE = {
     "alerts.low": 80,
     "alerts.nearly_full": 95,
     "alerts.full": 100,
-    "conversion.timeout_minutes": 10,
 }
 
 
@@ -59,8 +58,8 @@ class Hold:
     """A basket of one session."""
 
     __slots__ = (
-        "cart", "created", "draws", "expires", "extensions", "extras", "id", "items", "occurrence", "price", "seats",
-        "session", "state", "stock", "ttl", "user",
+        "created", "draws", "expires", "extensions", "extras", "id", "items", "occurrence", "seats", "session",
+        "state", "stock", "ttl", "user",
     )  # fmt: skip
 
     def __init__(self, hold_id: str, occurrence: str, session: str, user: str | None) -> None:
@@ -71,9 +70,6 @@ class Hold:
         self.draws: dict[str, int] = {}
         self.stock: dict[str, int] = {}
         self.seats = self.ttl = self.created = self.expires = self.extensions = 0
-        self.price: dict[str, Any] | None = None
-        """With its voucher, as its row has it."""
-        self.cart: str | None = None
 
     def view(self) -> dict[str, Any]:
         """As answers and events show it; defaults are left out."""
@@ -93,10 +89,6 @@ class Hold:
             view["extras"] = self.extras
         if self.user is not None:
             view["user_id"] = self.user
-        if self.price is not None:
-            view["quote"] = shown_price(self.price)
-        if self.cart is not None:
-            view["cart_id"] = self.cart
         return view
 
 
@@ -113,8 +105,8 @@ class Occasion:
     """One occurrence."""
 
     __slots__ = (
-        "alerts", "closes", "ends", "extras", "heaps", "id", "line", "live", "opens", "overrides", "pools", "product",
-        "sold", "starts", "status", "tickets", "version",
+        "alerts", "closes", "ends", "extras", "heaps", "id", "live", "opens", "overrides", "pools", "product", "starts",
+        "status", "tickets", "version",
     )  # fmt: skip
 
     def __init__(self, occurrence_id: str) -> None:
@@ -129,9 +121,6 @@ class Occasion:
         self.extras: dict[str, Ticket] = {}
         self.pools: dict[str, Pool] = {}
         self.live: dict[str, Hold] = {}
-        self.sold: dict[str, Hold] = {}
-        self.line: set[str] = set()
-        """Who stands in line."""
         self.heaps: dict[str, list[tuple[int, str]]] = {}
         """Per pool, when its holds end; entries that no longer hold are dropped on the way."""
 
@@ -258,12 +247,6 @@ class World:
         """Those that ended in the transaction that is being read."""
         self.sessions: dict[str, Gauge] = {}
         self.stocks: dict[str, Gauge] = {}
-        self.vouchers: dict[str, Gauge] = {}
-        self.deals: dict[str, Any] = {}
-        """Bookings, by their ids."""
-        self.priced: dict[str, Hold] = {}
-        """Holds that have expired and had a price: money may still come for them."""
-        self.late_payment = "fulfil_or_park"
         self.issued: set[str] = set()
         """Sessions that were issued here."""
         self.starts: dict[tuple[str, int], str] = {}
@@ -292,7 +275,7 @@ class World:
         )
 
     def gauge(self, scope: str, key: str) -> Gauge:
-        gauges = {"session": self.sessions, "stock": self.stocks, "voucher": self.vouchers}[scope]
+        gauges = self.sessions if scope == "session" else self.stocks
         gauge = gauges.get(key)
         if gauge is None:
             gauge = gauges[key] = Gauge()
@@ -315,16 +298,11 @@ class World:
         hold.items, hold.extras = items, extras
         hold.draws, hold.stock = occasion.draws(items, extras), occasion.stock(extras)
         hold.seats = sum(items.values())
-        hold.price = None
         self._move(occasion, differences(before[0], hold.draws), differences(before[1], hold.stock), 1, now)
         occasion.await_end(hold)
 
     def end(self, occasion: Occasion, hold: Hold, state: str, now: int) -> None:
         """A hold gives back what it took."""
-        if hold.state == "converting":
-            self.redeem(hold.price, -1, now)
-        if hold.price is not None and state == "expired":
-            self.priced[hold.id] = hold
         hold.state = state
         del occasion.live[hold.id]
         self.ended[hold.id] = (occasion.id, hold.session, state)
@@ -332,21 +310,11 @@ class World:
         self.gauge("session", hold.session).add(-1, now, self.stale)
         self._move(occasion, hold.draws, hold.stock, -1, now)
 
-    def redeem(self, price: dict[str, Any] | None, times: int, now: int) -> None:
-        """A price's voucher is used, or given back."""
-        if price is not None and "voucher" in price:
-            self.gauge("voucher", price["voucher"]).add(times, now, self.stale)
-
     def _move(self, occasion: Occasion, draws: Taken, stock: Taken, sign: int, now: int) -> None:
         for pool, number in draws.items():
             occasion.pools[pool].held += sign * number
         for key, number in stock.items():
             self.gauge("stock", key).add(sign * number, now, self.stale)
-
-
-def shown_price(price: dict[str, Any]) -> dict[str, Any]:
-    """A price as everybody may see it."""
-    return {name: price[name] for name in ("hash", "currency", "total", "payment_method") if name in price}
 
 
 def differences(before: Taken, after: Taken) -> Taken:
