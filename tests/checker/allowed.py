@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.checker.instants import micros
+
 
 class AnyOf:
     """A field that may have one of several values."""
@@ -50,6 +52,38 @@ class Among:
 
     def __repr__(self) -> str:
         return repr(self.least)
+
+
+class Shown:
+    """A booking, or an instant, however its times are spelled. A reason that is `free` is whatever was told."""
+
+    __slots__ = ("free", "value")
+
+    def __init__(self, value: Any, *, free: bool = False) -> None:
+        self.value, self.free = value, free
+
+    def fits(self, told: Any) -> bool:
+        """Whether what was told will do."""
+        if not isinstance(self.value, dict):
+            return plain(told) == plain(self.value)
+        if self.free and isinstance(told, dict) and told.get("reason"):
+            self.value["reason"] = told["reason"]
+        return told == self.value or plain(told) == plain(self.value)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def plain(value: Any, name: str = "_at") -> Any:
+    """With its instants as numbers."""
+    if isinstance(value, dict):
+        return {key: plain(one, key) for key, one in value.items()}
+    if isinstance(value, str) and name.endswith(("_at", "_until")):
+        try:
+            return micros(value)
+        except ValueError:
+            return value
+    return value
 
 
 class Present:

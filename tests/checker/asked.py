@@ -21,6 +21,8 @@ def _may_be_special(text: str) -> bool:
         '"request_conflict"' in text
         or '"availability"' in text
         or '"swept"' in text
+        or '"booking"' in text
+        or '"booking_not_found"' in text
         or ('"retryable"' in text and '"retryable":false' not in text)
     )
 
@@ -89,6 +91,15 @@ class Asked:
         """The service asked for it itself."""
 
 
+class Heard:
+    """A second answer, as it was first heard."""
+
+    __slots__ = ("digest", "request_id", "wall")
+
+    def __init__(self, request_id: str, digest: int, wall: int | None) -> None:
+        self.request_id, self.digest, self.wall = request_id, digest, wall
+
+
 class Channel:
     """The first attempts that one sender made on one channel, in their order."""
 
@@ -108,6 +119,10 @@ class Inquiry:
         self.channels: list[Channel] = []
         self.reads: dict[str, list[tuple[int, dict[str, Any], Asked]]] = defaultdict(list)
         """Availability that was answered, by occurrence."""
+        self.second: dict[str, Heard] = {}
+        """Second answers, by the requests that brought them."""
+        self.answered_by: dict[str, str] = {}
+        """Which second answer a request got."""
         self.unreadable: Counter[str] = Counter()
         """Messages without ids that the broker took."""
         self.clients_whole = True
@@ -261,6 +276,9 @@ class _Reader:
             text = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
         asked = self._inquiry.of(note["for"])
         asked.heard = True
+        if f'"request_id":"{asked.id}"' not in text and '"request_id":"' in text:
+            self._second(asked, text, note.get("w"))
+            return
         if _may_be_special(text) and self._special(asked, text, note):
             return
         asked.answered += 1
@@ -277,16 +295,35 @@ class _Reader:
         if moment is not None and (asked.reply_first is None or moment < asked.reply_first):
             asked.reply_first = moment
 
+    def _second(self, asked: Asked, text: str, wall: int | None) -> None:
+        """Heard under the id of one request, but about another: the second answer, always the same."""
+        answer = loads(text)
+        if answer.get("retryable"):
+            return  # the service will try again
+        told_by = answer["request_id"]
+        first = self._inquiry.answered_by.setdefault(asked.id, told_by)
+        if first != told_by:
+            self._report.flag("P17", f"request {asked.id} got two second answers, {first} and {told_by}")
+        heard = self._inquiry.second.get(told_by)
+        if heard is None:
+            self._inquiry.second[told_by] = Heard(asked.id, hash(text), wall)
+        elif heard.digest != hash(text) or heard.request_id != asked.id:
+            self._report.flag("P17", f"second answer {told_by} was told twice, with different words: {text[:300]}")
+        elif wall is not None and heard.wall is not None:
+            heard.wall = min(wall, heard.wall)
+
     def _special(self, asked: Asked, text: str, note: dict[str, Any]) -> bool:
         """Answers that are decided afresh each time; False if it is not one of them."""
         answer = loads(text)
-        if answer["outcome"] == "availability":
+        if answer["outcome"] in ("availability", "booking"):
             self._inquiry.reads[answer["occurrence_id"]].append((answer["version"], answer, asked))
             moment = note.get("t")
             if moment is not None:
                 asked.reads = [*(asked.reads or ()), (moment, answer["version"], note.get("w"))]
                 asked.occurrence = answer["occurrence_id"]
-        elif answer["outcome"] == "swept" and not answer.get("expired"):
+        elif (answer.get("reason") == "booking_not_found" and asked.bodies[0].find("booking.get.v1") >= 0) or (
+            answer["outcome"] == "swept" and not answer.get("expired")
+        ):
             pass
         elif answer.get("reason") == "request_conflict":
             asked.conflicts += 1

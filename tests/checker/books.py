@@ -16,6 +16,7 @@ from tests.checker.verdict import Report
 
 _HOLDS_SEATS = {"active": "held", "converting": "held", "confirmed": "sold"}
 _USES_STOCK = ("active", "converting", "confirmed")
+_USES_VOUCHER = ("converting", "confirmed")
 _EDGES = {
     None: {"active", "released", "expired", "converting"},
     "active": {"active", "released", "expired", "converting"},
@@ -29,7 +30,7 @@ _NEVER_CHANGES = ("occurrence_id", "session_id", "created_at", "user_id")
 class HoldRow:
     """A hold as its row says."""
 
-    __slots__ = ("basket", "basket_text", "expires", "kept", "state")
+    __slots__ = ("basket", "basket_text", "expires", "kept", "state", "voucher")
 
     def __init__(self) -> None:
         self.state: str | None = None
@@ -37,6 +38,7 @@ class HoldRow:
         self.basket_text: str | None = ""
         self.expires = 0
         self.kept: tuple[str | None, ...] = ()
+        self.voucher: str | None = None
 
 
 class PoolRow:
@@ -60,6 +62,8 @@ class Books:
         self.used: dict[tuple[str, str], int] = defaultdict(int)
         """Shared limits, counted over the hold rows."""
         self.limit_rows: dict[tuple[str, str], tuple[int, int]] = {}
+        self.prices: dict[str, str] = {}
+        """What holds cost, as their rows last said."""
         self.versions: dict[str, int] = {}
         self.version_by: dict[str, int] = {}
         """Which transaction made an occurrence's latest version."""
@@ -159,6 +163,10 @@ class Books:
             known.basket_text = row["basket"]
             known.basket = basket_of(str(row["basket"]))
         known.expires = micros(str(row["expires_at"]))
+        price = row.get("quote")
+        if price is not None:
+            self.prices[hold_id] = price
+        known.voucher = None if price is None else loads(price).get("voucher")
         self._add(known, row, 1)
         self.touched_holds[hold_id] = row
         if state in ("released", "expired", "cancelled"):
@@ -178,10 +186,13 @@ class Books:
                 self.pools[key].held += sign * number
             elif counts_as == "sold":
                 self.pools[key].sold += sign * number
-        if hold.state == "active":
+        if hold.state in ("active", "converting"):
             session = ("session", str(row["session_id"]))
             self.touched_limits.add(session)
             self.used[session] += sign
+        if hold.voucher is not None and hold.state in _USES_VOUCHER:
+            self.touched_limits.add(("voucher", hold.voucher))
+            self.used["voucher", hold.voucher] += sign
         if hold.state in _USES_STOCK:
             for stock, number in (hold.basket.get("stock") or {}).items():
                 self.touched_limits.add(("stock", stock))
@@ -262,11 +273,14 @@ class Books:
         self.version_by[occurrence_id] = xid
         return version
 
-    def explained(self, xid: int, rows: Iterable[Row], expired: set[str]) -> None:
-        """P3: every hold that changed was changed by a request of the same transaction, and the other way round."""
-        moved = {str(row["hold_id"]) for row in rows if row["outcome"] in _MOVED_BY} | expired
+    def explained(self, xid: int, rows: Iterable[Row], told: set[str], perhaps: set[str]) -> None:
+        """P3: every hold that changed was changed by a request of the same transaction, and the other way round.
+
+        `told`: holds of which events say that they were changed; those of `perhaps` may have been.
+        """
+        moved = {str(row["hold_id"]) for row in rows if row["outcome"] in _MOVED_BY} | told
         self.report.count("P3", len(moved))
-        for hold_id in self.touched_holds.keys() - moved:
+        for hold_id in self.touched_holds.keys() - moved - perhaps:
             self.report.flag("P3", f"hold {hold_id} changed in transaction {xid} by no request of it")
         for hold_id in moved - self.touched_holds.keys():
             self.report.flag("P3", f"hold {hold_id}: a move was recorded in transaction {xid}, its row stayed")

@@ -8,20 +8,24 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.checker.asked import Inquiry
+from tests.checker.bodies import OWN
+from tests.checker.bookings import Bookings
 from tests.checker.books import Books
 from tests.checker.decoding import Change, Row, Stream, Transaction
 from tests.checker.faults import read_faults
 from tests.checker.instants import micros
 from tests.checker.jsonl import loads
-from tests.checker.judge import EXPIRED, Judge
+from tests.checker.judge import Judge
 from tests.checker.order import check_channels, check_real_time
 from tests.checker.recording import Limits, Recording
 from tests.checker.rows_and_model import check_reads, check_rows
+from tests.checker.second import SecondAnswers
 from tests.checker.settled import Settled
 from tests.checker.told import Told, events_of
 from tests.checker.verdict import Report
 from tests.checker.world import HOUSE, World
 
+LATE_PAYMENT = "conversion.late_payment"
 CLOCK_AHEAD = 250_000
 """So far a worker's idea of the database's time may run ahead; what depends on it, P8 judges by the commit."""
 
@@ -57,6 +61,9 @@ class _Check:
         self.books = Books(report, limits, self.faults)
         house = {name: int(value) for name, value in recording.run.get("settings", {}).items() if name in HOUSE}
         self.judge = Judge(report, World(house, limits.stale))
+        self.judge.world.late_payment = recording.run.get("settings", {}).get(LATE_PAYMENT, "fulfil_or_park")
+        self.bookings = Bookings(report, self.books)
+        self.second = SecondAnswers(report, recording, self.inquiry, limits)
         self.settled = Settled(report, recording, self.inquiry, self.faults, limits)
         self.decisions = 0
         self._versions: dict[str, int] = {}
@@ -72,6 +79,10 @@ class _Check:
         self.books.close(None if ended_at is None else micros(ended_at))
         self.told.close()
         self.settled.close()
+        self.second.close()
+        if self.judge.followed:
+            taken = f"{self.judge.followed} decisions are taken as they were told"
+            self.report.notes.append(f"P5 not judged: carts, waiting lists; {taken}")
         check_channels(self.report, self.inquiry, self.faults)
         check_real_time(self.report, self.inquiry)
         requests = sum(1 for asked in self.inquiry.asked.values() if asked.sends or asked.decided)
@@ -91,15 +102,18 @@ class _Check:
     def _transaction(self, transaction: Transaction) -> None:
         books = self.books
         books.take(transaction)
+        self.bookings.take(transaction)
         rows: list[Row] = []
-        expired: set[str] = set()
+        told: set[str] = set()
+        perhaps: set[str] = set()
         for change in transaction.changes:
             if change.table == "journal":
-                self._journal(change, transaction, rows, expired)
+                self._journal(change, transaction, rows, told, perhaps)
             elif change.table == "settings":
                 self._setting(change)
         books.check(transaction.xid)
-        books.explained(transaction.xid, rows, expired)
+        self.second.take(transaction.changes)
+        books.explained(transaction.xid, rows, told, perhaps)
         for occurrence_id in {str(row["occurrence_id"]) for row in rows if int(row["version"] or 0)}:
             if occurrence_id not in books.touched_occurrences:
                 why = f"{occurrence_id} has decisions in transaction {transaction.xid}, but its version is not written"
@@ -111,9 +125,13 @@ class _Check:
                 self.report.flag("P11", f"{occurrence_id} {what}, after transaction {transaction.xid}")
         if not self.judge.suspended:
             check_rows(self.report, books, self.judge, transaction.xid)
+            for problem in self.bookings.unlike(self.judge.world.deals, self.judge.lost):
+                self.report.flag("P5", f"after transaction {transaction.xid}: {problem}")
         self.judge.world.just_ended.clear()
 
-    def _journal(self, change: Change, transaction: Transaction, rows: list[Row], expired: set[str]) -> None:
+    def _journal(
+        self, change: Change, transaction: Transaction, rows: list[Row], told: set[str], perhaps: set[str]
+    ) -> None:
         row = change.row
         if change.operation != "INSERT":
             if not self.recording.run.get("erasure"):
@@ -139,19 +157,26 @@ class _Check:
         if early > self.limits.skew + CLOCK_AHEAD:
             self.report.flag("P4", f"request {row['request_id']} was decided {early / 1e6:.3f} s after its commit")
         asked = self.inquiry.of(str(row["request_id"]))
-        asked.own = row["kind"] == "hold.sweep.v1"
+        asked.own = row["kind"] in OWN
         reply_text = str(row["reply"])
         reply: dict[str, Any] = loads(reply_text)
         events = events_of(row, reply, reply_text)
-        expired.update(event["hold"]["hold_id"] for event in events if event["type"] == EXPIRED)
+        for event in events:
+            if "hold" in event:
+                told.add(event["hold"]["hold_id"])
+            elif "booking" in event:
+                perhaps.add(event["booking"]["hold_id"])
         bodies = self.judge.decide(row, asked.bodies, reply, events)
         if version and not self.judge.suspended:
             check_reads(self.report, self.judge, self.inquiry.reads.get(occurrence_id), occurrence_id, version)
         self.told.committed(row, events)
+        self.second.decided(row, reply_text, asked.bodies, transaction.committed_at)
         self.settled.decided(asked, reply_text, bodies, version, occurrence_id, transaction.committed_at)
 
     def _setting(self, change: Change) -> None:
         name, value = str(change.row["name"]), change.row.get("value")
+        if name == LATE_PAYMENT:
+            self.judge.world.late_payment = str(value).strip('"')
         if name not in HOUSE:
             return
         if self.decisions:

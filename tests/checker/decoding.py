@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tests.checker.instants import micros
 
-TABLES = ("journal", "occurrences", "pools", "holds", "shared_limits", "settings")
+TABLES = ("journal", "occurrences", "pools", "holds", "shared_limits", "settings", "bookings", "follow_ups")
 END = "# end"
 
 Row = dict[str, str | None]

@@ -14,6 +14,7 @@ from tests.checker.history import FolderSink, History, Sink, compact
 from tests.checker.instants import SECOND, stamp
 from tests.checker.model import Body
 from tests.checker.service import Service
+from tests.checker.till import VOUCHER, Till
 
 START = 1_800_000_000 * SECOND
 MONO = 5_000_000_000_000
@@ -38,6 +39,7 @@ class Sale:
         self._sink, self._batch, self._clients, self._pause = sink, batch, clients, pause
         self._random = random.Random(seed)
         self._service = service(sink, seed + 1)
+        self._till = Till(self._body, self._random, max(4, capacity // 10))
         self._now = START
         self._live: list[tuple[int, str, str, str]] = []
         self._ids = [f"occ-{number}" for number in range(occurrences)]
@@ -70,9 +72,11 @@ class Sale:
             done += len(bodies)
             self._round(bodies)
             self._sweep()
+            self._follow()
         for _ in range(5):
             self._now += SECOND
             self._sweep(always=True)
+            self._follow()
 
     def finish(self) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
         """run.json, final.json and the nemesis notes."""
@@ -104,7 +108,9 @@ class Sale:
                 self._note(senders[request_id], {"got": text, "for": request_id}, 2_010)
         self._now += 2_100 + self._random.randrange(self._pause)
         for body in bodies:
-            self._remember(body, answers[body["request_id"]])
+            text = answers[body["request_id"]]
+            self._remember(body, text)
+            self._till.remember(body, text, senders[body["request_id"]])
 
     def _send(self, name: str, body: Body) -> None:
         text, request_id = compact(body), body["request_id"]
@@ -135,10 +141,28 @@ class Sale:
             self._service.commit([body], self._now + 50, self._now + 2_000)
             self._now += 3_000
 
+    def _follow(self) -> None:
+        """Prices and orders: the service's own commands, whose answers are second ones to somebody."""
+        due = self._till.due()
+        if not due:
+            return
+        for body, _ in due:
+            self._sink.tap_request({"body": compact(body), "id": body["request_id"], "w": self._now})
+        answers = self._service.commit([body for body, _ in due], self._now + 50, self._now + 2_000)
+        self._now += 3_000
+        for body, client in due:
+            text = answers[body["request_id"]]
+            if client is not None and "answers" in body:
+                self._note(client, {"got": text, "for": body["answers"]}, 10)
+            self._till.remember(body, text, None)
+        self._now += 1_000
+
     # --- buyers -------------------------------------------------------------------------------------------------
 
     def _next(self) -> Body:
         chance = self._random.randrange(100)
+        if chance < 12 and (bought := self._till.next()) is not None:
+            return bought
         if self._live and chance < 40:
             return self._about_a_hold()
         if chance < 42:
@@ -154,13 +178,15 @@ class Sale:
         body = self._body("hold.place.v1", self._random.choice(self._ids), items=self._items())
         chance = self._random.randrange(100)
         if chance < 60:
-            body["session_id"] = f"buyer-{self._random.getrandbits(40):x}" if chance < 45 else "greedy"
+            body["session_id"] = f"buyer-{self._random.getrandbits(40):x}" if chance < 38 else "greedy"
         if chance % 10 == 0:
             body["extras"] = {"guide": 1}
         if chance % 12 == 0:
             body["ttl_seconds"] = 1
         if chance % 7 == 0:
             body["user_id"] = f"user-{chance}"
+        if chance % 3 == 0:
+            body["pricing"] = {"voucher": VOUCHER} if chance % 2 else {"payment_method": "card"}
         return {**body, **more}
 
     def _items(self) -> dict[str, int]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.checker import model, model_catalogue
-from tests.checker.allowed import ANYTHING, Among, AnyOf, Between, Option, refused
+from tests.checker import deal_news, model, model_catalogue
+from tests.checker.allowed import ANYTHING, Among, AnyOf, Between, Option, Shown, refused
+from tests.checker.bodies import INTERNAL, body_of, shows
 from tests.checker.decoding import Row
+from tests.checker.followed import follow, is_followed
 from tests.checker.instants import micros, stamp
 from tests.checker.jsonl import loads
 from tests.checker.model import Body, left
-from tests.checker.rooms import alerts, rooms
+from tests.checker.rooms import alerted, alerts, rooms
 from tests.checker.shown import same_time, view_problems
 from tests.checker.validity import faults, faults_of_text
 from tests.checker.verdict import Report
@@ -20,7 +22,7 @@ from tests.checker.world import Hold, Occasion, World
 _WITH_HOLD = {"hold.place.v1": model.place, "hold.change.v1": model.change}
 _OWN = {"hold.change.v1": model.change, "hold.extend.v1": model.extend, "hold.release.v1": model.release}
 EXPIRED = "hold.expired.v1"
-_EVENT_DEFAULTS = {"created": False}
+_EVENT_DEFAULTS: Body = {"created": False, "late": False, "extras": {}}
 
 
 class Judge:
@@ -32,6 +34,8 @@ class Judge:
         """Occurrences on which service and model have parted; nothing more is said about them."""
         self.suspended = False
         """A setting was changed on the way: nothing more can be said."""
+        self.followed = 0
+        """Decisions that were taken as they were told."""
 
     # --- one decision -------------------------------------------------------------------------------------------
 
@@ -47,6 +51,11 @@ class Judge:
         problems = self._about_itself(row, reply, events, now)
         occasion = self.world.occasions.get(occurrence_id)
         before = rooms(self.world, occasion)
+        if not bodies and row["kind"] in INTERNAL:
+            self.suspended = True  # what the service told itself was not tapped: nobody knows the price
+            return []
+        if is_followed(occasion, str(row["kind"])):
+            return self._follow(row, bodies, reply, events, problems)
         expired = [event for event in events if event["type"] == EXPIRED]
         kind = str(row["kind"])
         if occasion is not None:
@@ -65,15 +74,42 @@ class Judge:
                 self._learn(option, reply)
                 option.apply()
             problems += self._fields(option, reply, occasion, now)
-            told = alerts(before, rooms(self.world, self.world.occasions.get(occurrence_id)))
+            moved = option.apply is not None or expired
+            told = alerts(before, rooms(self.world, self.world.occasions.get(occurrence_id))) if moved else []
             rest = len(events) - len(told)
-            problems += self._events(option, events[len(expired) : rest], reply) + _alerted(told, events[rest:])
+            problems += self._events(option, events[len(expired) : rest], reply) + alerted(told, events[rest:])
+        return self._close(row, problems, fitting)
+
+    def _close(self, row: Row, problems: list[str], fitting: list[int]) -> list[int]:
+        occurrence_id = str(row["occurrence_id"])
         for problem in problems:
             self.report.flag("P5", f"request {row['request_id']} at {occurrence_id} v{row['version']}: {problem}")
         found = self.world.occasions.get(occurrence_id)
         if found is not None:
             found.version = int(row["version"] or 0)
         return fitting
+
+    def _follow(
+        self, row: Row, bodies: list[str], reply: Body, events: list[Body], problems: list[str]
+    ) -> list[int]:
+        """Carts and waiting lists: as it was told, and what is told of rooms besides."""
+        self.followed += 1
+        kind, now = str(row["kind"]), micros(str(row["decided_at"]))
+        body = body_of(bodies)
+        occasion = self.world.occasions.get(str(row["occurrence_id"]))
+        before = rooms(self.world, occasion)
+        if occasion is not None and kind.startswith("occurrence.") and row["outcome"] != "refused":
+            option = self.of_kind(occasion, kind, body, [], now)[0]
+            if option.apply is not None:
+                option.apply()
+        if occasion is not None:
+            problems = problems + follow(self.world, occasion, body, events, now)
+        told = alerts(before, rooms(self.world, occasion))
+        problems += alerted(told, events[len(events) - len(told) :])
+        for one in (reply, reply.get("hold") or {}):
+            if str(one.get("session_id", "")).startswith("hgs."):
+                self.world.issued.add(one["session_id"])
+        return self._close(row, problems, list(range(max(1, len(bodies)))))
 
     def _lose(self, row: Row, why: str) -> None:
         self.lost.add(str(row["occurrence_id"]))
@@ -108,7 +144,7 @@ class Judge:
         alike = [option for option in options if (option.outcome, option.reason) == (outcome, reason)]
         if not alike:
             return None, " or ".join(_told(option) for option in options)
-        if several and not _shows(text, reply):
+        if several and not shows(text, reply):
             return None, "another of its bodies"
         if len(alike) == 1:
             return alike[0], ""
@@ -157,6 +193,8 @@ class Judge:
             return model.place(self.world, occasion, body, now)
         if kind in _OWN:
             return _OWN[kind](self.world, occasion, body, now)
+        if kind in deal_news.KINDS:
+            return deal_news.options(self.world, occasion, kind, body, now)
         if kind == "hold.sweep.v1":
             more = bool(occasion.due(now))
             return [Option("swept", None, {"expired": len(expired), "more": more})]
@@ -177,7 +215,7 @@ class Judge:
         if not expired and kind != "hold.sweep.v1":
             return []
         problems = []
-        body = _body_of(bodies)
+        body = body_of(bodies)
         if kind == "hold.sweep.v1":
             problems += _swept(occasion, body, [event["hold"]["hold_id"] for event in expired], now)
         for event in expired:
@@ -225,7 +263,7 @@ class Judge:
                 problems += view_problems(value, told) if occasion is not None else []
             elif value is ANYTHING:
                 problems += [f"{name} is missing"] if told is None else []
-            elif isinstance(value, Among | Between):
+            elif isinstance(value, Among | Between | Shown):
                 problems += [] if value.fits(told) else [f"{name} is {told!r}, not {value!r}"]
             elif isinstance(value, AnyOf):
                 problems += [f"{name} is {told!r}, not {value!r}"] if told not in value.values else []
@@ -249,39 +287,12 @@ class Judge:
                 if isinstance(value, Hold):
                     if event.get("hold") is not reply.get("hold"):  # otherwise it was looked at already
                         problems += view_problems(value, event.get("hold"))
+                elif isinstance(value, Shown):
+                    if not value.fits(event.get(name)):
+                        problems.append(f"event {should['type']}: {name} is {event.get(name)!r}, not {value!r}")
                 elif event.get(name, _EVENT_DEFAULTS.get(name)) != value:
                     problems.append(f"event {should['type']}: {name} is {event.get(name)!r}, not {value!r}")
         return problems
-
-
-def _alerted(wanted: list[dict[str, Any]], told: list[dict[str, Any]]) -> list[str]:
-    """What is told of rooms comes last, in any order."""
-    by_pool = {event.get("pool"): event for event in told}
-    problems = []
-    for should in wanted:
-        event = by_pool.get(should["pool"], {})
-        if any(event.get(name) != value for name, value in should.items()):
-            problems.append(f"{should} was to be told, not {event or 'nothing'}")
-    return problems
-
-
-def _body_of(bodies: list[str]) -> Body:
-    try:
-        body = loads(bodies[0]) if bodies else {}
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _shows(text: str, reply: dict[str, Any]) -> bool:
-    """Whether a grant shows the basket that a body asks for; only where an id was used for several bodies."""
-    hold = reply.get("hold")
-    if reply["outcome"] not in ("held", "changed") or hold is None:
-        return True
-    body = _body_of([text])
-    wanted = (body.get("items"), body.get("extras") or {}, body.get("user_id"))
-    user = hold.get("user_id") if reply["outcome"] == "held" else None
-    return wanted == (hold.get("items"), hold.get("extras") or {}, user)
 
 
 def _swept(occasion: Occasion, body: Body, expired: list[str], now: int) -> list[str]:

@@ -16,10 +16,12 @@ Mutation = Callable[[History, random.Random], str]
 
 _COLUMNS = {
     "holds": ("occurrence_id", "session_id", "state", "basket", "seats", "ttl_seconds", "created_at", "expires_at",
-              "extensions_used", "user_id"),
+              "extensions_used", "user_id", "quote"),
     "pools": ("held", "sold", "sellable", "capacity", "buffer", "overbooking_percent"),
     "shared_limits": ("used",),
     "occurrences": ("version", "status"),
+    "bookings": ("state", "hold_id", "session_id", "occurrence_id"),
+    "follow_ups": ("answered_by",),
     "journal": ("request_id", "version", "outcome", "reason", "kind", "decided_at", "occurrence_id", "xid"),
 }  # fmt: skip
 _STATES = ("active", "released", "expired", "converting", "confirmed")
@@ -44,6 +46,8 @@ def a_row_says_something_else(history: History, rng: random.Random) -> str:
 
 
 def _another(column: str, value: str | None, rng: random.Random) -> str:
+    if column == "quote":
+        return compact({**json.loads(value or '{"total":0}'), "total": 1})
     if column == "state":
         return rng.choice([state for state in _STATES if state != value])
     if column == "basket":
@@ -53,7 +57,7 @@ def _another(column: str, value: str | None, rng: random.Random) -> str:
         return compact(basket)
     if column.endswith("_at"):
         return row_stamp(micros(str(value)) + rng.choice((-7, 7, 100)) * SECOND)
-    if column in ("session_id", "user_id", "request_id"):
+    if column in ("session_id", "user_id", "request_id", "hold_id", "answered_by"):
         return "00000000-0000-4000-8000-000000000000"
     if column in _OTHER:
         return _OTHER[column] if value != _OTHER[column] else "other"
@@ -75,7 +79,7 @@ def a_change_is_lost(history: History, rng: random.Random) -> str:
 
 def _matters(history: History, lost: Change) -> bool:
     """Whether a row is not written just as it was before. The service writes no such rows."""
-    if lost.table in ("journal", "holds"):
+    if lost.table in ("journal", "holds", "bookings", "follow_ups"):
         return True
     names = {"pools": ("occurrence_id", "key"), "shared_limits": ("scope", "key"), "occurrences": ("id",)}[
         lost.table

@@ -125,6 +125,43 @@ class DecidesBatchesBackwards(Service):
         return super().commit(bodies[::-1], now, committed_at)
 
 
+class SellsAtAnyPrice(Service):
+    """Does not look at the quote that the buyer agreed to."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if options[0].reason != "price_changed" or occasion is None:
+            return options[0]
+        agreed = {**body, "quote_hash": options[0].fields["quote"]["hash"]}
+        return self.options(occasion, agreed, [], now)[0]
+
+
+class RedeemsVouchersWithoutEnd(Service):
+    """Does not count how often a voucher was used."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        return options[-1] if options[0].reason == "voucher_used_up" else options[0]
+
+
+class SellsToWhoeverComesTooLate(Service):
+    """Takes seats again though money did not come for them."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if body["type"] != "booking.convert.v1" or options[0].reason != "hold_final" or occasion is None:
+            return options[0]
+        paid = {**body, "payment": {**body["payment"], "status": "paid"}}
+        return self.options(occasion, paid, [], now)[0]
+
+
+class FreesSeatsOfABookingTwice(Service):
+    """Forgets that seats which are given back were sold."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if options[0].outcome == "cancelled" and occasion is not None:
+            hold = occasion.sold[self.world.deals[body["booking_id"]].view["hold_id"]]
+            occasion.pools["total"].sold -= hold.draws["total"]
+        return options[0]
+
+
 PLANTED: tuple[tuple[type[Service], str], ...] = (
     (RefusesThoughSeatsAreFree, "P5"),
     (GrantsWhatIsSoldOut, "P1"),
@@ -137,4 +174,8 @@ PLANTED: tuple[tuple[type[Service], str], ...] = (
     (TellsNobodyThatARoomIsFull, "P5"),
     (TellsAgainThatARoomIsFull, "P5"),
     (DecidesBatchesBackwards, "P6"),
+    (SellsAtAnyPrice, "P5"),
+    (RedeemsVouchersWithoutEnd, "P1"),
+    (SellsToWhoeverComesTooLate, "P5"),
+    (FreesSeatsOfABookingTwice, "P10"),
 )

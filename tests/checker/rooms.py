@@ -49,3 +49,14 @@ def _told(was: Room, thresholds: tuple[int, ...], now: int) -> str | None:
 def _band(taken: int, target: int, thresholds: tuple[int, ...]) -> int:
     reached = [number for number, percent in enumerate(thresholds, 1) if 100 * taken >= percent * target]
     return max(reached, default=0)
+
+
+def alerted(wanted: list[dict[str, Any]], told: list[dict[str, Any]]) -> list[str]:
+    """What is told of rooms comes last, in any order."""
+    by_pool = {event.get("pool"): event for event in told}
+    problems = []
+    for should in wanted:
+        event = by_pool.get(should["pool"], {})
+        if any(event.get(name) != value for name, value in should.items()):
+            problems.append(f"{should} was to be told, not {event or 'nothing'}")
+    return problems

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.checker.allowed import plain
 from tests.checker.asked import Asked
 from tests.checker.books import Books, basket_of
 from tests.checker.decoding import Row
 from tests.checker.instants import SECOND, micros
+from tests.checker.jsonl import loads
 from tests.checker.judge import Judge
 from tests.checker.model import on_sale
 from tests.checker.verdict import Report
@@ -23,7 +25,7 @@ def check_rows(report: Report, books: Books, judge: Judge, xid: int) -> None:
         occasion = world.occasions.get(str(row["occurrence_id"]))
         if occasion is None or occasion.id in judge.lost:
             continue
-        hold = occasion.live.get(hold_id) or world.just_ended.get(hold_id)
+        hold = occasion.live.get(hold_id) or world.just_ended.get(hold_id) or occasion.sold.get(hold_id)
         if hold is not None:
             problems = _hold_problems(hold, row)
         else:
@@ -63,6 +65,11 @@ def _hold_problems(hold: Hold, row: Row) -> list[str]:
             problems.append(f"{name} is {row[name]}")
     if (row.get("ended_at") is None) != (hold.state in ("active", "converting", "confirmed")):
         problems.append(f"it is {hold.state} and ended at {row.get('ended_at')}")
+    price = row.get("quote")
+    if hold.price != (None if price is None else loads(price)):
+        problems.append(f"its price is {price}, not {hold.price}")
+    if row.get("cart_id") != hold.cart:
+        problems.append(f"its cart is {row.get('cart_id')}, not {hold.cart}")
     if "basket" in row:
         basket = basket_of(str(row["basket"]))
         problems += [
@@ -93,8 +100,15 @@ def check_reads(report: Report, judge: Judge, reads: Reads | None, occurrence_id
         occasion = judge.world.occasions.get(occurrence_id)
         if at == version and occasion is not None and occurrence_id not in judge.lost:
             report.count("P5")
-            for problem in _read_problems(occasion, answer):
+            booked = answer["outcome"] == "booking"
+            for problem in _booking_read(judge, answer) if booked else _read_problems(occasion, answer):
                 report.flag("P5", f"availability {asked.id} of {occurrence_id} v{version}: {problem}")
+
+
+def _booking_read(judge: Judge, answer: dict[str, Any]) -> list[str]:
+    deal = judge.world.deals.get(answer["booking"]["booking_id"])
+    right = deal is not None and plain(answer["booking"]) == plain(deal.view)
+    return [] if right else [f"booking is {answer['booking']}, not {None if deal is None else deal.view}"]
 
 
 def _read_problems(occasion: Occasion, answer: dict[str, Any]) -> list[str]:

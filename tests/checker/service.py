@@ -6,7 +6,8 @@ import hashlib
 import random
 from typing import Any
 
-from tests.checker.allowed import ANYTHING, Among, AnyOf, Between, Option
+from tests.checker.allowed import ANYTHING, Among, AnyOf, Between, Option, Shown
+from tests.checker.booker import Deal
 from tests.checker.decoding import Change, Row, Transaction
 from tests.checker.history import Sink, compact
 from tests.checker.instants import SECOND, row_stamp, stamp
@@ -42,14 +43,17 @@ class Service:
         answers: dict[str, str] = {}
         journal: list[Change] = []
         holds: dict[str, Hold] = {}
+        booked: dict[str, Deal] = {}
         events: list[dict[str, Any]] = []
         for body in bodies:
             reply, told, touched = self._decide(body, now)
-            holds.update({hold.id: hold for hold in touched})
+            holds.update({one.id: one for one in touched if isinstance(one, Hold)})
+            booked.update({one.view["booking_id"]: one for one in touched if isinstance(one, Deal)})
             events += told
             answers[body["request_id"]] = text = compact(reply)
             journal.append(Change("journal", "INSERT", self._journal(body, reply, text, told, now)))
         rows = self._rows({body["occurrence_id"] for body in bodies}, holds, now)
+        rows += self._bookings(booked) + self.follow_ups(bodies, answers)
         self._sink.transaction(Transaction(self._xid, committed_at, [*journal, *rows]))
         for event in events:
             self._arrived += 1
@@ -73,12 +77,12 @@ class Service:
         """Whether the request would be refused only because of holds that are over."""
         return self.options(occasion, body, [], now)[0].outcome.startswith("granted, since")
 
-    def _decide(self, body: Body, now: int) -> tuple[dict[str, Any], list[dict[str, Any]], list[Hold]]:
+    def _decide(self, body: Body, now: int) -> tuple[dict[str, Any], list[dict[str, Any]], list[Hold | Deal]]:
         kind = body["type"]
         occasion = self.world.occasions.get(body["occurrence_id"])
         before = rooms(self.world, occasion)
         events: list[dict[str, Any]] = []
-        touched: list[Hold] = []
+        touched: list[Hold | Deal] = []
         if occasion is not None:
             due = self.over(occasion, kind, body, now)
             if not due and self.needs_room(occasion, body, now):
@@ -93,7 +97,7 @@ class Service:
         reply = self._reply(option, body, now)
         if option.apply is not None:
             done = option.apply()
-            touched += [done] if isinstance(done, Hold) else []
+            touched += done if isinstance(done, list) else [done] if isinstance(done, Hold) else []
         occasion = self.world.occasions.get(body["occurrence_id"])
         version = 0
         if occasion is not None:
@@ -101,7 +105,7 @@ class Service:
             version = occasion.version
         self._complete(reply, option, occasion, version)
         events += [
-            {name: value.view() if isinstance(value, Hold) else value for name, value in event.items()}
+            {name: _told(value) for name, value in event.items() if value not in (False, None, {})}
             for event in option.events
         ]
         events += self.rooms(before, rooms(self.world, occasion))
@@ -127,7 +131,9 @@ class Service:
         if kind == "hold.sweep.v1":
             return [(hold, "swept") for hold in occasion.due(now)[: body.get("holds_max", 500)]]
         own = occasion.live.get(body.get("hold_id", ""))
-        if own is not None and own.session == body["session_id"] and own.expires <= now:
+        if own is None or own.state != "active" or own.expires > now:
+            return []
+        if own.session == body.get("session_id"):
             return [(own, "touched_late")]
         return []
 
@@ -154,6 +160,7 @@ class Service:
             told = value.values[0] if isinstance(value, AnyOf) else value
             told = told.least if isinstance(told, Among) else told
             told = told.low if isinstance(told, Between) else told
+            told = told.value if isinstance(told, Shown) else told
             if isinstance(told, Hold):
                 reply[name] = told.view()
                 if occasion is not None and option.outcome in ("held", "changed"):
@@ -182,7 +189,9 @@ class Service:
             "outcome": reply["outcome"],
             "reason": reply.get("reason"),
             "session_id": hold.get("session_id") or body.get("session_id"),
-            "hold_id": body["request_id"] if body["type"] == "hold.place.v1" else body.get("hold_id"),
+            "hold_id": body["request_id"]
+            if body["type"] == "hold.place.v1"
+            else body.get("hold_id") or body.get("booking_id"),
             "app_id": "generated",
             "reply": text,
             "events": compact(events) if events else None,
@@ -202,6 +211,8 @@ class Service:
                 changes.append(self._change("pools", f"{occurrence_id}/{key}", row))
         limits: set[tuple[str, str, int]] = set()
         for hold in holds.values():
+            if hold.price is not None and "voucher" in hold.price and hold.price["voucher"] in self.world.vouchers:
+                limits.add(("voucher", hold.price["voucher"], hold.price["voucher_uses_max"]))
             changes.append(self._change("holds", hold.id, hold_row(hold, now)))
             limits.add(("session", hold.session, self.world.house["hold.max_per_session"]))
             caps = self.world.occasions[hold.occurrence].caps()
@@ -211,10 +222,49 @@ class Service:
             changes.append(self._change("shared_limits", f"{scope}/{key}", row))
         return changes
 
+    def _bookings(self, booked: dict[str, Deal]) -> list[Change]:
+        changes = []
+        for booking_id, deal in booked.items():
+            row: Row = {name: str(deal.view[name]) for name in ("occurrence_id", "hold_id", "session_id", "state")}
+            document = {**deal.view, "id": booking_id, "quote": deal.price}
+            del document["booking_id"]
+            row |= {"id": booking_id, "document": compact(document), "customer": None}
+            changes.append(self._change("bookings", booking_id, row))
+        return changes
+
+    def follow_ups(self, bodies: list[Body], answers: dict[str, str]) -> list[Change]:
+        """Which requests are promised a second answer, and which get theirs."""
+        changes = []
+        for body in bodies:
+            request_id = body["request_id"]
+            promised = body["type"] == "booking.convert.v1" or "pricing" in body
+            if promised and '"outcome":"refused"' not in answers[request_id]:
+                changes.append(self._change("follow_ups", request_id, _follow_up(request_id, None)))
+            if "answers" in body:
+                row = _follow_up(body["answers"], request_id)
+                changes.append(self._change("follow_ups", body["answers"], row))
+        return changes
+
     def _change(self, table: str, key: str, row: Row) -> Change:
         known = f"{table} {key}" in self._made
         self._made.add(f"{table} {key}")
         return Change(table, "UPDATE" if known else "INSERT", row)
+
+
+def _told(value: Any) -> Any:
+    """As an event shows it."""
+    if isinstance(value, Hold):
+        return value.view()
+    return value.value if isinstance(value, Shown) else value
+
+
+def _follow_up(request_id: str, answered_by: str | None) -> Row:
+    return {
+        "request_id": request_id,
+        "reply_to": "there",
+        "correlation_id": request_id,
+        "answered_by": answered_by,
+    }
 
 
 def occurrence_row(occasion: Occasion) -> Row:
@@ -245,5 +295,7 @@ def hold_row(hold: Hold, now: int) -> Row:
         "expires_at": row_stamp(hold.expires),
         "extensions_used": str(hold.extensions),
         "client_address": None,
-        "ended_at": None if hold.state == "active" else row_stamp(now),
+        "ended_at": None if hold.state in ("active", "converting", "confirmed") else row_stamp(now),
+        "quote": None if hold.price is None else compact(hold.price),
+        "cart_id": hold.cart,
     }

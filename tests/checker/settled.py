@@ -6,12 +6,15 @@ from collections import Counter
 from typing import Any
 
 from tests.checker.asked import Asked, Inquiry
+from tests.checker.bodies import INTERNAL, OWN
 from tests.checker.faults import Faults
 from tests.checker.jsonl import loads
 from tests.checker.recording import Limits, Notes, Recording
 from tests.checker.verdict import Report
 
-_UNRECORDED = ("availability.get.v1", "hold.sweep.v1")
+_UNRECORDED = ("availability.get.v1", "hold.sweep.v1", "booking.get.v1")
+_AFRESH = ("availability", "swept", "booking")
+_NOTHING_NEW = "booking.note_order.v1"
 
 
 class Settled:
@@ -96,7 +99,9 @@ class Settled:
             return False
         if asked.retryable and not asked.answered:
             return False
-        return _kind(asked) not in _UNRECORDED
+        kind = _kind(asked)
+        refused = kind in INTERNAL and asked.sends
+        return not (refused or kind in (*_UNRECORDED, _NOTHING_NEW))
 
     def _account(self, asked: Asked) -> None:
         self.report.count("P2")
@@ -110,7 +115,7 @@ class Settled:
             self.report.flag("P14", f"request {asked.id} was decided, but the tap never saw it")
         elif asked.tapped == 0 and asked.accepted and not asked.not_taken:
             self.report.flag("P14", f"request {asked.id} was confirmed, but the tap never saw it")
-        elif asked.tapped and not asked.sends and self.inquiry.clients_whole and _kind(asked) != "hold.sweep.v1":
+        elif asked.tapped and not asked.sends and self.inquiry.clients_whole and _kind(asked) not in OWN:
             self.report.flag("P14", f"request {asked.id} was taken by the broker, but no client sent it")
         if asked.dead and asked.decided and not asked.retryable and not asked.answered and asked.tapped == 1:
             self.report.flag("P14", f"request {asked.id} was decided and is a dead letter as well")
@@ -135,7 +140,7 @@ class Settled:
 
     def _answers(self) -> None:
         for asked in self.inquiry.asked.values():
-            if asked.answered and not asked.decided and _kind(asked) not in _UNRECORDED:
+            if asked.answered and not asked.decided and _kind(asked) not in (*_UNRECORDED, *INTERNAL):
                 self.report.flag("P4", f"request {asked.id} was answered, but nothing is recorded")
             if asked.conflicts and not asked.decided:
                 self.report.flag("P4", f"request {asked.id} was told request_conflict, but nothing is recorded")
@@ -148,6 +153,8 @@ class Settled:
 
     def _compare(self, client: str, asked: Asked, got: Any) -> None:
         answer = loads(got) if isinstance(got, str) else got
+        if answer.get("request_id") != asked.id and asked.id in self.inquiry.answered_by:
+            return  # its second answer
         recorded, decided = self.again[asked.id]
         sent = self.inquiry.bodies_of(asked, client) if len(asked.bodies) > 1 else {0}
         if answer.get("reason") == "request_conflict":
@@ -155,7 +162,7 @@ class Settled:
                 self.report.flag(
                     "P4", f"{client} was told request_conflict for {asked.id}, which it always sent alike"
                 )
-        elif answer.get("reason") in ("busy", "unavailable") or answer["outcome"] in ("availability", "swept"):
+        elif answer.get("reason") in ("busy", "unavailable") or answer["outcome"] in _AFRESH:
             return  # decided afresh each time
         elif answer != loads(recorded):
             differs = ", ".join(sorted(_differing(answer, loads(recorded))))

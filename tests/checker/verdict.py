@@ -17,9 +17,11 @@ PROPERTIES = {
     "P10": "counters, holds and limits agree at every commit",
     "P11": "versions rise, and no two transactions share one",
     "P12": "events told are the events committed, in order",
+    "P13": "one booking of a hold, at its price, with its seats: sold is what bookings have",
     "P14": "everything that the broker took is accounted for",
     "P15": "the work is done in time once nothing is in its way",
     "P16": "the planned faults really happened",
+    "P17": "a second answer is told once, as it is recorded, and not before its commit",
 }
 EXIT_CODES = {"valid": 0, "invalid": 1, "unknown": 2}
 EXAMPLES_MAX = 10

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from heapq import heappop, heappush
 from typing import Any
 
+from tests.checker.gauges import Gauge
 from tests.checker.instants import SECOND, stamp
 
 TOTAL = "total"
@@ -23,6 +23,7 @@ HOUSE = {
     "alerts.low": 80,
     "alerts.nearly_full": 95,
     "alerts.full": 100,
+    "conversion.timeout_minutes": 10,
 }
 
 
@@ -58,8 +59,8 @@ class Hold:
     """A basket of one session."""
 
     __slots__ = (
-        "created", "draws", "expires", "extensions", "extras", "id", "items", "occurrence", "seats", "session",
-        "state", "stock", "ttl", "user",
+        "cart", "created", "draws", "expires", "extensions", "extras", "id", "items", "occurrence", "price", "seats",
+        "session", "state", "stock", "ttl", "user",
     )  # fmt: skip
 
     def __init__(self, hold_id: str, occurrence: str, session: str, user: str | None) -> None:
@@ -70,6 +71,9 @@ class Hold:
         self.draws: dict[str, int] = {}
         self.stock: dict[str, int] = {}
         self.seats = self.ttl = self.created = self.expires = self.extensions = 0
+        self.price: dict[str, Any] | None = None
+        """With its voucher, as its row has it."""
+        self.cart: str | None = None
 
     def view(self) -> dict[str, Any]:
         """As answers and events show it; defaults are left out."""
@@ -89,6 +93,10 @@ class Hold:
             view["extras"] = self.extras
         if self.user is not None:
             view["user_id"] = self.user
+        if self.price is not None:
+            view["quote"] = shown_price(self.price)
+        if self.cart is not None:
+            view["cart_id"] = self.cart
         return view
 
 
@@ -105,8 +113,8 @@ class Occasion:
     """One occurrence."""
 
     __slots__ = (
-        "alerts", "closes", "ends", "extras", "heaps", "id", "live", "opens", "overrides", "pools", "product", "starts",
-        "status", "tickets", "version",
+        "alerts", "closes", "ends", "extras", "heaps", "id", "line", "live", "opens", "overrides", "pools", "product",
+        "sold", "starts", "status", "tickets", "version",
     )  # fmt: skip
 
     def __init__(self, occurrence_id: str) -> None:
@@ -121,6 +129,9 @@ class Occasion:
         self.extras: dict[str, Ticket] = {}
         self.pools: dict[str, Pool] = {}
         self.live: dict[str, Hold] = {}
+        self.sold: dict[str, Hold] = {}
+        self.line: set[str] = set()
+        """Who stands in line."""
         self.heaps: dict[str, list[tuple[int, str]]] = {}
         """Per pool, when its holds end; entries that no longer hold are dropped on the way."""
 
@@ -201,39 +212,6 @@ class Occasion:
         return {extra.stock[0]: extra.stock[1] for extra in self.extras.values() if extra.stock is not None}
 
 
-class Gauge:
-    """A number that several occurrences share, and between which values it was lately.
-
-    Whoever looked a moment ago may have seen an older one. The two lines hold (until when, value), the greatest and
-    the least values that are still of interest first: each change costs constant time on average.
-    """
-
-    __slots__ = ("_highs", "_lows", "used")
-
-    def __init__(self) -> None:
-        self.used = 0
-        self._highs: deque[tuple[int, int]] = deque()
-        self._lows: deque[tuple[int, int]] = deque()
-
-    def add(self, number: int, now: int, stale: int) -> None:
-        """Change it."""
-        for line, sign in ((self._highs, 1), (self._lows, -1)):
-            while line and line[0][0] < now - stale:
-                line.popleft()
-            while line and sign * line[-1][1] <= sign * self.used:
-                line.pop()
-            line.append((now, self.used))
-        self.used += number
-
-    def highest(self, now: int, stale: int) -> int:
-        """The greatest value that somebody may have seen."""
-        return max(self.used, next((value for until, value in self._highs if until >= now - stale), self.used))
-
-    def lowest(self, now: int, stale: int) -> int:
-        """The least value that somebody may have seen."""
-        return min(self.used, next((value for until, value in self._lows if until >= now - stale), self.used))
-
-
 class World:
     """Everything there is."""
 
@@ -247,6 +225,14 @@ class World:
         """Those that ended in the transaction that is being read."""
         self.sessions: dict[str, Gauge] = {}
         self.stocks: dict[str, Gauge] = {}
+        self.vouchers: dict[str, Gauge] = {}
+        self.deals: dict[str, Any] = {}
+        """Bookings, by their ids."""
+        self.priced: dict[str, Hold] = {}
+        """Holds that have expired and had a price: money may still come for them."""
+        self.late_payment = "fulfil_or_park"
+        self.carts: dict[str, dict[str, Hold]] = {}
+        """The legs that each cart has got."""
         self.issued: set[str] = set()
         """Sessions that were issued here."""
         self.starts: dict[tuple[str, int], str] = {}
@@ -265,7 +251,10 @@ class World:
 
     def thresholds(self, occasion: Occasion) -> tuple[int, ...]:
         """From which percentage on an occurrence is low, nearly full and full."""
-        return self.alerts(occasion.alerts)
+        own, house = occasion.alerts, self.house
+        if own:
+            return self.alerts(own)
+        return house["alerts.low"], house["alerts.nearly_full"], house["alerts.full"]
 
     def alerts(self, own: dict[str, Any]) -> tuple[int, ...]:
         """The thresholds where some are given and the others are the house's."""
@@ -275,7 +264,7 @@ class World:
         )
 
     def gauge(self, scope: str, key: str) -> Gauge:
-        gauges = self.sessions if scope == "session" else self.stocks
+        gauges = {"session": self.sessions, "stock": self.stocks, "voucher": self.vouchers}[scope]
         gauge = gauges.get(key)
         if gauge is None:
             gauge = gauges[key] = Gauge()
@@ -298,11 +287,16 @@ class World:
         hold.items, hold.extras = items, extras
         hold.draws, hold.stock = occasion.draws(items, extras), occasion.stock(extras)
         hold.seats = sum(items.values())
+        hold.price = None
         self._move(occasion, differences(before[0], hold.draws), differences(before[1], hold.stock), 1, now)
         occasion.await_end(hold)
 
     def end(self, occasion: Occasion, hold: Hold, state: str, now: int) -> None:
         """A hold gives back what it took."""
+        if hold.state == "converting":
+            self.redeem(hold.price, -1, now)
+        if hold.price is not None and state == "expired":
+            self.priced[hold.id] = hold
         hold.state = state
         del occasion.live[hold.id]
         self.ended[hold.id] = (occasion.id, hold.session, state)
@@ -310,11 +304,21 @@ class World:
         self.gauge("session", hold.session).add(-1, now, self.stale)
         self._move(occasion, hold.draws, hold.stock, -1, now)
 
+    def redeem(self, price: dict[str, Any] | None, times: int, now: int) -> None:
+        """A price's voucher is used, or given back."""
+        if price is not None and "voucher" in price:
+            self.gauge("voucher", price["voucher"]).add(times, now, self.stale)
+
     def _move(self, occasion: Occasion, draws: Taken, stock: Taken, sign: int, now: int) -> None:
         for pool, number in draws.items():
             occasion.pools[pool].held += sign * number
         for key, number in stock.items():
             self.gauge("stock", key).add(sign * number, now, self.stale)
+
+
+def shown_price(price: dict[str, Any]) -> dict[str, Any]:
+    """A price as everybody may see it."""
+    return {name: price[name] for name in ("hash", "currency", "total", "payment_method") if name in price}
 
 
 def differences(before: Taken, after: Taken) -> Taken:
