@@ -48,6 +48,16 @@ class SmtpSender:
         return asyncio.run(_Delivery(self._server, self._sender, self._tls).run(mail))
 
 
+class _Client(SMTP):
+    """Hangs up at once, whoever closes it: the end of a TLS session that the other side does not answer would outlive
+    the event loop."""
+
+    def close(self) -> None:
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+        super().close()
+
+
 class _Delivery:
     """One mail on one connection."""
 
@@ -55,8 +65,7 @@ class _Delivery:
         self._server = server
         self._sender = sender
         self._stage = Stage.CONNECTING
-        self._transport: asyncio.BaseTransport | None = None
-        self._client = SMTP(
+        self._client = _Client(
             hostname=server.host,
             port=server.port,
             local_hostname=sender.domain,
@@ -81,21 +90,13 @@ class _Delivery:
             with suppress(SMTPException, OSError):
                 await self._client.quit(timeout=QUIT_SECONDS)
         finally:
-            self._hang_up()
+            self._client.close()
+            await asyncio.sleep(0)  # the socket is closed in the loop's next turn
         return outcome
-
-    def _hang_up(self) -> None:
-        """At once: the end of a TLS session that the other side does not answer would outlive the event loop. After a
-        farewell the client no longer knows its transport, which may still be waiting for just that."""
-        transport = self._client.transport or self._transport
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
-        self._client.close()
 
     async def _hand_over(self, mail: Mail) -> Outcome:
         needs_utf8 = is_international(mail, self._sender)
         await self._client.connect()
-        self._transport = self._client.transport
         if self._client.is_ehlo_or_helo_needed:
             await self._client.ehlo()
         if needs_utf8 and not self._client.supports_extension("smtputf8"):
