@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ("schema", "producer", "workers")
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 340
+LAYS_OUT = re.compile(r"^[ \t].*\bmsgspec\.(?:convert|json\.decode|json\.Decoder)\(", re.MULTILINE)
+MAY_LAY_OUT = ("prepared.py", "documents.py")
 SLEEPS = re.compile(r"\btime\.sleep\(")
 OF_ANOTHER_MACHINE = re.compile(r"/(?:root|home)/|/tmp/(?!\*)")
 
@@ -48,6 +50,12 @@ def test_nobody_imports_the_front_door() -> None:
 def test_the_source_roots_are_no_packages() -> None:
     """Or they would shadow other people's `schema` and `producer`."""
     assert [folder for folder in SOURCES if (ROOT / folder / "__init__.py").exists()] == []
+
+
+def test_types_are_laid_out_by_modules_and_not_on_the_way() -> None:
+    """What happens to two threads that do it at once: see `holdgate_schema/prepared.py`."""
+    found = [path for path in sources() if LAYS_OUT.search(path.read_text(encoding="utf-8"))]
+    assert [path for path in found if path.name not in MAY_LAY_OUT] == []
 
 
 def test_tests_wait_on_signals_and_never_sleep() -> None:

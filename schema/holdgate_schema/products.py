@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from .currencies import CurrencyCode
 from .fields import AMOUNT_MAX, QUANTITY_MAX, Amount, AwareTime, Label, VoucherCode
 from .ids import ExtraKey, ProductId, TicketKey
+from .prepared import Prepared
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 PriceRule = Literal["early_bird", "last_minute", "weekday", "season", "demand", "other"]
@@ -267,3 +268,7 @@ class Voucher(_Rule, frozen=True, kw_only=True, tag_field="type", tag="voucher.p
     minimum: Amount = 0
     products: Annotated[list[ProductId], Meta(max_length=100)] = []
     uses_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+
+PRODUCT: Prepared[Product] = Prepared(Product)
+VOUCHER: Prepared[Voucher] = Prepared(Voucher)

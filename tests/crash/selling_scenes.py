@@ -104,6 +104,7 @@ def _came_of(victim: WorkerProcess, pending: Sequence[Answers]) -> bool:
     """Whether this struck; waits until it has, or all of it is answered."""
 
     def looked() -> bool:
+        assert victim.is_running or victim.has_struck, f"{victim.name} is gone: {list(victim.log())[-5:]}"
         return victim.has_struck or all(answers.final.done() for answers in pending)
 
     eventually(looked, "everything is answered, or it struck", ANSWER_SECONDS)

@@ -39,6 +39,9 @@ class _Targets(Struct, frozen=True, forbid_unknown_fields=True):
     targets: Annotated[list[_Target], Meta(max_length=TARGETS_MAX)]
 
 
+_targets = msgspec.json.Decoder(_Targets)
+
+
 class NoticeSettings(BaseSettings):
     """The part of the configuration that is about telling the world."""
 
@@ -115,7 +118,7 @@ def read_targets(path: Path) -> tuple[WebhookTarget, ...]:
     Raises `InvalidTargets`.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Targets).targets
+        found = _targets.decode(path.read_bytes()).targets
     except OSError as exc:
         raise InvalidTargets(f"cannot be read: {exc.strerror or type(exc).__name__}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:

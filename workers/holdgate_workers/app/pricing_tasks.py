@@ -14,6 +14,7 @@ import msgspec
 
 from holdgate_schema.events import HoldChanged, HoldCreated
 from holdgate_schema.outcomes import HoldView
+from holdgate_schema.prepared import Prepared
 from holdgate_schema.quotes import Quote
 from holdgate_schema.selling import PriceHold, Pricing, PutQuote
 from holdgate_schema.selling_events import QuoteRequested
@@ -32,6 +33,7 @@ CONFIRM_SECONDS = 10.0
 """Well within a task's lease."""
 
 _pricings = msgspec.json.Decoder(Pricing)
+_wanted: Prepared[Wanted] = Prepared(Wanted)
 
 
 # --- what is to be priced ---------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ class PricingHandler:
 
     def handle(self, task: Task) -> TaskOutcome:
         """Price it, keep the quote, tell the gate."""
-        wanted = msgspec.convert(task.payload["wanted"], Wanted)
+        wanted = _wanted.convert(task.payload["wanted"])
         command = self._command(wanted)
         if command is None:
             return Done()

@@ -13,6 +13,7 @@ from holdgate_schema.errors import InvalidMessage
 from .projected import Entry, Kind, comparable
 
 Why = Literal["missing", "behind", "ahead", "differs", "due", "left over"]
+_documents = msgspec.json.Decoder()
 _SUMS = ("occurrences", "capacity", "sellable", "held", "sold", "available")
 
 
@@ -67,7 +68,7 @@ def _same(one: bytes, other: bytes) -> bool:
 
 def _sums(body: bytes) -> list[Any] | None:
     try:
-        found = msgspec.json.decode(body)
+        found = _documents.decode(body)
     except msgspec.DecodeError:
         return None
     return [found.get(name) for name in _SUMS] if isinstance(found, dict) else None

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from holdgate_schema.codec import BODY_BYTES_MAX, encode
 from holdgate_schema.outcomes import HoldState
+from holdgate_schema.prepared import Prepared
 from holdgate_schema.products import Product, Voucher
 from holdgate_schema.quotes import PriceProblem, Quote, Unpriced
 from holdgate_schema.selling import PriceHold, Pricing, PutQuote
@@ -24,6 +25,8 @@ PROBLEMS_MAX = 20
 MESSAGE_CHARS_MAX = 200
 """So many problems are told, and so much of each: more would help nobody, and a command has its bounds."""
 AS_IT_IS = Pricing()
+
+_price_problems: Prepared[PriceProblem] = Prepared(PriceProblem)
 
 
 # --- what is to be priced, and what the price rests on ------------------------------------------------------------
@@ -139,7 +142,7 @@ def _price(wanted: Wanted, terms: Pricing, look: PriceLook) -> Quote | Unpriced:
 
 def _unpriced(what: str, key: str, message: str) -> Unpriced:
     problem = {"what": what, "key": key, "reason": "unknown", "message": message}
-    return Unpriced(problems=[msgspec.convert(problem, PriceProblem)])
+    return Unpriced(problems=[_price_problems.convert(problem)])
 
 
 def _cut(problem: PriceProblem) -> PriceProblem:

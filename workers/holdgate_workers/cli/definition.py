@@ -13,6 +13,7 @@ import msgspec
 from holdgate_schema.errors import FieldError
 from holdgate_schema.messages import AlertOverrides, PutOccurrence
 from holdgate_schema.outcomes import Refused
+from holdgate_schema.prepared import Prepared
 from holdgate_workers.domain.calendar import instant_of, zone_exists
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Context, LimitKey
@@ -22,6 +23,7 @@ from holdgate_workers.ids import new_request_id
 
 from .specs import Document
 
+_put_occurrence: Prepared[PutOccurrence] = Prepared(PutOccurrence)
 _WHERE = re.compile(r"(?P<what>.*) - at `\$\.?(?P<path>[^`]*)`\Z", re.DOTALL)
 # What the pure rules want to know and the definition of an occurrence does not depend on.
 _INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
@@ -78,7 +80,7 @@ class Checker:
 def _converted(document: Document) -> PutOccurrence:
     body = {"request_id": new_request_id(), **document}
     try:
-        return msgspec.convert(body, PutOccurrence)
+        return _put_occurrence.convert(body)
     except msgspec.ValidationError as exc:
         match = _WHERE.match(str(exc))
         where, what = (match["path"], match["what"]) if match else ("definition", str(exc))

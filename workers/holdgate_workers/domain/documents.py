@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,6 +15,9 @@ from msgspec import Meta, Struct
 from holdgate_schema.errors import FieldError
 from holdgate_schema.ids import NAME_PATTERN, VISIBLE_PATTERN
 from holdgate_schema.messages import Label
+from holdgate_schema.prepared import Prepared
+
+T = TypeVar("T")
 
 _PATH = re.compile(r" - at `[^`]*`\Z")
 _QUOTED_CHARS_MAX = 40
@@ -46,12 +49,12 @@ def decoded(text: str) -> Any:
     return document
 
 
-def converted(document: object, kind: Any, where: str = "") -> Any:
+def converted(document: object, kind: Prepared[T], where: str = "") -> T:
     """The document as a value of this type; raises `InvalidDocument` with all problems, their fields below `where`."""
     try:
-        return msgspec.convert(document, kind)
+        return kind.convert(document)
     except msgspec.ValidationError as exc:
-        raise InvalidDocument(list(_problems(document, kind, where))) from exc
+        raise InvalidDocument(list(_problems(document, kind.kind, where))) from exc
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def _no_number(name: str) -> NoReturn:
 def _problems(value: object, kind: Any, where: str) -> Iterator[FieldError]:
     """msgspec stops at the first problem, so whatever does not convert is looked into part by part."""
     try:
-        msgspec.convert(value, kind)
+        msgspec.convert(value, kind)  # laid out with the whole
     except msgspec.ValidationError as exc:
         yield from list(_inside(value, _bare(kind), where)) or [
             FieldError(where or "document", _reason(str(exc), value, kind))

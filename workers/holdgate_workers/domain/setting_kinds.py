@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Protocol, TypeGuard
 import msgspec
 
 from holdgate_schema.errors import FieldError
+from holdgate_schema.prepared import Prepared
 
 from .documents import InvalidDocument, converted, decoded
 from .pricing.checks import fee_errors
 from .pricing.fees import Fees, Method, PaymentFee
 from .pricing.money import exact, percent_shown, shown, written
 
+_payment_fees: Prepared[dict[str, PaymentFee]] = Prepared(dict[Method, PaymentFee])
 _EXAMPLE = '{"credit_card": {"percent": 2.9, "fixed": {"EUR": 30}}}'
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,2})?")
@@ -134,7 +136,7 @@ class PaymentFees:
                 raise _refused(name, f"must be JSON such as {_EXAMPLE}: {exc}") from exc
         if not isinstance(value, dict):
             raise _refused(name, f"must be a JSON object such as {_EXAMPLE}, not {value!r}")
-        payment: dict[str, PaymentFee] = converted(value, dict[Method, PaymentFee], name)
+        payment = converted(value, _payment_fees, name)
         errors = fee_errors(Fees(payment=payment))
         if errors:
             raise InvalidDocument(errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import signal
 import threading
@@ -92,6 +93,8 @@ class Process:
 
     def run(self, *, started: Callable[[], None] = lambda: None) -> int:
         """Returns the exit code: 0 after a clean stop, 70 if a worker failed."""
+        if not faulthandler.is_enabled():
+            faulthandler.enable()  # or a crash below Python leaves nothing but the number of its signal
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: self._stop.set())
         for problem in self._durability:

@@ -35,6 +35,8 @@ ATTEMPTS_MAX = 4
 IN_FLIGHT_MAX = 64
 CONNECT_SECONDS = 30.0
 
+_scripts = msgspec.json.Decoder(Script)
+
 
 class NotingLink:
     """A link that writes every answer down as it comes off the wire, wanted or not."""
@@ -139,7 +141,7 @@ def link_of(environment: dict[str, str], notes: NoteBook) -> tuple[ClientConfig,
 
 def main(arguments: Sequence[str]) -> None:
     """See the module."""
-    script = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=Script)
+    script = _scripts.decode(Path(arguments[0]).read_bytes())
     notes = NoteBook(Path(arguments[1]))
     config, link = link_of(dict(os.environ), notes)
     client = BookingClient(config, link=link)

@@ -37,10 +37,13 @@ class Record(msgspec.Struct, frozen=True):
     """The folder of `pg`, `run` and `server.log`, if it is not the data folder."""
 
 
+_records = msgspec.json.Decoder(Record)
+
+
 def read_record(data: Path) -> Record | None:
     """The record of a data folder, or None if there is none that can be read."""
     try:
-        return msgspec.json.decode((data / RECORD).read_bytes(), type=Record)
+        return _records.decode((data / RECORD).read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
 

@@ -17,6 +17,8 @@ from .rows import HOLD_COLUMNS, hold_from
 
 Values = Sequence[object] | Mapping[str, object]
 
+_documents = msgspec.json.Decoder()
+
 _COLUMNS = (
     "j.decided_at, j.request_id::text, j.occurrence_id, j.version, j.kind, j.outcome, j.reason, j.session_id, "
     "j.hold_id::text, j.app_id, j.reply::text, j.events::text"
@@ -151,6 +153,6 @@ class History(Reader):
     def _entries(self, statement: str, values: Values) -> list[JournalEntry]:
         rows = self._read(lambda connection: connection.execute(statement, values).fetchall())
         return [
-            JournalEntry(*(*row[:10], msgspec.json.decode(row[10]), msgspec.json.decode(row[11] or "[]")))
+            JournalEntry(*(*row[:10], _documents.decode(row[10]), _documents.decode(row[11] or "[]")))
             for row in rows
         ]

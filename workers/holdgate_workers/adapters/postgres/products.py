@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from psycopg import Connection
 
-from holdgate_schema.products import Product, Voucher
+from holdgate_schema.prepared import Prepared
+from holdgate_schema.products import PRODUCT, VOUCHER, Product, Voucher
 from holdgate_workers.domain.pricing.fees import Fees
 from holdgate_workers.domain.pricing.occasion import Occasion
 from holdgate_workers.domain.settings import parse
@@ -82,10 +83,10 @@ class Shelf(Generic[D]):
     Defaults are not written out: they belong to the type that a definition names (`product.put.v1`) and never change.
     """
 
-    def __init__(self, session: Session, table: str, key: str, kind: type[D]) -> None:
+    def __init__(self, session: Session, table: str, key: str, kind: Prepared[D]) -> None:
         self._session = session
         self._names = {"table": table, "key": key}
-        self._kind: type[D] = kind
+        self._kind: Prepared[D] = kind
 
     def put(self, key: str, definition: D, *, changed_by: str) -> Put[D]:
         """Put a checked definition in force."""
@@ -129,7 +130,7 @@ class Shelf(Generic[D]):
         return [self._version(row) for row in rows]
 
     def _version(self, row: tuple[Any, ...]) -> Version[D]:
-        return Version(row[0], msgspec.json.decode(row[1], type=self._kind), row[2], row[3])
+        return Version(row[0], self._kind.decode(row[1]), row[2], row[3])
 
     def _sql(self, statement: str) -> str:
         return statement.format(**self._names)
@@ -140,8 +141,8 @@ class PriceBook:
 
     def __init__(self, url: str) -> None:
         self._session = Session(url, name="prices")
-        self.products = Shelf(self._session, "products", "id", Product)
-        self.vouchers = Shelf(self._session, "vouchers", "code", Voucher)
+        self.products = Shelf(self._session, "products", "id", PRODUCT)
+        self.vouchers = Shelf(self._session, "vouchers", "code", VOUCHER)
 
     def basis(
         self, product_id: str, *, version: int | None, occurrence_id: str | None, voucher: str | None

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 
-from holdgate_schema.products import Product, Voucher
+from holdgate_schema.products import PRODUCT, VOUCHER
 from holdgate_schema.quotes import Quote
 from holdgate_workers.app.quoting import HoldSeen, KeptQuote, PriceLook, Wanted
 
@@ -39,8 +39,8 @@ class QuoteBook:
 
     def __init__(self, url: str) -> None:
         self._session = Session(url, name="quotes")
-        self._products = Shelf(self._session, "products", "id", Product)
-        self._vouchers = Shelf(self._session, "vouchers", "code", Voucher)
+        self._products = Shelf(self._session, "products", "id", PRODUCT)
+        self._vouchers = Shelf(self._session, "vouchers", "code", VOUCHER)
 
     def look(self, wanted: Wanted) -> PriceLook:
         """Everything that the price rests on, in one snapshot."""

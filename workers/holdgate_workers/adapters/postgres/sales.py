@@ -16,6 +16,9 @@ from .reading import Reader
 from .rows import basket_from, booking_from
 
 # What waits for a person comes first, then what is under way, by how long it has been waiting.
+_documents = msgspec.json.Decoder()
+_customers = msgspec.json.Decoder(dict[str, str])
+
 _BOOKINGS = """
 SELECT document::text FROM bookings
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
@@ -113,7 +116,7 @@ class Sales(Reader):
         row = self._one(_BOOKING, [booking_id])
         if row is None:
             return None
-        customer = None if row[1] is None else msgspec.json.decode(row[1], type=dict[str, str])
+        customer = None if row[1] is None else _customers.decode(row[1])
         return BookingRow(booking_from(row[0]), customer, row[2], row[3])
 
     def bookings_like(self, prefix: str) -> list[str]:
@@ -125,7 +128,7 @@ class Sales(Reader):
         row = self._one(_CART, [cart_id])
         if row is None:
             return None
-        return CartRow(row[0], row[1], row[2], msgspec.json.decode(row[3]), row[4], row[5], row[6])
+        return CartRow(row[0], row[1], row[2], _documents.decode(row[3]), row[4], row[5], row[6])
 
     def carts_like(self, prefix: str) -> list[str]:
         """Ids of carts."""

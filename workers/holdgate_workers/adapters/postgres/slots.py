@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from psycopg import Connection
 
-from holdgate_schema.products import Product
+from holdgate_schema.products import PRODUCT, Product
 from holdgate_workers.app.notices.facts import Piece, Slot
 from holdgate_workers.domain.occurrence import Definition
 
@@ -64,7 +63,7 @@ def told_from(row: tuple[Any, ...]) -> Told:
     """From `COLUMNS`."""
     occurrence_id, definition, version, changed_at, product = row
     known = definition_from(definition)
-    sold = None if product is None else msgspec.json.decode(product, type=Product)
+    sold = None if product is None else PRODUCT.decode(product)
     slot = Slot(
         occurrence_id=occurrence_id,
         product_id=known.product_id,

@@ -31,6 +31,8 @@ PARKED_MAX = 50
 Link = Connection[tuple[Any, ...]]
 Wanted = dict[str, Any]
 
+_overrides = msgspec.json.Decoder(AlertOverrides)
+
 _OCCURRENCES = """
 WITH release AS (
   SELECT occurrence_id, min(expires_at) AS at FROM holds
@@ -104,7 +106,7 @@ class Statistics(Reader):
 
 def _occurrence(row: tuple[Any, ...], settings: Settings) -> OccurrenceStats:
     capacity, sellable, held, sold, available, alerts = row[4:10]
-    overrides = msgspec.json.decode(alerts, type=AlertOverrides) if alerts else None
+    overrides = _overrides.decode(alerts) if alerts else None
     release: datetime | None = row[10]
     return OccurrenceStats(
         occurrence_id=row[0],

@@ -15,6 +15,8 @@ from .session import Session
 
 T = TypeVar("T")
 
+_payloads = msgspec.json.Decoder()
+
 RESEND_SECONDS = 30.0
 """How long a task that was told of and is still in nobody's hands waits until it is told of again."""
 
@@ -206,7 +208,7 @@ def _task(row: tuple[Any, ...]) -> Task:
         role=row[1],
         kind=row[2],
         key=row[3],
-        payload=msgspec.json.decode(row[4]),
+        payload=_payloads.decode(row[4]),
         reply_to=row[5],
         correlation_id=row[6],
         created_at=row[7],
@@ -234,5 +236,5 @@ def _row(row: tuple[Any, ...]) -> TaskRow:
         last_error=row[11],
         reply_to=row[12],
         correlation_id=row[13],
-        payload=msgspec.json.decode(row[14]),
+        payload=_payloads.decode(row[14]),
     )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-import msgspec
-
+from holdgate_schema.prepared import Prepared
 from holdgate_schema.selling import Customer as SaidCustomer
 from holdgate_workers.app.tasks import Again, Done, Task, TaskOutcome
 
@@ -37,6 +36,11 @@ MAIL, ANALYTICS = "mail", "ga4"
 """Receivers, as the log of deliveries has them."""
 MOVED_MAX = 2000
 """Bookings of one occurrence that are looked at in one go."""
+
+_mails_wanted: Prepared[MailsWanted] = Prepared(MailsWanted)
+_mail_wanted: Prepared[MailWanted] = Prepared(MailWanted)
+_event_reported: Prepared[EventReported] = Prepared(EventReported)
+_event_posted: Prepared[EventPosted] = Prepared(EventPosted)
 
 
 def webhook_receiver(target: str) -> str:
@@ -104,7 +108,7 @@ class MailPlanner(_Handler):
 
     def handle(self, task: Task) -> TaskOutcome:
         """Plan them for one booking, or for all of an occurrence."""
-        wanted = msgspec.convert(task.payload, MailsWanted)
+        wanted = _mails_wanted.convert(task.payload)
         if wanted.booking_id is not None:
             self._plans.plan(wanted.event, wanted.booking_id, wanted.version)
             if wanted.event == CONFIRMED:
@@ -142,7 +146,7 @@ class MailHandler(_Handler):
 
     def handle(self, task: Task) -> TaskOutcome:
         """Send it, or see that nobody wants it any more."""
-        wanted = msgspec.convert(task.payload, MailWanted, strict=False)
+        wanted = _mail_wanted.convert(task.payload, strict=False)
         notice = noticed(task.key, wanted, task.due_at)
         return self._deliverer.deliver(task, MAIL, self._letter(notice, wanted.version))
 
@@ -188,7 +192,7 @@ class AnalyticsHandler(_Handler):
 
     def handle(self, task: Task) -> TaskOutcome:
         """Report it."""
-        reported = msgspec.convert(task.payload, EventReported, strict=False)
+        reported = _event_reported.convert(task.payload, strict=False)
         return self._deliverer.deliver(task, ANALYTICS, self._letter(reported))
 
     def _letter(self, reported: EventReported) -> Letter:
@@ -227,7 +231,7 @@ class WebhookHandler(_Handler):
 
     def handle(self, task: Task) -> TaskOutcome:
         """Post it."""
-        posted = msgspec.convert(task.payload, EventPosted)
+        posted = _event_posted.convert(task.payload)
         return self._deliverer.deliver(task, webhook_receiver(posted.target), self._letter(posted))
 
     def _letter(self, posted: EventPosted) -> Letter:

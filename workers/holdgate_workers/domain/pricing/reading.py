@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdgate_schema.products import Product, Voucher
+from holdgate_schema.products import PRODUCT, VOUCHER, Product, Voucher
 from holdgate_workers.domain.documents import InvalidDocument, converted
 
 from .checks import product_errors, voucher_errors
@@ -10,7 +10,7 @@ from .checks import product_errors, voucher_errors
 
 def read_product(document: object) -> Product:
     """The product; raises `InvalidDocument` with everything that is wrong with it."""
-    product: Product = converted(document, Product)
+    product = converted(document, PRODUCT)
     errors = product_errors(product)
     if errors:
         raise InvalidDocument(errors)
@@ -19,7 +19,7 @@ def read_product(document: object) -> Product:
 
 def read_voucher(document: object) -> Voucher:
     """The voucher; raises `InvalidDocument` with everything that is wrong with it."""
-    voucher: Voucher = converted(document, Voucher)
+    voucher = converted(document, VOUCHER)
     errors = voucher_errors(voucher)
     if errors:
         raise InvalidDocument(errors)
