@@ -15,7 +15,6 @@ from tests.crash.ground import Ground
 from tests.crash.scenes import leads
 from tests.crash.wire import Wire
 from tests.support.processes import WorkerProcess
-from tests.support.rabbit import eventually
 from tests.support.redis import PrivateRedis, private_redis
 from tests.support.requests import occurrences_in, put
 from tests.support.selling import sell
@@ -42,10 +41,6 @@ CAST: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Scene -> the role that is broken, the roles that run on."""
 _WITH_CURSOR = ("feeder", "projection")
-_CURSORS = int.from_bytes(b"rela", "big")
-_RIGHT_TO_CURSOR = (
-    f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {_CURSORS} AND granted"
-)
 
 
 class SellingHouse:
@@ -87,7 +82,7 @@ class SellingHouse:
         while len(self._crew) < 2:
             if self._crew and self.role in _WITH_CURSOR:
                 self._crew[0].wait_ready(READY_SECONDS)
-                eventually(lambda: self.site.value(_RIGHT_TO_CURSOR) == 1, "it has the cursor", READY_SECONDS)
+                self.site.wait_cursor()
             self._crew.append(self._engage())
         for worker in self._crew:
             worker.wait_ready(READY_SECONDS)

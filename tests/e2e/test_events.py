@@ -70,6 +70,7 @@ def test_a_killed_relay_loses_no_event_and_the_next_one_keeps_the_order(site: Te
     events = EventTap(site)
     site.start("gate")
     first = site.start("relay")
+    site.wait_cursor()
     site.start("relay")
     client = site.client()
     ids = [f"relay-{failpoint}-{number}" for number in range(3)]

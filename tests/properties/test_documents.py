@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.pricing_strategies import products
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.products import Product
+from holdgate_schema.products import PRODUCT, Product
 from holdgate_workers.domain.documents import InvalidDocument, converted, decoded
 from holdgate_workers.domain.pricing.reading import read_product
 
@@ -26,7 +26,7 @@ def test_a_good_product_is_read_as_it_was_written(product: Product) -> None:
 
 def problems(document: object) -> list[FieldError]:
     try:
-        converted(document, Product)
+        converted(document, PRODUCT)
     except InvalidDocument as exc:
         return exc.errors
     return []

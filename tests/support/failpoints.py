@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,12 +41,17 @@ class Failpoint:
                 signal.pthread_kill(threading.get_ident(), self.signum)
 
 
+@cache
+def _told() -> Path | None:
+    """Asked when it is needed: what is imported may be another process by then."""
+    file = os.environ.get("HOLDGATE_TEST_FAILPOINT_FILE")
+    return None if file is None else Path(file)
+
+
 class _Failpoints:
     """The one failpoint of this process, once it was told."""
 
     def __init__(self) -> None:
-        file = os.environ.get("HOLDGATE_TEST_FAILPOINT_FILE")
-        self._file = None if file is None else Path(file)
         self._failpoint: Failpoint | None = None
         self._lock = threading.Lock()
 
@@ -59,8 +65,9 @@ class _Failpoints:
     def _meet(self, when: str, step: str) -> None:
         with self._lock:
             spent = self._failpoint is None or self._failpoint.countdown <= 0
-            if spent and self._file is not None and self._file.exists():
-                self._failpoint = Failpoint.read(self._file)
+            file = _told()
+            if spent and file is not None and file.exists():
+                self._failpoint = Failpoint.read(file)
             if self._failpoint is not None:
                 self._failpoint.meet(when, step)
 

@@ -15,10 +15,23 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support.nursery import Child, can_fork, nursery
 from tests.support.rabbit import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30.0
+
+
+def _started(
+    roles: Sequence[str], environment: Mapping[str, str], log_file: Path
+) -> subprocess.Popen[bytes] | Child:
+    """A worker of the tests, forked where that makes no difference."""
+    whole = {**os.environ, **environment}
+    if can_fork(environment):
+        return nursery().start(roles, whole, log_file)
+    command = [sys.executable, "-m", "tests.support.worker_main", *roles]
+    with log_file.open("wb") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=whole, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 class WorkerProcess:
@@ -35,15 +48,7 @@ class WorkerProcess:
             "HOLDGATE_TEST_PORT_FILE": str(self._port_file),
             "HOLDGATE_TEST_FAILPOINT_FILE": str(self._failpoint_file),
         }
-        with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.worker_main", *roles],
-                cwd=ROOT,
-                env={**os.environ, **environment, **ours},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self.process = _started(roles, {**environment, **ours}, self.log_file)
 
     # --- life ---------------------------------------------------------------------------------------------------
 

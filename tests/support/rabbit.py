@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import pika
 import pytest
 from tests.support.handshakes import RefusedError, UnreachableError, check
 from tests.support.servers import SERVICES, as_root
+from tests.support.vhosts import vhosts
 
 AMQP_PORT = 5672
 PATIENCE_SECONDS = 15.0
@@ -42,26 +42,23 @@ def admin_url() -> str:
     raise RuntimeError(f"no RabbitMQ for the tests (set {_SERVICE.variable}): {'; '.join(dict.fromkeys(said))}")
 
 
-def rabbitmqctl(*words: str) -> str:
+def rabbitmqctl(*words: str, stdin: str = "") -> str:
     """Run the broker's own tool, on this machine; raises CalledProcessError."""
     command = [*(as_root() or []), "rabbitmqctl", "--quiet", *words]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout
 
 
 @contextmanager
 def fresh_vhost() -> Iterator[str]:
-    """The URL of a new, empty virtual host, deleted at the end whoever is still connected to it."""
-    name = f"holdgate-test-{secrets.token_hex(6)}"
+    """The URL of a new, empty virtual host; some time later it is deleted, whoever is still connected to it."""
     parts = urlsplit(admin_url())
-    rabbitmqctl("add_vhost", name)
+    stock = vhosts(rabbitmqctl, admin_url())
+    name = stock.take()
     try:
-        rabbitmqctl("set_permissions", "-p", name, unquote(parts.username or "guest"), ".*", ".*", ".*")
         yield urlunsplit(parts._replace(path=f"/{name}"))
     finally:
-        rabbitmqctl("delete_vhost", name)
+        stock.give_back(name)
 
 
 @pytest.fixture(scope="session")

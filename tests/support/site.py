@@ -32,6 +32,10 @@ from holdgate_workers.config import read_config
 PARTITIONS = 4
 KINDS = ("rabbit", "embedded")
 CLIENT_SECONDS = 30.0
+_CURSORS = int.from_bytes(b"rela", "big")
+_RIGHT_TO_CURSOR = f"""
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {_CURSORS} AND granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 
 class TestSite:
@@ -119,6 +123,10 @@ class TestSite:
             vhost, _, properties = rest.partition("\t")
             if vhost == vhost_of(self.amqp_url) and f'"{worker.name}.gate.' in properties:
                 self.rabbitmqctl("close_connection", pid, "taken away by a test")
+
+    def wait_cursor(self) -> None:
+        """Wait until one worker has the right to move a cursor; the next one stands behind it."""
+        eventually(lambda: self.value(_RIGHT_TO_CURSOR) == 1, "somebody has the cursor", 30)
 
     # --- clients ------------------------------------------------------------------------------------------------
 
