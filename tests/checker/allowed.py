@@ -86,6 +86,22 @@ def plain(value: Any, name: str = "_at") -> Any:
     return value
 
 
+class Issued:
+    """A session that is issued in the decision; known once it was told."""
+
+    __slots__ = ("session",)
+
+    def __init__(self) -> None:
+        self.session = ""
+
+    def fits(self, told: Any) -> bool:
+        """Whether what was told will do."""
+        return bool(self.session) and told == self.session
+
+    def __repr__(self) -> str:
+        return self.session or "a session that is issued here"
+
+
 class Present:
     """A field that must be there, whatever it says."""
 
@@ -94,6 +110,16 @@ class Present:
 
 
 ANYTHING = Present()
+
+
+class Answered:
+    """A field of an event that says what the answer says."""
+
+    def __repr__(self) -> str:
+        return "what the answer says"
+
+
+AS_ANSWERED = Answered()
 
 
 @dataclass(slots=True)

@@ -43,6 +43,8 @@ class Spec:
     """With this it goes on after its requests until this file exists, and thinks between two windows."""
     ttl_seconds_max: int = 3
     """So long at most do those holds live that are short-lived."""
+    lines_and_carts: bool = False
+    """Stand in line, and fill carts."""
 
 
 class Wire:
@@ -129,6 +131,8 @@ class Buyer:
         self._random = random.Random(spec.seed)
         self._live: list[Body] = []
         self._past: list[Body] = []
+        self._entries: list[Body] = []
+        """Places in line; some have become holds, whose ids are the same."""
         self._extended: set[str] = set()
         """Holds that are being extended in this window."""
 
@@ -166,11 +170,15 @@ class Buyer:
             answer = self._wire.answers.pop(body["request_id"], None)
             if answer is not None and answer["outcome"] == "held":
                 self._live.append(answer["hold"])
+            elif answer is not None and answer["outcome"] == "waiting":
+                self._entries.append({**answer, "hold_id": answer["entry_id"]})
         self._past = (self._past + bodies)[-50:]
         return sorted(waiting)
 
     def _next(self) -> Body:
         chance = self._random.randrange(100)
+        if self._spec.lines_and_carts and self._random.randrange(5) == 0:
+            return self._about_the_line() if self._random.randrange(4) else self._cart()
         if self._live and chance < 28:
             return self._about_a_hold()
         if chance < 33:
@@ -196,6 +204,33 @@ class Buyer:
             body["ttl_seconds"] = self._random.randint(1, self._spec.ttl_seconds_max)
         if self._random.randrange(6) == 0:
             body["user_id"] = "user-ü"
+        return body
+
+    def _about_the_line(self) -> Body:
+        chance = self._random.randrange(8)
+        if self._entries and chance < 3:
+            entry = self._random.choice(self._entries)
+            if chance == 0:
+                self._live.append(entry)  # whether it was offered anything, or not
+            body = self._body("waitlist.leave.v1", session_id=entry["session_id"], entry_id=entry["entry_id"])
+            body["occurrence_id"] = entry["occurrence_id"]
+            return body if self._random.randrange(9) else {**body, "session_id": "somebody-else"}
+        body = self._body("waitlist.join.v1", items=self._basket())
+        if chance < 6:
+            body["session_id"] = f"{self._spec.name}-{self._random.randrange(40)}"
+        if chance == 6:
+            body["extras"] = {"guide": 1}
+        return body
+
+    def _cart(self) -> Body:
+        places = self._random.sample(self._spec.occurrence_ids, 2)
+        body = self._body("cart.place.v1")
+        body["occurrence_id"] = places[0]
+        body["legs"] = [{"occurrence_id": one, "items": self._basket()} for one in places]
+        if self._random.randrange(2):
+            body["session_id"] = f"{self._spec.name}-{self._random.randrange(40)}"
+        if self._random.randrange(3) == 0:
+            body["ttl_seconds"] = self._random.randint(1, self._spec.ttl_seconds_max)
         return body
 
     def _basket(self) -> Body:

@@ -80,9 +80,9 @@ class _Check:
         self.told.close()
         self.settled.close()
         self.second.close()
-        if self.judge.followed:
-            taken = f"{self.judge.followed} decisions are taken as they were told"
-            self.report.notes.append(f"P5 not judged: carts, waiting lists; {taken}")
+        if not self.judge.suspended:
+            for cart_id in self.judge.carts.unsettled:
+                self.report.doubt("P18", f"cart {cart_id} was begun, and how it ended is not here")
         check_channels(self.report, self.inquiry, self.faults)
         check_real_time(self.report, self.inquiry)
         requests = sum(1 for asked in self.inquiry.asked.values() if asked.sends or asked.decided)

@@ -15,6 +15,8 @@ from tests.checker.instants import SECOND, stamp
 from tests.checker.model import Body
 from tests.checker.service import Service
 from tests.checker.till import VOUCHER, Till
+from tests.checker.turns import WALK_INS
+from tests.checker.waiter import Waiter
 
 START = 1_800_000_000 * SECOND
 MONO = 5_000_000_000_000
@@ -40,6 +42,8 @@ class Sale:
         self._random = random.Random(seed)
         self._service = service(sink, seed + 1)
         self._till = Till(self._body, self._random, max(4, capacity // 10))
+        self._carter = service.carter(self._body, self._random, self._service.world.state_of)
+        self._waiter = Waiter(self._body, self._random)
         self._now = START
         self._live: list[tuple[int, str, str, str]] = []
         self._ids = [f"occ-{number}" for number in range(occurrences)]
@@ -73,7 +77,7 @@ class Sale:
             self._round(bodies)
             self._sweep()
             self._follow()
-        for _ in range(5):
+        for _ in range(6):
             self._now += SECOND
             self._sweep(always=True)
             self._follow()
@@ -109,8 +113,7 @@ class Sale:
         self._now += 2_100 + self._random.randrange(self._pause)
         for body in bodies:
             text = answers[body["request_id"]]
-            self._remember(body, text)
-            self._till.remember(body, text, senders[body["request_id"]])
+            self._remember(body, text, senders[body["request_id"]])
 
     def _send(self, name: str, body: Body) -> None:
         text, request_id = compact(body), body["request_id"]
@@ -122,8 +125,11 @@ class Sale:
         moment = self._now + later
         self._sink.client(name, {**note, "t": MONO + (moment - START) * 1000, "w": moment})
 
-    def _remember(self, body: Body, text: str) -> None:
-        if body["type"] == "hold.place.v1" and text.startswith('{"outcome":"held"'):
+    def _remember(self, body: Body, text: str, client: str | None) -> None:
+        self._till.remember(body, text, client)
+        self._carter.remember(body, text, client)
+        self._waiter.remember(body, text)
+        if body["type"] in WALK_INS and text.startswith('{"outcome":"held"'):
             occasion = self._service.world.occasions[body["occurrence_id"]]
             hold = occasion.live.get(body["request_id"])
             if hold is not None and len(self._live) < 5000:
@@ -142,8 +148,8 @@ class Sale:
             self._now += 3_000
 
     def _follow(self) -> None:
-        """Prices and orders: the service's own commands, whose answers are second ones to somebody."""
-        due = self._till.due()
+        """Prices, orders and carts: the service's own commands, whose answers are second ones to somebody."""
+        due = self._till.due() + self._carter.due()
         if not due:
             return
         for body, _ in due:
@@ -154,7 +160,7 @@ class Sale:
             text = answers[body["request_id"]]
             if client is not None and "answers" in body:
                 self._note(client, {"got": text, "for": body["answers"]}, 10)
-            self._till.remember(body, text, None)
+            self._remember(body, text, None)
         self._now += 1_000
 
     # --- buyers -------------------------------------------------------------------------------------------------
@@ -167,12 +173,21 @@ class Sale:
             return self._about_a_hold()
         if chance < 42:
             return self._body("hold.place.v1", "occ-never", items={"adult": 1})
+        if chance > 97:
+            return self._carter.place(self._ids, self._items)
+        if chance > 89:
+            return self._waiter.next(self._fullest(), {"adult": self._random.randrange(1, 6)})
         if chance < 44:
             return self._place(items={"nobody": 1})
         if chance < 45 and len(self._ids) < 10:
             capacity = self._random.choice((20, 30, 40, 60))
             return self._body("occurrence.capacity.v1", self._random.choice(self._ids), capacity=capacity)
         return self._place()
+
+    def _fullest(self) -> str:
+        """Of a few, for whoever has been told that there is nothing."""
+        some = self._random.sample(self._ids, min(3, len(self._ids)))
+        return min(some, key=lambda one: self._service.world.occasions[one].pools["total"].free() or 0)
 
     def _place(self, **more: Any) -> Body:
         body = self._body("hold.place.v1", self._random.choice(self._ids), items=self._items())

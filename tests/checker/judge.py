@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.checker import deal_news, model, model_catalogue
-from tests.checker.allowed import ANYTHING, Among, AnyOf, Between, Option, Shown, refused
+from tests.checker import carts, deal_news, lines, model, model_catalogue
+from tests.checker.allowed import ANYTHING, AS_ANSWERED, Among, AnyOf, Between, Issued, Option, Shown, refused
 from tests.checker.bodies import INTERNAL, body_of, shows
+from tests.checker.cart_book import CartBook
 from tests.checker.decoding import Row
-from tests.checker.followed import follow, is_followed
 from tests.checker.instants import micros, stamp
 from tests.checker.jsonl import loads
-from tests.checker.model import Body, left
+from tests.checker.model import ENDED_MAX, Body, left, on_sale
+from tests.checker.over import expire, swept
 from tests.checker.rooms import alerted, alerts, rooms
 from tests.checker.shown import same_time, view_problems
+from tests.checker.turns import AFTER_THE_LINE, UNSERVED, Parts, Turn, offered, parts_of
 from tests.checker.validity import faults, faults_of_text
 from tests.checker.verdict import Report
 from tests.checker.world import Hold, Occasion, World
 
-_WITH_HOLD = {"hold.place.v1": model.place, "hold.change.v1": model.change}
-_OWN = {"hold.change.v1": model.change, "hold.extend.v1": model.extend, "hold.release.v1": model.release}
-EXPIRED = "hold.expired.v1"
-_EVENT_DEFAULTS: Body = {"created": False, "late": False, "extras": {}}
+_OWN = {
+    "hold.change.v1": model.change, "hold.extend.v1": model.extend, "hold.release.v1": model.release,
+    "waitlist.join.v1": lines.join, "waitlist.leave.v1": lines.leave,
+}  # fmt: skip
+_EVENT_DEFAULTS: Body = {"created": False, "late": False, "extras": {}, "hold_ids": {}}
+_REASONS = {"hold.released.v1": "by_owner", "waitlist.left.v1": "by_owner", "cart.settled.v1": ""}
+"""What is meant where an event gives none."""
 
 
 class Judge:
@@ -34,8 +39,7 @@ class Judge:
         """Occurrences on which service and model have parted; nothing more is said about them."""
         self.suspended = False
         """A setting was changed on the way: nothing more can be said."""
-        self.followed = 0
-        """Decisions that were taken as they were told."""
+        self.carts = CartBook(world)
 
     # --- one decision -------------------------------------------------------------------------------------------
 
@@ -43,73 +47,105 @@ class Judge:
         self, row: Row, bodies: list[str], reply: dict[str, Any], events: list[dict[str, Any]]
     ) -> list[int]:
         """Judge one journal row; the numbers of the bodies that it may have been about."""
-        occurrence_id = str(row["occurrence_id"])
+        occurrence_id, kind = str(row["occurrence_id"]), str(row["kind"])
         if self.suspended or occurrence_id in self.lost:
+            return []
+        if not bodies and kind in INTERNAL:
+            self.suspended = True  # what the service told itself was not tapped: nobody knows the price
             return []
         self.report.count("P5")
         now = micros(str(row["decided_at"]))
         problems = self._about_itself(row, reply, events, now)
         occasion = self.world.occasions.get(occurrence_id)
         before = rooms(self.world, occasion)
-        if not bodies and row["kind"] in INTERNAL:
-            self.suspended = True  # what the service told itself was not tapped: nobody knows the price
-            return []
-        if is_followed(occasion, str(row["kind"])):
-            return self._follow(row, bodies, reply, events, problems)
-        expired = [event for event in events if event["type"] == EXPIRED]
-        kind = str(row["kind"])
+        parts = parts_of(kind, events, reply, waited=occasion is not None and bool(occasion.line))
         if occasion is not None:
-            problems += self._expire(occasion, kind, bodies, reply, expired, now)
+            problems += self._before(occasion, row, bodies, reply, parts, now)
+            if occurrence_id in self.lost:
+                return self._close(row, problems, [])
         several = len(bodies) > 1
         candidates = [
-            self._option(occasion, kind, body, row, reply, expired, now, several) for body in bodies or [""]
+            self._option(occasion, kind, body, row, reply, parts.ended, now, several) for body in bodies or [""]
         ]
         fitting = [number for number, (option, _) in enumerate(candidates) if option is not None]
         chosen = fitting[0] if fitting else 0
         option, wanted = candidates[chosen]
         if option is None:
             self._lose(row, f"was {_short(reply)}; the contract asks for {wanted}")
-        else:
-            if option.apply is not None:
-                self._learn(option, reply)
-                option.apply()
-            problems += self._fields(option, reply, occasion, now)
-            moved = option.apply is not None or expired
-            told = alerts(before, rooms(self.world, self.world.occasions.get(occurrence_id))) if moved else []
-            rest = len(events) - len(told)
-            problems += self._events(option, events[len(expired) : rest], reply) + alerted(told, events[rest:])
+            return self._close(row, problems, fitting)
+        self._learn(option, reply)
+        if option.apply is not None:
+            option.apply()
+        if occasion is not None:
+            for turn in parts.after:
+                problems += self._turn(occasion, row, bodies, turn, now)
+        problems += self._fields(option, reply, occasion, now)
+        moved = option.apply is not None or len(events) > len(option.events)
+        told = alerts(before, rooms(self.world, self.world.occasions.get(occurrence_id))) if moved else []
+        problems += self._events(option, parts.own, reply) + alerted(told, parts.rooms)
+        if kind in carts.KINDS:
+            self._note_cart(row, bodies[chosen : chosen + 1], reply, parts.own)
         return self._close(row, problems, fitting)
 
     def _close(self, row: Row, problems: list[str], fitting: list[int]) -> list[int]:
-        occurrence_id = str(row["occurrence_id"])
         for problem in problems:
-            self.report.flag("P5", f"request {row['request_id']} at {occurrence_id} v{row['version']}: {problem}")
-        found = self.world.occasions.get(occurrence_id)
+            self._flag("P5", row, problem)
+        found = self.world.occasions.get(str(row["occurrence_id"]))
         if found is not None:
             found.version = int(row["version"] or 0)
         return fitting
 
-    def _follow(
-        self, row: Row, bodies: list[str], reply: Body, events: list[Body], problems: list[str]
-    ) -> list[int]:
-        """Carts and waiting lists: as it was told, and what is told of rooms besides."""
-        self.followed += 1
-        kind, now = str(row["kind"]), micros(str(row["decided_at"]))
-        body = body_of(bodies)
-        occasion = self.world.occasions.get(str(row["occurrence_id"]))
-        before = rooms(self.world, occasion)
-        if occasion is not None and kind.startswith("occurrence.") and row["outcome"] != "refused":
-            option = self.of_kind(occasion, kind, body, [], now)[0]
-            if option.apply is not None:
-                option.apply()
-        if occasion is not None:
-            problems = problems + follow(self.world, occasion, body, events, now)
-        told = alerts(before, rooms(self.world, occasion))
-        problems += alerted(told, events[len(events) - len(told) :])
-        for one in (reply, reply.get("hold") or {}):
-            if str(one.get("session_id", "")).startswith("hgs."):
-                self.world.issued.add(one["session_id"])
-        return self._close(row, problems, list(range(max(1, len(bodies)))))
+    def _flag(self, name: str, row: Row, problem: str) -> None:
+        where = f"{row['occurrence_id']} v{row['version']}"
+        self.report.flag(name, f"request {row['request_id']} at {where}: {problem}")
+
+    def _note_cart(self, row: Row, bodies: list[str], reply: Body, events: list[Body]) -> None:
+        self.report.count("P18")
+        for problem in self.carts.note(str(row["kind"]), body_of(bodies), reply, events, self.lost):
+            self._flag("P18", row, problem)
+
+    # --- who is served first ------------------------------------------------------------------------------------
+
+    def _before(
+        self, occasion: Occasion, row: Row, bodies: list[str], reply: Body, parts: Parts, now: int
+    ) -> list[str]:
+        """What was found to be over, and the line where it comes first."""
+        kind, problems = str(row["kind"]), []
+        waited = bool(occasion.line)
+        if kind == "hold.sweep.v1":
+            expired = [event["hold"]["hold_id"] for turn in parts.before for event in turn.expired]
+            served = any(turn.offers for turn in parts.after)
+            problems += swept(occasion, body_of(bodies), expired, now, served=served)
+        comes_first = kind in AFTER_THE_LINE
+        for turn in parts.before:
+            if comes_first and waited:
+                problems += self._turn(occasion, row, bodies, turn, now)
+            elif turn.expired:
+                problems += expire(self.world, occasion, kind, body_of(bodies), turn.expired, now)
+            if turn.offers and not comes_first:
+                self._flag("P19", row, "seats are offered before it is decided whether there are any")
+        if waited and comes_first and reply.get("reason") not in UNSERVED and on_sale(occasion, now) is None:
+            own = body_of(bodies).get("hold_id")
+            left = [hold.id for hold in occasion.due(now) if hold.id != own]
+            if left and parts.ended < ENDED_MAX and kind != "waitlist.join.v1":
+                self._flag("P19", row, f"the seats of {left[0]}, which is over, are kept from the line")
+        return problems
+
+    def _turn(self, occasion: Occasion, row: Row, bodies: list[str], turn: Turn, now: int) -> list[str]:
+        """What is over is ended, and what is free is offered to whoever stands in line."""
+        problems = []
+        if turn.expired:
+            kind = str(row["kind"])
+            problems += expire(self.world, occasion, kind, body_of(bodies), turn.expired, now)
+        if occasion.line or turn.offers:
+            self.report.count("P19")
+            overtaken, unlike = offered(self.world, occasion, turn, now)
+            for problem in overtaken:
+                self._flag("P19", row, problem)
+            problems += unlike
+            if any(str(event["entry_id"]) not in occasion.live for _, event in turn.offers):
+                self.lost.add(occasion.id)  # somebody has a hold that the model has not
+        return problems
 
     def _lose(self, row: Row, why: str) -> None:
         self.lost.add(str(row["occurrence_id"]))
@@ -118,12 +154,15 @@ class Judge:
 
     def _learn(self, option: Option, reply: dict[str, Any]) -> None:
         """A session that was issued is known from then on."""
-        hold = option.fields.get("hold")
+        hold, issued = option.fields.get("hold"), option.fields.get("session_id")
         if option.outcome == "held" and isinstance(hold, Hold) and not hold.session:
             session = str(reply.get("hold", {}).get("session_id"))
             if session.startswith("hgs."):
                 hold.session = session
                 self.world.issued.add(session)
+        elif isinstance(issued, Issued) and str(reply.get("session_id")).startswith("hgs."):
+            issued.session = reply["session_id"]
+            self.world.issued.add(issued.session)
 
     # --- what should have happened ------------------------------------------------------------------------------
 
@@ -134,12 +173,12 @@ class Judge:
         text: str,
         row: Row,
         reply: dict[str, Any],
-        expired: list[dict[str, Any]],
+        ended: int,
         now: int,
         several: bool,
     ) -> tuple[Option | None, str]:
         """The allowed option that the reply is, if any; and all that are allowed, for the message."""
-        options = self._options(occasion, kind, text, row, reply, expired, now)
+        options = self._options(occasion, kind, text, row, reply, ended, now)
         outcome, reason = reply.get("outcome"), reply.get("reason")
         alike = [option for option in options if (option.outcome, option.reason) == (outcome, reason)]
         if not alike:
@@ -158,7 +197,7 @@ class Judge:
         text: str,
         row: Row,
         reply: dict[str, Any],
-        expired: list[dict[str, Any]],
+        ended: int,
         now: int,
     ) -> list[Option]:
         if kind == "hold.sweep.v1" and not text:
@@ -176,61 +215,31 @@ class Judge:
                 return [Option(f"nothing: the body is about {body['request_id']} at {body['occurrence_id']}")]
             if body["type"] != kind:
                 return [Option(f"a {body['type']}")]
-        return self.of_kind(occasion, kind, body, expired, now)
+        return self.of_kind(occasion, kind, body, ended, now)
 
-    def of_kind(
-        self, occasion: Occasion | None, kind: str, body: Body, expired: list[dict[str, Any]], now: int
-    ) -> list[Option]:
-        """What the contract allows for a valid command, once the holds in `expired` have ended."""
+    def of_kind(self, occasion: Occasion | None, kind: str, body: Body, ended: int, now: int) -> list[Option]:
+        """What the contract allows for a valid command, once so many holds that were over have `ended`."""
         session = body.get("session_id")
         if session is not None and session.startswith("hgs.") and session not in self.world.issued:
             return [refused("forbidden")]
         if kind == "occurrence.put.v1":
             return model_catalogue.put(self.world, occasion, body)
+        if kind in carts.KINDS:
+            return carts.options(self.world, occasion, kind, body, now, ended)
         if occasion is None:
             return [refused("unknown_occurrence")]
         if kind == "hold.place.v1":
-            return model.place(self.world, occasion, body, now)
+            return model.place(self.world, occasion, body, now, ended)
         if kind in _OWN:
             return _OWN[kind](self.world, occasion, body, now)
         if kind in deal_news.KINDS:
             return deal_news.options(self.world, occasion, kind, body, now)
         if kind == "hold.sweep.v1":
             more = bool(occasion.due(now))
-            return [Option("swept", None, {"expired": len(expired), "more": more})]
+            return [Option("swept", None, {"expired": ended, "more": more})]
         if kind == "occurrence.close.v1":
             return model_catalogue.close(occasion, body)
         return model_catalogue.capacity(occasion, body)
-
-    def _expire(
-        self,
-        occasion: Occasion,
-        kind: str,
-        bodies: list[str],
-        reply: dict[str, Any],
-        expired: list[dict[str, Any]],
-        now: int,
-    ) -> list[str]:
-        """The holds that were found to be over on the way: due, active, and for the right reason."""
-        if not expired and kind != "hold.sweep.v1":
-            return []
-        problems = []
-        body = body_of(bodies)
-        if kind == "hold.sweep.v1":
-            problems += _swept(occasion, body, [event["hold"]["hold_id"] for event in expired], now)
-        for event in expired:
-            hold = occasion.live.get(event["hold"]["hold_id"])
-            if hold is None or hold.state != "active":
-                problems.append(f"hold {event['hold']['hold_id']} is expired, but is not active")
-                continue
-            if hold.expires > now:
-                problems.append(f"hold {hold.id} is expired at {stamp(now)}, before {stamp(hold.expires)}")
-            reason = event.get("reason", "swept")
-            if reason != _noticed(kind, body, hold):
-                problems.append(f"hold {hold.id} is expired as {reason}, not {_noticed(kind, body, hold)}")
-            self.world.end(occasion, hold, "expired", now)
-            problems += view_problems(hold, event["hold"])
-        return problems
 
     # --- what was said about it ---------------------------------------------------------------------------------
 
@@ -263,7 +272,7 @@ class Judge:
                 problems += view_problems(value, told) if occasion is not None else []
             elif value is ANYTHING:
                 problems += [f"{name} is missing"] if told is None else []
-            elif isinstance(value, Among | Between | Shown):
+            elif isinstance(value, Among | Between | Issued | Shown):
                 problems += [] if value.fits(told) else [f"{name} is {told!r}, not {value!r}"]
             elif isinstance(value, AnyOf):
                 problems += [f"{name} is {told!r}, not {value!r}"] if told not in value.values else []
@@ -287,33 +296,17 @@ class Judge:
                 if isinstance(value, Hold):
                     if event.get("hold") is not reply.get("hold"):  # otherwise it was looked at already
                         problems += view_problems(value, event.get("hold"))
-                elif isinstance(value, Shown):
-                    if not value.fits(event.get(name)):
-                        problems.append(f"event {should['type']}: {name} is {event.get(name)!r}, not {value!r}")
-                elif event.get(name, _EVENT_DEFAULTS.get(name)) != value:
+                    continue
+                if isinstance(value, Shown | Issued):
+                    is_right = value.fits(event.get(name))
+                elif value is AS_ANSWERED:
+                    is_right = event.get(name) == reply.get(name)
+                else:
+                    default = _REASONS.get(should["type"]) if name == "reason" else _EVENT_DEFAULTS.get(name)
+                    is_right = event.get(name, default) == value
+                if not is_right:
                     problems.append(f"event {should['type']}: {name} is {event.get(name)!r}, not {value!r}")
         return problems
-
-
-def _swept(occasion: Occasion, body: Body, expired: list[str], now: int) -> list[str]:
-    """The longest overdue first, at most so many."""
-    due = occasion.due(now)
-    most = body.get("holds_max") or 500
-    if len(expired) != min(most, len(due)):
-        return [f"swept {len(expired)} holds of {len(due)} due"]
-    if not expired:
-        return ["a sweep that found nothing was recorded"]
-    latest = due[len(expired) - 1].expires
-    by_id = {hold.id: hold for hold in due}
-    return [f"hold {one} was swept before others that were longer due" for one in expired
-            if one in by_id and by_id[one].expires > latest]  # fmt: skip
-
-
-def _noticed(kind: str, body: Body, hold: Hold) -> str:
-    if kind == "hold.sweep.v1":
-        return "swept"
-    own = body.get("hold_id") == hold.id and body.get("session_id") == hold.session
-    return "touched_late" if own else "seats_needed"
 
 
 def _short(reply: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ from tests.checker.instants import SECOND, stamp
 from tests.checker.world import MINUTE, TOTAL, Hold, Occasion, Taken, World, differences
 
 Body = dict[str, Any]
+ENDED_MAX = 500
+"""So many holds that are over one decision ends at most where somebody stands in line."""
 
 
 def on_sale(occasion: Occasion, now: int) -> Option | None:
@@ -72,7 +74,7 @@ class Basket:
         occasion = self.occasion
         draws = occasion.draws(self.items, self.extras)
         wanted = draws if own is None else differences(own.draws, draws)
-        short = [pool for pool in draws if not _fits(occasion, pool, wanted[pool])]
+        short = [pool for pool in draws if not fits(occasion, pool, wanted[pool])]
         if short:
             fields = {
                 "available": Among(draws, {key: pool.free() for key, pool in occasion.pools.items()}),
@@ -126,7 +128,8 @@ class Basket:
         return refused("sold_out", subject=key, limit=cap, used=used, requested=number, available=ANYTHING)
 
 
-def _fits(occasion: Occasion, pool: str, wanted: int) -> bool:
+def fits(occasion: Occasion, pool: str, wanted: int) -> bool:
+    """Whether so many are left of a pool."""
     free = occasion.pools[pool].free()
     return wanted <= 0 or free is None or wanted <= free
 
@@ -141,8 +144,8 @@ def left(occasion: Occasion, pools: Iterable[str], now: int) -> AnyOf:
     return AnyOf([counted, {pool: occasion.pools[pool].free(back[pool]) for pool in counted}])
 
 
-def place(world: World, occasion: Occasion, body: Body, now: int) -> list[Option]:
-    """`hold.place.v1`."""
+def place(world: World, occasion: Occasion, body: Body, now: int, ended: int = 0) -> list[Option]:
+    """`hold.place.v1`; `ended`: so many holds that were over were ended on the way."""
     basket = Basket(world, occasion, body, now)
     no = basket.refusal()
     if no is not None:
@@ -157,7 +160,7 @@ def place(world: World, occasion: Occasion, body: Body, now: int) -> list[Option
     short = basket.sold_out()
     if short:
         # A dead hold stands in nobody's way: while there is one, a refusal is not allowed.
-        return options + [_nobody_waits(occasion, one, now) for one in short]
+        return options + [_nobody_waits(occasion, one, now, ended) for one in short]
     options += basket.stale_refusals()
     granted = held(world, occasion, body, now)
     return [*options, granted] if basket.is_short_of_stock() or _is_full(world, session) else [granted, *options]
@@ -178,7 +181,9 @@ def _session_full(world: World, session: str, now: int) -> list[Option]:
     return [refused("limit_per_session", subject=subject, limit=limit, used=used, requested=1)]
 
 
-def _nobody_waits(occasion: Occasion, option: Option, now: int) -> Option:
+def _nobody_waits(occasion: Occasion, option: Option, now: int, ended: int = 0) -> Option:
+    if ended >= ENDED_MAX:
+        return option
     dead = [hold for hold in occasion.due(now) if option.fields["subject"] in (*hold.draws, *hold.stock)]
     if dead:
         return Option("granted, since a hold that is over held the seats: " + dead[0].id)
@@ -187,18 +192,28 @@ def _nobody_waits(occasion: Occasion, option: Option, now: int) -> Option:
 
 def held(world: World, occasion: Occasion, body: Body, now: int) -> Option:
     hold = Hold(body["request_id"], occasion.id, body.get("session_id") or "", body.get("user_id"))
-    hold.items, hold.extras = body["items"], body.get("extras") or {}
-    hold.draws, hold.stock = occasion.draws(hold.items, hold.extras), occasion.stock(hold.extras)
-    hold.seats = sum(hold.items.values())
     ttl = body.get("ttl_seconds")
-    hold.ttl = ttl * SECOND if ttl is not None else world.rule(occasion, "ttl_minutes") * MINUTE
-    hold.created, hold.expires = now, now + hold.ttl
+    fill(occasion, hold, body["items"], body.get("extras") or {})
+    live(hold, now, ttl * SECOND if ttl is not None else world.rule(occasion, "ttl_minutes") * MINUTE)
+    hold.cart = body.get("cart_id")
 
     def apply() -> Hold:
         world.take(occasion, hold, now)
         return hold
 
     return Option("held", None, {"hold": hold}, [{"type": "hold.created.v1", "hold": hold}], apply)
+
+
+def fill(occasion: Occasion, hold: Hold, items: Taken, extras: Taken) -> None:
+    """Give a new hold its basket."""
+    hold.items, hold.extras = items, extras
+    hold.draws, hold.stock = occasion.draws(items, extras), occasion.stock(extras)
+    hold.seats = sum(items.values())
+
+
+def live(hold: Hold, now: int, ttl: int) -> None:
+    """Give a new hold its time."""
+    hold.ttl, hold.created, hold.expires = ttl, now, now + ttl
 
 
 def own_hold(world: World, occasion: Occasion, body: Body, now: int) -> Hold | Option:
@@ -284,4 +299,7 @@ def release(world: World, occasion: Occasion, body: Body, now: int) -> list[Opti
         world.end(occasion, found, "released", now)
         return found
 
-    return [Option("released", None, {"hold": hold}, [{"type": "hold.released.v1", "hold": hold}], apply)]
+    told = {"type": "hold.released.v1", "hold": hold, "reason": "by_owner"}
+    if hold.id in world.offered:
+        told["reason"] = "offer_declined"
+    return [Option("released", None, {"hold": hold}, [told], apply)]

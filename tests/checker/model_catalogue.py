@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from tests.checker.allowed import ANYTHING, Option, refused
 from tests.checker.instants import micros, of_wall, stamp
 from tests.checker.model import Body
-from tests.checker.world import MINUTE, TOTAL, Occasion, Pool, Ticket, World
+from tests.checker.pool import Pool
+from tests.checker.world import MINUTE, TOTAL, Entry, Occasion, Ticket, World
 
 _FINAL = ("cancelled", "completed")
 
@@ -201,14 +202,24 @@ def close(occasion: Occasion, body: Body) -> list[Option]:
 
     def apply() -> None:
         occasion.status = status
+        if status in _FINAL:
+            occasion.line.clear()
 
     stored = Option("occurrence_stored", None, _stored(occasion, status, occasion.pools), [], apply)
     if status != occasion.status:
         stored.events.append(_changed(occasion, status))
+    if status in _FINAL:
+        stored.events += [_sent_home(entry) for entry in occasion.line.values()]
     if not final:
         return [stored]
     invalid = refused("invalid", errors=ANYTHING)
     return [invalid, stored] if status == occasion.status else [invalid]
+
+
+def _sent_home(entry: Entry) -> dict[str, Any]:
+    """The line ends with the occurrence."""
+    told = {"type": "waitlist.left.v1", "entry_id": entry.id, "session_id": entry.session}
+    return told | {"reason": "occurrence_ended"}
 
 
 def capacity(occasion: Occasion, body: Body) -> list[Option]:

@@ -7,6 +7,7 @@ from typing import Any
 from tests.checker.allowed import Option, refused
 from tests.checker.instants import SECOND
 from tests.checker.model import Body, held
+from tests.checker.planted_lines import LINES_AND_CARTS
 from tests.checker.rooms import Rooms
 from tests.checker.service import Service
 from tests.checker.world import Hold, Occasion
@@ -163,6 +164,7 @@ class FreesSeatsOfABookingTwice(Service):
 
 
 PLANTED: tuple[tuple[type[Service], str], ...] = (
+    *LINES_AND_CARTS,
     (RefusesThoughSeatsAreFree, "P5"),
     (GrantsWhatIsSoldOut, "P1"),
     (GrantsWhatIsSoldOut, "P5"),

@@ -8,6 +8,7 @@ from tests.checker.world import Occasion, World
 
 Room = tuple[int, int | None]
 """What is taken of a pool, and what may be sold of it."""
+TOLD = ("capacity.low.v1", "capacity.nearly_full.v1", "capacity.full.v1", "capacity.available_again.v1")
 Rooms = tuple[dict[str, Room], tuple[int, ...]] | None
 BANDS = ("open", "low", "nearly_full", "full")
 
@@ -54,7 +55,7 @@ def _band(taken: int, target: int, thresholds: tuple[int, ...]) -> int:
 def alerted(wanted: list[dict[str, Any]], told: list[dict[str, Any]]) -> list[str]:
     """What is told of rooms comes last, in any order."""
     by_pool = {event.get("pool"): event for event in told}
-    problems = []
+    problems = [] if len(told) == len(wanted) else [f"{len(told)} events of rooms are told, not {len(wanted)}"]
     for should in wanted:
         event = by_pool.get(should["pool"], {})
         if any(event.get(name) != value for name, value in should.items()):

@@ -11,9 +11,10 @@ from tests.checker.decoding import Row
 from tests.checker.instants import SECOND, micros
 from tests.checker.jsonl import loads
 from tests.checker.judge import Judge
+from tests.checker.lines import would_take
 from tests.checker.model import on_sale
 from tests.checker.verdict import Report
-from tests.checker.world import Hold, Occasion
+from tests.checker.world import Hold, Occasion, World
 
 Reads = list[tuple[int, dict[str, Any], Asked]]
 
@@ -27,7 +28,7 @@ def check_rows(report: Report, books: Books, judge: Judge, xid: int) -> None:
             continue
         hold = occasion.live.get(hold_id) or world.just_ended.get(hold_id) or occasion.sold.get(hold_id)
         if hold is not None:
-            problems = _hold_problems(hold, row)
+            problems = _hold_problems(hold, row, offered=hold_id in world.offered)
         else:
             ended = world.ended.get(hold_id)
             told = (row["occurrence_id"], row["session_id"], row["state"])
@@ -49,7 +50,7 @@ def check_rows(report: Report, books: Books, judge: Judge, xid: int) -> None:
                 report.flag("P5", f"pool {occurrence_id}/{key} was never made, up to {xid}")
 
 
-def _hold_problems(hold: Hold, row: Row) -> list[str]:
+def _hold_problems(hold: Hold, row: Row, *, offered: bool) -> list[str]:
     wanted = {
         "state": hold.state,
         "session_id": hold.session,
@@ -72,6 +73,8 @@ def _hold_problems(hold: Hold, row: Row) -> list[str]:
         problems.append(f"its cart is {row.get('cart_id')}, not {hold.cart}")
     if "basket" in row:
         basket = basket_of(str(row["basket"]))
+        if bool(basket.get("offered")) != offered:
+            problems.append(f"it says that it was {'' if not offered else 'not '}offered to somebody in line")
         problems += [
             f"its {name} are {basket.get(name)}, not {getattr(hold, name)}"
             for name in ("items", "extras", "draws", "stock")
@@ -101,7 +104,9 @@ def check_reads(report: Report, judge: Judge, reads: Reads | None, occurrence_id
         if at == version and occasion is not None and occurrence_id not in judge.lost:
             report.count("P5")
             booked = answer["outcome"] == "booking"
-            for problem in _booking_read(judge, answer) if booked else _read_problems(occasion, answer):
+            for problem in (
+                _booking_read(judge, answer) if booked else _read_problems(judge.world, occasion, answer)
+            ):
                 report.flag("P5", f"availability {asked.id} of {occurrence_id} v{version}: {problem}")
 
 
@@ -111,12 +116,15 @@ def _booking_read(judge: Judge, answer: dict[str, Any]) -> list[str]:
     return [] if right else [f"booking is {answer['booking']}, not {None if deal is None else deal.view}"]
 
 
-def _read_problems(occasion: Occasion, answer: dict[str, Any]) -> list[str]:
+def _read_problems(world: World, occasion: Occasion, answer: dict[str, Any]) -> list[str]:
     now = micros(answer["decided_at"])
     due = occasion.due(now)
+    moved, is_certain = would_take(world, occasion, now) if occasion.line else ({}, True)
+    if not is_certain:
+        return []
     pools: dict[str, Any] = {}
     for key, pool in occasion.pools.items():
-        back = sum(hold.draws.get(key, 0) for hold in due)
+        back = -moved[key] if moved else sum(hold.draws.get(key, 0) for hold in due)
         target = pool.target
         pools[key] = {
             "capacity": pool.capacity,

@@ -83,6 +83,8 @@ class SecondAnswers:
                 self.report.flag(
                     "P17", f"request {request_id} was told the answer {answered_by}, its own is {meant}"
                 )
+            elif request_id in self._promised and meant is None:
+                self.report.flag("P17", f"request {request_id} was told {answered_by}, and its row knows of none")
             elif request_id not in self._promised:
                 self.report.flag("P17", f"request {request_id} got a second answer that it was never promised")
         if not self._unlike:

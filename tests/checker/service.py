@@ -6,25 +6,34 @@ import hashlib
 import random
 from typing import Any
 
-from tests.checker.allowed import ANYTHING, Among, AnyOf, Between, Option, Shown
+from tests.checker.allowed import ANYTHING, AS_ANSWERED, Among, AnyOf, Between, Issued, Option, Shown
 from tests.checker.booker import Deal
+from tests.checker.carter import Carter
 from tests.checker.decoding import Change, Row, Transaction
 from tests.checker.history import Sink, compact
-from tests.checker.instants import SECOND, row_stamp, stamp
+from tests.checker.instants import row_stamp, stamp
 from tests.checker.judge import Judge
-from tests.checker.model import Body
+from tests.checker.lines import serve, told_of
+from tests.checker.model import ENDED_MAX, Body, on_sale
 from tests.checker.recording import Limits
 from tests.checker.rooms import Rooms, alerts, rooms
+from tests.checker.service_rows import follow_up_row, hold_row, occurrence_row
+from tests.checker.turns import AFTER_THE_LINE, EXPIRED, WALK_INS
 from tests.checker.verdict import Report
 from tests.checker.world import Hold, Occasion, World
+
+MESSAGE = "Not this time"
 
 
 class Service:
     """What a right service would write, commit by commit."""
 
+    carter: type[Carter] = Carter
+    """Its worker that takes carts."""
+
     def __init__(self, sink: Sink, seed: int) -> None:
         self._sink = sink
-        self._random = random.Random(seed)
+        self.random = random.Random(seed)
         self.world = World({}, Limits.of({}).stale)
         self._judge = Judge(Report(), self.world)
         self._xid = 1000
@@ -34,7 +43,7 @@ class Service:
         self._limits: set[tuple[str, str]] = set()
 
     def uuid(self) -> str:
-        text = f"{self._random.getrandbits(128):032x}"
+        text = f"{self.random.getrandbits(128):032x}"
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
     def commit(self, bodies: list[Body], now: int, committed_at: int) -> dict[str, str]:
@@ -67,7 +76,7 @@ class Service:
         self, occasion: Occasion | None, body: Body, expired: list[dict[str, Any]], now: int
     ) -> list[Option]:
         """What the contract allows."""
-        return self._judge.of_kind(occasion, body["type"], body, expired, now)
+        return self._judge.of_kind(occasion, body["type"], body, len(expired), now)
 
     def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
         """What is done."""
@@ -77,37 +86,46 @@ class Service:
         """Whether the request would be refused only because of holds that are over."""
         return self.options(occasion, body, [], now)[0].outcome.startswith("granted, since")
 
+    def serve(self, occasion: Occasion, now: int) -> list[Hold]:
+        """Offer what is free to whoever stands in line."""
+        return serve(self.world, occasion, now)[0]
+
+    def comes_after_the_line(self, kind: str) -> bool:
+        """Whether the line is served before the command is decided."""
+        return kind in AFTER_THE_LINE
+
     def _decide(self, body: Body, now: int) -> tuple[dict[str, Any], list[dict[str, Any]], list[Hold | Deal]]:
         kind = body["type"]
         occasion = self.world.occasions.get(body["occurrence_id"])
         before = rooms(self.world, occasion)
+        waited = occasion is not None and bool(occasion.line)
         events: list[dict[str, Any]] = []
         touched: list[Hold | Deal] = []
         if occasion is not None:
+            if waited and self.comes_after_the_line(kind):
+                self._turn(occasion, events, touched, now, spare=body.get("hold_id"))
             due = self.over(occasion, kind, body, now)
             if not due and self.needs_room(occasion, body, now):
                 due = [(hold, "seats_needed") for hold in occasion.due(now)]
-            for hold, reason in due:
-                self.world.end(occasion, hold, "expired", now)
-                touched.append(hold)
-                told = {"type": "hold.expired.v1", "hold": hold.view()}
-                events.append(told | ({} if reason == "swept" else {"reason": reason}))
-        expired = list(events)
+            self._expire(occasion, due, events, touched, now)
+        expired = [event for event in events if event["type"] == EXPIRED]
         option = self.choose(self.options(occasion, body, expired, now), occasion, body, now)
         reply = self._reply(option, body, now)
         if option.apply is not None:
             done = option.apply()
             touched += done if isinstance(done, list) else [done] if isinstance(done, Hold) else []
+        events += [
+            {name: _told(value) for name, value in event.items() if value not in (False, None, {}, "", "by_owner")}
+            for event in option.events
+        ]
+        if waited and occasion is not None and kind not in WALK_INS:
+            self._turn(occasion, events, touched, now, serves_only=kind == "hold.sweep.v1")
         occasion = self.world.occasions.get(body["occurrence_id"])
         version = 0
         if occasion is not None:
             occasion.version += 1
             version = occasion.version
         self._complete(reply, option, occasion, version)
-        events += [
-            {name: _told(value) for name, value in event.items() if value not in (False, None, {})}
-            for event in option.events
-        ]
         events += self.rooms(before, rooms(self.world, occasion))
         told = [
             {
@@ -122,6 +140,38 @@ class Service:
         ]
         return reply, told, touched
 
+    def _turn(
+        self,
+        occasion: Occasion,
+        events: list[dict[str, Any]],
+        touched: list[Hold | Deal],
+        now: int,
+        *,
+        spare: str | None = None,
+        serves_only: bool = False,
+    ) -> None:
+        """What is over is ended, and the line is served."""
+        if on_sale(occasion, now) is None and not serves_only:
+            due = [(hold, "seats_needed") for hold in occasion.due(now)[:ENDED_MAX] if hold.id != spare]
+            self._expire(occasion, due, events, touched, now)
+        for hold in self.serve(occasion, now):
+            touched.append(hold)
+            events += [{name: _told(value) for name, value in event.items()} for event in told_of(hold)]
+
+    def _expire(
+        self,
+        occasion: Occasion,
+        due: list[tuple[Hold, str]],
+        events: list[dict[str, Any]],
+        touched: list[Hold | Deal],
+        now: int,
+    ) -> None:
+        for hold, reason in due:
+            self.world.end(occasion, hold, "expired", now)
+            touched.append(hold)
+            told = {"type": EXPIRED, "hold": hold.view()}
+            events.append(told | ({} if reason == "swept" else {"reason": reason}))
+
     def rooms(self, before: Rooms, after: Rooms) -> list[dict[str, Any]]:
         """What is told of rooms that fill up."""
         return alerts(before, after)
@@ -130,18 +180,18 @@ class Service:
         """The holds that a command finds to be over in any case."""
         if kind == "hold.sweep.v1":
             return [(hold, "swept") for hold in occasion.due(now)[: body.get("holds_max", 500)]]
-        own = occasion.live.get(body.get("hold_id", ""))
-        if own is None or own.state != "active" or own.expires > now:
+        own = occasion.live.get(body.get("hold_id") or body.get("entry_id") or "")
+        if own is None or own.state != "active" or own.expires > now or kind in ("hold.price.v1", *WALK_INS):
             return []
-        if own.session == body.get("session_id"):
-            return [(own, "touched_late")]
-        return []
+        return [(own, "touched_late")] if own.session == body.get("session_id") else []
 
     def _reply(self, option: Option, body: Body, now: int) -> dict[str, Any]:
         hold = option.fields.get("hold")
         if isinstance(hold, Hold) and not hold.session:
-            hold.session = f"hgs.{body['request_id']}.{hashlib.sha1(hold.id.encode()).hexdigest()}"
-            self.world.issued.add(hold.session)
+            hold.session = self._issue(body)
+        issued = option.fields.get("session_id")
+        if isinstance(issued, Issued):
+            issued.session = self._issue(body)
         reply = {
             "outcome": option.outcome,
             "request_id": body["request_id"],
@@ -150,8 +200,13 @@ class Service:
             "decided_at": stamp(now),
         }
         if option.reason is not None:
-            reply |= {"reason": option.reason, "retryable": False, "message": "Not this time"}
+            reply |= {"reason": option.reason, "retryable": False, "message": MESSAGE}
         return reply
+
+    def _issue(self, body: Body) -> str:
+        session = f"hgs.{body['request_id']}.{hashlib.sha1(body['request_id'].encode()).hexdigest()}"
+        self.world.issued.add(session)
+        return session
 
     @staticmethod
     def _complete(reply: dict[str, Any], option: Option, occasion: Occasion | None, version: int) -> None:
@@ -161,6 +216,7 @@ class Service:
             told = told.least if isinstance(told, Among) else told
             told = told.low if isinstance(told, Between) else told
             told = told.value if isinstance(told, Shown) else told
+            told = told.session if isinstance(told, Issued) else told
             if isinstance(told, Hold):
                 reply[name] = told.view()
                 if occasion is not None and option.outcome in ("held", "changed"):
@@ -190,7 +246,7 @@ class Service:
             "reason": reply.get("reason"),
             "session_id": hold.get("session_id") or body.get("session_id"),
             "hold_id": body["request_id"]
-            if body["type"] == "hold.place.v1"
+            if body["type"] in WALK_INS
             else body.get("hold_id") or body.get("booking_id"),
             "app_id": "generated",
             "reply": text,
@@ -213,7 +269,9 @@ class Service:
         for hold in holds.values():
             if hold.price is not None and "voucher" in hold.price and hold.price["voucher"] in self.world.vouchers:
                 limits.add(("voucher", hold.price["voucher"], hold.price["voucher_uses_max"]))
-            changes.append(self._change("holds", hold.id, hold_row(hold, now)))
+            changes.append(
+                self._change("holds", hold.id, hold_row(hold, now, offered=hold.id in self.world.offered))
+            )
             limits.add(("session", hold.session, self.world.house["hold.max_per_session"]))
             caps = self.world.occasions[hold.occurrence].caps()
             limits |= {("stock", key, cap) for key, cap in caps.items() if key in self.world.stocks}
@@ -237,11 +295,11 @@ class Service:
         changes = []
         for body in bodies:
             request_id = body["request_id"]
-            promised = body["type"] == "booking.convert.v1" or "pricing" in body
+            promised = body["type"] in ("booking.convert.v1", "cart.place.v1") or "pricing" in body
             if promised and '"outcome":"refused"' not in answers[request_id]:
-                changes.append(self._change("follow_ups", request_id, _follow_up(request_id, None)))
+                changes.append(self._change("follow_ups", request_id, follow_up_row(request_id, None)))
             if "answers" in body:
-                row = _follow_up(body["answers"], request_id)
+                row = follow_up_row(body["answers"], request_id)
                 changes.append(self._change("follow_ups", body["answers"], row))
         return changes
 
@@ -255,47 +313,8 @@ def _told(value: Any) -> Any:
     """As an event shows it."""
     if isinstance(value, Hold):
         return value.view()
+    if value is AS_ANSWERED:
+        return MESSAGE
+    if isinstance(value, Issued):
+        return value.session
     return value.value if isinstance(value, Shown) else value
-
-
-def _follow_up(request_id: str, answered_by: str | None) -> Row:
-    return {
-        "request_id": request_id,
-        "reply_to": "there",
-        "correlation_id": request_id,
-        "answered_by": answered_by,
-    }
-
-
-def occurrence_row(occasion: Occasion) -> Row:
-    """The row of an occurrence, as far as anybody looks."""
-    return {
-        "id": occasion.id,
-        "product_id": occasion.product,
-        "status": occasion.status,
-        "definition": '{"kept": "elsewhere"}',
-        "version": str(occasion.version),
-    }
-
-
-def hold_row(hold: Hold, now: int) -> Row:
-    """The row of a hold."""
-    basket: dict[str, Any] = {"draws": hold.draws, "items": hold.items}
-    basket |= {"extras": hold.extras, "stock": hold.stock} if hold.extras else {}
-    return {
-        "id": hold.id,
-        "occurrence_id": hold.occurrence,
-        "session_id": hold.session,
-        "user_id": hold.user,
-        "state": hold.state,
-        "basket": compact(basket),
-        "seats": str(hold.seats),
-        "ttl_seconds": str(hold.ttl // SECOND),
-        "created_at": row_stamp(hold.created),
-        "expires_at": row_stamp(hold.expires),
-        "extensions_used": str(hold.extensions),
-        "client_address": None,
-        "ended_at": None if hold.state in ("active", "converting", "confirmed") else row_stamp(now),
-        "quote": None if hold.price is None else compact(hold.price),
-        "cart_id": hold.cart,
-    }

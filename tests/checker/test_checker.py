@@ -13,26 +13,24 @@ from tests.checker.checker import check
 from tests.checker.decoding import Change, Stream, Transaction
 from tests.checker.edits import EDITS, BadHistory, copy_of
 from tests.checker.faults import Faults
-from tests.checker.followed import follow
 from tests.checker.generate import Sale, small
 from tests.checker.history import FolderSink, History, lines_of
 from tests.checker.instants import micros, of_wall, row_stamp, stamp
 from tests.checker.mutate import MUTATIONS
 from tests.checker.planted import PLANTED
 from tests.checker.service import Service
-from tests.checker.world import Occasion, Pool, Ticket, World
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MUTANTS = 238
-SALES = (6, 7)
+SALES = (6, 7, 8)
 """Between them they have something for every planted bug."""
 
 
 @pytest.fixture(scope="module")
 def good() -> History:
     """A history with some of everything."""
-    return small(200, seed=3)
+    return small(220, seed=5)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -50,7 +48,7 @@ def test_a_good_history_gives_every_property_something_to_judge(good: History) -
         report.table()
     )
     assert all(report.judged[name] for name in ("P10", "P11", "P12", "P14", "P15", "P16")), report.table()
-    assert all(report.judged[name] for name in ("P13", "P17")), report.table()
+    assert all(report.judged[name] for name in ("P13", "P17", "P18", "P19")), report.table()
 
 
 def test_without_a_tap_on_the_requests_only_what_needs_it_is_unknown(good: History) -> None:
@@ -91,8 +89,8 @@ def test_a_bad_history_is_found_by_the_property_it_breaks(bad: BadHistory, good:
 @pytest.mark.parametrize(("service", "name"), PLANTED, ids=lambda one: getattr(one, "__name__", one))
 def test_a_service_with_a_bug_is_found_by_the_property_it_breaks(service: type[Service], name: str) -> None:
     """Whatever it writes fits together; only what it decides is wrong."""
-    reports = [check(small(400, seed, service).recording()) for seed in SALES]
-    assert any(report.violations[name] for report in reports), reports[0].table()
+    reports = (check(small(400, seed, service).recording()) for seed in SALES)
+    assert any(report.violations[name] for report in reports)
 
 
 def test_nearly_every_random_edit_is_found(good: History) -> None:
@@ -106,25 +104,6 @@ def test_nearly_every_random_edit_is_found(good: History) -> None:
         if check(history.recording()).verdict == "valid":
             missed.append(f"{number} {mutation.__name__}: {what}")
     assert len(missed) <= MUTANTS // 100, missed
-
-
-@pytest.mark.parametrize(("outcome", "told", "is_right"), [("refused", {}, False), ("held", {}, False),
-    ("held", {"occ": "leg"}, True)])  # fmt: skip
-def test_a_cart_is_held_as_a_whole_or_not_at_all(outcome: str, told: dict[str, str], is_right: bool) -> None:
-    """It got one leg."""
-    world, occasion = World({}, 0), Occasion("occ")
-    occasion.pools, occasion.tickets = {"total": Pool(10)}, {"adult": Ticket(0, 10, [])}
-    leg = {"hold_id": "leg", "session_id": "carter", "state": "active", "items": {"adult": 2}, "seats": 2}
-    leg |= {"cart_id": "cart", "expires_at": stamp(10**15)}
-    events = [{"type": "hold.created.v1", "hold": leg}]
-    events += [{"type": "cart.settled.v1", "cart_id": "cart", "outcome": outcome, "hold_ids": told}]
-    assert (follow(world, occasion, {}, events, 0) == []) == is_right
-    assert occasion.pools["total"].held == 2
-
-
-def test_nobody_is_offered_seats_who_does_not_stand_in_line() -> None:
-    offered = [{"type": "waitlist.offered.v1", "entry_id": "nobody", "hold": {}}]
-    assert follow(World({}, 0), Occasion("occ"), {}, offered, 0)
 
 
 # --- the parts --------------------------------------------------------------------------------------------------

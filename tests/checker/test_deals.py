@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.checker.booker import Deal
 from tests.checker.deal_news import options
-from tests.checker.world import Hold, Occasion, Pool, Ticket, World
+from tests.checker.pool import Pool
+from tests.checker.world import Hold, Occasion, Ticket, World
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "bookings.md"
 STATES = {

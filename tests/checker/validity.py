@@ -127,8 +127,8 @@ def _record_faults(value: Any, required: dict[str, Check], optional: dict[str, C
     return found
 
 
-def _list_of(check: Check, least: int) -> Check:
-    return lambda value: type(value) is list and least <= len(value) <= 50 and all(check(one) for one in value)
+def _list_of(check: Check, least: int, most: int = 50) -> Check:
+    return lambda value: type(value) is list and least <= len(value) <= most and all(check(one) for one in value)
 
 
 _CAPACITY = _whole(0, 1_000_000)
@@ -221,7 +221,7 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     "booking.cancel.v1": (_BOOKING, {"reason": _label}),
     "booking.get.v1": (_BOOKING, {}),
     "cart.place.v1": (
-        {**_BASE, "legs": _list_of(_LEG, 2)},
+        {**_BASE, "legs": _list_of(_LEG, 2, 10)},
         {"session_id": _SESSION, "user_id": _ID, "ttl_seconds": _whole(1, 7200)},
     ),
     "waitlist.join.v1": (

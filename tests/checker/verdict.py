@@ -22,6 +22,8 @@ PROPERTIES = {
     "P15": "the work is done in time once nothing is in its way",
     "P16": "the planned faults really happened",
     "P17": "a second answer is told once, as it is recorded, and not before its commit",
+    "P18": "a cart is held as a whole or not at all, with one verdict",
+    "P19": "who stands in line is served in turn, before walk-ins, by what frees the seats",
 }
 EXIT_CODES = {"valid": 0, "invalid": 1, "unknown": 2}
 EXAMPLES_MAX = 10

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.checker.gauges import Gauge
 from tests.checker.instants import SECOND, stamp
+from tests.checker.pool import Pool
 
 TOTAL = "total"
 MINUTE = 60 * SECOND
@@ -24,35 +25,8 @@ HOUSE = {
     "alerts.nearly_full": 95,
     "alerts.full": 100,
     "conversion.timeout_minutes": 10,
+    "waitlist.offer_minutes": 30,
 }
-
-
-class Pool:
-    """A counter of seats."""
-
-    __slots__ = ("buffer", "capacity", "held", "overbooking", "sold")
-
-    def __init__(self, capacity: int | None, overbooking: int = 0, buffer: int = 0) -> None:
-        self.capacity, self.overbooking, self.buffer = capacity, overbooking, buffer
-        self.held = self.sold = 0
-
-    @property
-    def target(self) -> int | None:
-        """What may be sold by its definition; None for unlimited."""
-        if self.capacity is None:
-            return None
-        return max(0, self.capacity * (100 + self.overbooking) // 100 - self.buffer)
-
-    @property
-    def sellable(self) -> int | None:
-        """The same, but never below what is taken already."""
-        target = self.target
-        return None if target is None else max(target, self.held + self.sold)
-
-    def free(self, back: int = 0) -> int | None:
-        """What is left if so many held seats came back."""
-        target = self.target
-        return None if target is None else max(0, target - (self.held + self.sold - back))
 
 
 class Hold:
@@ -100,6 +74,16 @@ class Hold:
         return view
 
 
+class Entry:
+    """Who stands in line, and for what."""
+
+    __slots__ = ("extras", "id", "items", "seats", "session", "user")
+
+    def __init__(self, entry_id: str, session: str, user: str | None, items: Taken, extras: Taken) -> None:
+        self.id, self.session, self.user = entry_id, session, user
+        self.items, self.extras, self.seats = items, extras, sum(items.values())
+
+
 class Ticket:
     """A ticket type or an extra: what it draws from."""
 
@@ -130,8 +114,8 @@ class Occasion:
         self.pools: dict[str, Pool] = {}
         self.live: dict[str, Hold] = {}
         self.sold: dict[str, Hold] = {}
-        self.line: set[str] = set()
-        """Who stands in line."""
+        self.line: dict[str, Entry] = {}
+        """Who stands in line, in the order of joining."""
         self.heaps: dict[str, list[tuple[int, str]]] = {}
         """Per pool, when its holds end; entries that no longer hold are dropped on the way."""
 
@@ -231,8 +215,10 @@ class World:
         self.priced: dict[str, Hold] = {}
         """Holds that have expired and had a price: money may still come for them."""
         self.late_payment = "fulfil_or_park"
-        self.carts: dict[str, dict[str, Hold]] = {}
-        """The legs that each cart has got."""
+        self.offered: set[str] = set()
+        """Holds that were offered to somebody in line."""
+        self.cart_of: dict[str, str] = {}
+        """Which cart a hold is a leg of."""
         self.issued: set[str] = set()
         """Sessions that were issued here."""
         self.starts: dict[tuple[str, int], str] = {}
@@ -270,11 +256,22 @@ class World:
             gauge = gauges[key] = Gauge()
         return gauge
 
+    def state_of(self, occurrence_id: str, hold_id: str) -> str | None:
+        """What has become of a hold; None if there is none."""
+        occasion = self.occasions.get(occurrence_id)
+        hold = None if occasion is None else occasion.live.get(hold_id) or occasion.sold.get(hold_id)
+        if hold is not None:
+            return hold.state
+        ended = self.ended.get(hold_id)
+        return ended[2] if ended is not None and ended[0] == occurrence_id else None
+
     # --- moves --------------------------------------------------------------------------------------------------
 
     def take(self, occasion: Occasion, hold: Hold, now: int) -> None:
         """A new hold takes its seats."""
         occasion.live[hold.id] = hold
+        if hold.cart is not None:
+            self.cart_of[hold.id] = hold.cart
         self.gauge("session", hold.session).add(1, now, self.stale)
         self._move(occasion, hold.draws, hold.stock, 1, now)
         occasion.await_end(hold)

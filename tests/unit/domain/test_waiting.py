@@ -85,9 +85,19 @@ def test_a_session_stands_in_line_once_per_occurrence() -> None:
     house.joined(a_join(1))
     entry = house.joined(a_join(2, session_id="ann"))
     refused = house.refused(a_join(1, session_id="ann"), Reason.ALREADY_WAITING)
-    assert refused.subject == entry.entry_id
+    assert (refused.subject, refused.used) == (entry.entry_id, 2)
     house.send(a_leave(entry))
     house.joined(a_join(1, session_id="ann"))
+
+
+def test_nobody_is_sent_away_from_the_line_for_stock_that_is_only_guessed_to_be_there() -> None:
+    house = LineHouse()
+    house.put(a_put(capacity=6, **GUIDE))
+    house.limits.guess(LimitKey("stock", "guides"), 0)
+    command = house.numbered(a_join(1, {"guide": 1}))
+    assert house.what_if(command).unsure == (LimitKey("stock", "guides"),)
+    house.limits.read()
+    assert not house.what_if(command).unsure
 
 
 @pytest.mark.parametrize(

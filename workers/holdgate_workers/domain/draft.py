@@ -86,6 +86,13 @@ class Draft(Struct, gc=False):
             self.unsure.append(limit)
         return False
 
+    def rests_on(self, scope: str, keys: Iterable[str]) -> None:
+        """Have these numbers read first, where they are a guess: no claim will verify them."""
+        for key in keys:
+            limit = LimitKey(scope, key)
+            if not self.context.limits.is_fresh(limit):
+                self.unsure.append(limit)
+
     def available(self, keys: Iterable[str]) -> dict[str, int | None]:
         """What is left per pool with this draft applied; None: unlimited."""
         assert self.occurrence is not None

@@ -109,9 +109,10 @@ class Refusal:
 
     # --- waiting lists ----------------------------------------------------------------------------------------
 
-    def already_waiting(self, entry_id: str) -> Decision:
-        """The session stands in line here; carries its entry."""
-        return self._refuse(Reason.ALREADY_WAITING, "The session stands in this line already", subject=entry_id)
+    def already_waiting(self, entry_id: str, position: int) -> Decision:
+        """The session stands in line here; carries its entry and its place."""
+        message = f"The session stands in line already, at place {position}; one entry per occurrence"
+        return self._refuse(Reason.ALREADY_WAITING, message, subject=entry_id, used=position)
 
     def not_sold_out(self, draws: dict[str, int]) -> Decision:
         """The basket can be had now, and nobody in line could take what it needs."""

@@ -30,13 +30,14 @@ def join(draft: Draft, occurrence: Occurrence, command: JoinWaitlist) -> Decisio
     over = {entry.id for entry in draft.waiting}
     line = [entry for entry in occurrence.waiting.values() if entry.id not in over]
     session_id = command.session_id or context.sessions.issue(command.request_id)
-    for entry in line:
+    for position, entry in enumerate(line, start=1):
         if entry.session_id == session_id:
-            return Refusal(draft).already_waiting(entry.id)
+            return Refusal(draft).already_waiting(entry.id, position)
     draws, stock = occurrence.draws_of(command.items, command.extras), occurrence.stock_of(command.extras)
     if not draft.lacking(draws) and all(
         draft.allows("stock", key, taken, occurrence.stock_cap(key)) for key, taken in stock.items()
     ):
+        draft.rests_on("stock", stock)
         return Refusal(draft).not_sold_out(draws)
     if len(line) >= WAITING_MAX:
         return Refusal(draft).line_full(WAITING_MAX, len(line))
