@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 PYTHON ?=
 ARGS ?=
 # How many test files are run at once; most of their time is spent waiting for servers.
-JOBS ?= 2
+JOBS ?= 3
 SCENARIO ?=
 SEEDS ?=
 SEED ?=

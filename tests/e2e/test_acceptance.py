@@ -21,7 +21,7 @@ from tests.support.site import TestSite, kinds
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
-REQUESTS = int(os.environ.get("HOLDGATE_TEST_REQUESTS", "2000"))
+REQUESTS = int(os.environ.get("HOLDGATE_TEST_REQUESTS", "1000"))
 FROZEN_SECONDS = float(os.environ.get("HOLDGATE_TEST_FROZEN_SECONDS", "0"))
 """At least so long, and until its heir works: 20 for the whole proof."""
 PROCESSES = 8

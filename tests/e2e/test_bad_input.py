@@ -139,13 +139,15 @@ REFUSED = {
     "zero seats": Bad("items", lambda: text(good(items={"adult": 0}))),
     "an empty basket": Bad("items", lambda: text(good(items={}))),
     "a huge number": Bad("items", lambda: text(good(items={"adult": 10**300}))),
-    "a number beyond floats": Bad("items", lambda: text(good(items={"adult": 777}), "777", "1e999")),
+    "a number beyond floats": Bad(
+        "items", lambda: text(good(items={"adult": 777}), '"adult": 777', '"adult": 1e999')
+    ),
     "a list where a map belongs": Bad("items", lambda: text(good(items=["adult"]))),
     "an unknown field": Bad("body", lambda: text(good(price=0))),
     "a field twice": Bad("items", lambda: text(good(x=1), '"x": 1', '"items": {"adult": 9}')),
     "a NUL in a name": Bad("session_id", lambda: text(good(session_id="a\0b"))),
     "a name that is too long": Bad("session_id", lambda: text(good(session_id="s" * 129))),
-    "broken UTF-8": Bad("", lambda: text(good(session_id="777")).replace(b"777", b"\xc3\x28")),
+    "broken UTF-8": Bad("", lambda: text(good(session_id="777")).replace(b'"777"', b'"\xc3\x28"')),
     "an unknown type of message": Bad("type", lambda: text(good(type="hold.steal.v9"))),
     "no type": Bad("body", lambda: text({k: v for k, v in good().items() if k != "type"})),
     "another content type": Bad("content_type", lambda: text(good()), {"content_type": "text/plain"}),

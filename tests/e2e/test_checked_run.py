@@ -16,7 +16,7 @@ from tests.support.site import PARTITIONS, TestSite
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 PROCESSES = 4
-REQUESTS = int(os.environ.get("HOLDGATE_TEST_REQUESTS", "2000"))
+REQUESTS = int(os.environ.get("HOLDGATE_TEST_REQUESTS", "1000"))
 OCCURRENCES = ("opening-night", "matinée")
 
 

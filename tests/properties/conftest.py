@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "holdgate",
-    max_examples=int(os.environ.get("HOLDGATE_EXAMPLES", "200")),
+    max_examples=int(os.environ.get("HOLDGATE_EXAMPLES", "100")),
     deadline=None,  # a shared machine is slow at times, which is no defect
     derandomize="CI" in os.environ,  # a change is not held up by what another one did
     print_blob=True,
