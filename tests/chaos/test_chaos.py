@@ -25,8 +25,8 @@ from holdgate_workers.bootstrap import open_site
 from holdgate_workers.config import read_config
 
 HOUR_SECONDS = 3600.0
-SHORT = Options(seed=14, seconds=25, gap_seconds=(1, 4), rate=300)
-"""Long enough for eight faults, without root for five."""
+SHORT = Options(seed=14, seconds=18, gap_seconds=(1, 4), rate=300)
+"""Long enough for six faults, without root for three."""
 MISSING = {"cuts": "no root", "volume": "no root", "clock": "no library"}
 
 
