@@ -26,7 +26,7 @@ from holdgate_workers.config import read_config
 
 HOUR_SECONDS = 3600.0
 SHORT = Options(seed=14, seconds=18, gap_seconds=(1, 4), rate=300)
-"""Long enough for six faults, without root for three."""
+"""Long enough for five faults, also without root."""
 MISSING = {"cuts": "no root", "volume": "no root", "clock": "no library"}
 
 
