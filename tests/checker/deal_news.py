@@ -35,7 +35,7 @@ def _final(deal: Deal) -> list[Option]:
 def _settle(booker: Booker, deal: Deal, body: Body) -> list[Option]:
     if body["outcome"] == "ordered":
         return _ordered(booker, deal, body["order"])
-    if deal.state not in ("converting", "parked"):
+    if deal.state not in ("converting", "parked") or deal.view.get("confirmed_at") is not None:
         return _final(deal)
     reason = body.get("reason") or ""
     if body["outcome"] == "failed":

@@ -140,6 +140,21 @@ def test_an_order_paid_after_its_booking_failed(policy: str, seats_are_free: boo
     assert box.bookings[booking_id].state == expected
 
 
+@pytest.mark.parametrize("outcome", ["failed", "unknown"])
+def test_a_conversion_that_was_confirmed_has_had_its_answer_whatever_came_later(outcome: str) -> None:
+    """The shop cancelled its order and was paid all the same; only then an orders worker says that it had failed."""
+    box = BoxOffice(policy="park")
+    booking_id = box.hold()
+    box.convert(booking_id)
+    box.settle(booking_id)
+    box.note(booking_id, "cancelled", 1)
+    box.note(booking_id, "paid", 2)
+    before = box.bookings[booking_id]
+    assert (before.state, before.confirmed_at is None) == ("parked", False)
+    assert reason(box.settle(booking_id, outcome)) == "booking_final"
+    assert box.bookings[booking_id] == before
+
+
 # --- prices -------------------------------------------------------------------------------------------------------
 
 

@@ -170,7 +170,7 @@ def retake(draft: Draft, occurrence: Occurrence, booking: Booking) -> Hold | Non
         expires_at=now + timedelta(minutes=draft.context.settings.ttl_minutes),
         quote=booking.quote,
     )
-    if no_room(draft, occurrence, hold, hold.draws, hold.stock, new=True) is not None:
+    if no_room(draft, occurrence, hold.id, hold.session_id, hold.draws, hold.stock, new=True) is not None:
         return None
     claim_voucher(draft, booking.quote, 1)
     draft.new_holds.append(hold.id)

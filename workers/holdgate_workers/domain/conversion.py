@@ -73,7 +73,8 @@ def settle(draft: Draft, occurrence: Occurrence, command: SettleBooking) -> Deci
         return Refusal(draft).booking_not_found(command.booking_id)
     if command.outcome == "ordered":
         return _ordered(draft, occurrence, booking, command)
-    if booking.state not in ("converting", "parked"):
+    if booking.state not in ("converting", "parked") or booking.confirmed_at is not None:
+        # Once it was confirmed, its conversion has had its answer, whatever has become of the booking since.
         return Refusal(draft).booking_final(booking)
     draft.answers = command.answers
     if command.outcome == "failed":
