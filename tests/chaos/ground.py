@@ -77,7 +77,7 @@ class Ground:
     def start(self) -> None:
         """Servers, schema and queues."""
         self.database.start()
-        self.cluster.wait_whole()
+        self.cluster.wait_started()
         self.cluster.make_vhost()
         config = read_config(database_url=self.database.url, amqp_url=self.amqp_url, partitions=PARTITIONS)
         open_site(config, self.database.url, migrate=True)

@@ -14,11 +14,12 @@ from tests.support.clients import NotedClient
 from tests.support.processes import WorkerProcess
 from tests.support.rabbit import eventually
 from tests.support.requests import place_of, put
-from tests.support.site import TestSite
+from tests.support.site import PARTITIONS, TestSite
 
 from holdgate_producer.errors import TimedOut
 from holdgate_schema.messages import ReleaseHold
 from holdgate_schema.outcomes import Answer, Held, Refused, Released
+from holdgate_workers.app.membership import ranked
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services
@@ -302,3 +303,25 @@ def test_a_release_right_behind_its_hold_is_decided_behind_it_across_a_takeover(
     assert site.held("pairs") == 0
     assert problems(site, boss, pairs) == []
     assert recount.order_problems({"pairs": pairs.notes}) == []
+
+
+def test_a_worker_that_nobody_needs_yet_is_ready_and_takes_over_when_it_is_needed(site: TestSite) -> None:
+    """With more workers than queues some stand in no line: that must not hold a roll-out up."""
+    names = ["first.gate", "second.gate"]
+    spare = next(
+        name
+        for name in (f"spare-{number}" for number in itertools.count())
+        if all(
+            f"{name}.gate" not in ranked(partition, sorted([*names, f"{name}.gate"]))[:2]
+            for partition in range(PARTITIONS)
+        )
+    )
+    pair = [site.start("gate", name="first"), site.start("gate", name="second")]
+    site.wait_lines(*pair)
+    third = site.start("gate", name=spare)
+    lines = site.rows("SELECT DISTINCT worker_id FROM partition_lines ORDER BY 1")
+    assert lines == [(name,) for name in names]
+    for worker in pair:
+        worker.kill()
+    put(NotedClient(site, "late").client, "needed", 5)
+    assert third in site.line_of("needed")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 
@@ -23,9 +24,15 @@ class Steps:
     leave: tuple[int, ...] = ()
 
 
-def ranked(partition: int, workers: Sequence[str]) -> list[str]:
+def ranked(partition: int, workers: Sequence[str]) -> tuple[str, ...]:
     """The workers in the order in which they should have the partition (highest random weight)."""
-    return sorted(workers, key=lambda worker: (_weight(partition, worker), worker), reverse=True)
+    return _ranked(partition, tuple(workers))
+
+
+@lru_cache(maxsize=4_096)
+def _ranked(partition: int, workers: tuple[str, ...]) -> tuple[str, ...]:
+    """Asked at every heartbeat, and seldom about others than the last time."""
+    return tuple(sorted(workers, key=lambda worker: (_weight(partition, worker), worker), reverse=True))
 
 
 def steps(

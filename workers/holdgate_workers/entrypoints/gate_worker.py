@@ -116,8 +116,13 @@ class GateWorker:
             "draining": lambda: "the worker is stopping" if self._draining else None,
             "database": self._database_problem,
             "publisher": lambda: "the broker takes no messages" if self._publisher.blocked else None,
-            "partitions": lambda: None if self._members.in_line else "stands in no line yet",
+            "partitions": self._line_problem,
         }
+
+    def _line_problem(self) -> str | None:
+        if self._members.in_line or self._members.is_spare:
+            return None
+        return "stands in no line yet"
 
     def _database_problem(self) -> str | None:
         seen_at = self._members.seen_at

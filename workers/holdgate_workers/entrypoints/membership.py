@@ -134,6 +134,11 @@ class MembershipThread:
         """At how many partition queues we stand in line."""
         return len(self._in_line)
 
+    @property
+    def is_spare(self) -> bool:
+        """Whether others work every partition and wait for it: we are looked for when one of them is gone."""
+        return self.seen_at is not None and not self._standing_in
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.ticked_at = time.monotonic()
@@ -149,7 +154,6 @@ class MembershipThread:
         view = self._members.beat(sorted(self._in_line), sorted(self._left))
         self._left.clear()
         self._settings.refresh(self._clock)
-        self.seen_at = time.monotonic()
         workers = view.alive if self._me in view.alive else (*view.alive, self._me)
         todo = steps(self._me, workers, view.lines, self._partitions, standing_in=frozenset(self._standing_in))
         for partition in todo.join:
@@ -161,6 +165,7 @@ class MembershipThread:
             self._standing_in.discard(partition)
             self._engine.leave(partition)
         self._metrics.partitions.set(len(self._in_line))
+        self.seen_at = time.monotonic()
 
     def _note_changes(self) -> None:
         for change, partition in self._intake.changes():

@@ -82,7 +82,7 @@ class Metrics:
             "holdgate_publisher_unconfirmed", "Published messages without a confirm yet"
         )
         self.blocked = self._gauge("holdgate_publisher_blocked", "1 while the broker takes no messages from us")
-        self.due = self._gauge("holdgate_due_holds", "Active holds whose time is over")
+        self.due = self._gauge("holdgate_due_holds", "Active holds whose time is over, 5,000 at most")
         self.expiry_lag = self._gauge("holdgate_expiry_lag_seconds", "How long the oldest due hold is overdue")
         self.expiry_paused = self._gauge("holdgate_expiry_paused", "1 while expiry waits because the clock jumped")
         self.clock_jump = self._gauge(
