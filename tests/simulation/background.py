@@ -8,7 +8,7 @@ from typing import Any
 from holdgate_workers.app import relay
 from holdgate_workers.app.clock import DatabaseTime
 from holdgate_workers.app.relay import Advance, Announce, Page, ReadJournal, RelayEffect
-from holdgate_workers.app.sweep import ReadDue, Round, SendSweeps, SweepEffect, Sweeper
+from holdgate_workers.app.sweep import ReadDue, ReadWorked, Round, SendSweeps, SweepEffect, Sweeper
 
 from .broker import Publisher
 from .process import Answer, Process
@@ -39,7 +39,8 @@ class ExpiryWorker(Loop):
     def boot(self) -> None:
         """Begin."""
         self.time = DatabaseTime(self.monotonic)
-        self.sweeper = Sweeper(self.time, self.monotonic, self.site.new_id)
+        # Room for two commands or so, that the pace is felt with few holds, too.
+        self.sweeper = Sweeper(self.time, self.monotonic, self.site.new_id, weight_max=25)
         self.publisher = Publisher(self.site.broker, 5 * SECOND)
         self._accepted = self.site.clock_accepted
         self.later(self.delay(), self.round)
@@ -56,12 +57,15 @@ class ExpiryWorker(Loop):
             self.time.accept_jump()
         if self.world.chance(0.2):
             self.site.database.forget_idle_limits()
-        self.later(250 * MS if result.busy else SECOND, self.round)
+        self.later(0 if result.unfinished else 250 * MS if result.busy else SECOND, self.round)
 
     def perform(self, effect: SweepEffect) -> None:
         """Do what the protocol asks for."""
         if isinstance(effect, ReadDue):
             self.ask(self.site.database.due, effect)
+        elif isinstance(effect, ReadWorked):
+            wait = 8 * MS if effect.patiently else 0
+            self.later(wait, partial(self.ask, self.site.database.worked, effect))
         else:
             assert isinstance(effect, SendSweeps)
             self.publisher.publish(effect.messages, partial(self.told, self.life))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from holdgate_workers.app.effects import JournalRow, Load, Loaded, Recorded, Unavailable
 from holdgate_workers.app.relay import Advance, JournalPage, Position, ReadJournal
-from holdgate_workers.app.sweep import Due, ReadDue
+from holdgate_workers.app.sweep import Due, ReadDue, ReadWorked
 from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import LimitKey
 from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool, WaitEntry
@@ -162,9 +162,24 @@ class Tables:
             ]
             if over:
                 ends[key] = over
-        chosen = sorted(ends, key=lambda key: (min(ends[key]), key))[: wanted.occurrences_max]
-        lines = self._servable()[: wanted.occurrences_max] if wanted.lines_too else []
+        chosen = sorted(ends, key=lambda key: (min(ends[key]), key))[: wanted.holds_max]
+        lines = self._servable()[: wanted.holds_max] if wanted.lines_too else []
         answer(Due(now, {key: len(ends[key]) for key in chosen}, {key: min(ends[key]) for key in chosen}, lines))
+
+    def worked(self, wanted: ReadWorked, answer: Callable[[set[str] | Unavailable], None]) -> None:
+        """Which sweeps are in the journal, or have nothing to do any longer."""
+        if self.down:
+            answer(DOWN)
+            return
+        now = self.clock()
+
+        def is_due(key: str) -> bool:
+            return any(
+                hold.state == "active" and hold.expires_at <= now for hold in self.live.get(key, {}).values()
+            )
+
+        worked = {each for each, key in wanted.commands.items() if each in self.journal or not is_due(key)}
+        answer(worked)
 
     def _servable(self) -> list[str]:
         """Where somebody in line may find room."""

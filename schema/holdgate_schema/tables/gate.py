@@ -77,6 +77,7 @@ holds = Table(
         "(state IN ('active', 'converting', 'confirmed')) = (ended_at IS NULL)", name="ended_means_final"
     ),
     Index("holds_live_idx", "occurrence_id", postgresql_where=text("state IN ('active', 'converting')")),
+    Index("holds_sold_idx", "occurrence_id", postgresql_where=text("state = 'confirmed'")),
     Index("holds_due_idx", "expires_at", postgresql_where=text("state = 'active'")),
     Index("holds_session_idx", "session_id"),
     postgresql_with={"fillfactor": "85"},

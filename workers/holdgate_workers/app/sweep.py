@@ -1,8 +1,11 @@
-"""The expiry worker's protocol: one command per occurrence with due holds, bounded in flight.
+"""The expiry worker's protocol: one command per occurrence with due holds, paced.
 
 It decides nothing. It tells the occurrence's own queue that something is due; whether it is, is decided there,
 by the database's clock. So any number of sweepers may run, or none: then holds that stand in somebody's way are
 expired by the request that needs the room.
+
+Nobody waits for a sweep, and everybody waits behind one. So a command ends few holds, and only a few commands are
+on their way at any time: however many holds are due at once, who asks for a seat meanwhile waits hardly longer.
 
 Now and then it also asks the queues of occurrences that have both room and a waiting list. Whatever frees seats
 makes the offers itself, but a limit that stood in the way can be freed elsewhere, and a sale can open by the clock.
@@ -10,14 +13,15 @@ makes the offers itself, but a limit that stood in the way can be freed elsewher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Generator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from holdgate_schema.codec import encode
 from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import SWEEP_HOLDS_MAX, SweepHolds, type_name
+from holdgate_schema.messages import SweepHolds, type_name
 from holdgate_schema.slots import routing_key
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
@@ -26,7 +30,17 @@ from .clock import DatabaseTime
 from .effects import Unavailable
 from .ports import Outgoing
 
-COMMANDS_PER_OCCURRENCE = 4
+DUE_MAX = 5_000
+"""So many due holds are looked at in a round; more than are swept before the next."""
+HOLDS_PER_COMMAND = 40
+COMMAND_WEIGHT = 10
+"""What a command costs the gate beside the holds that it ends, in holds."""
+WEIGHT_MAX = 100
+"""So much may be on its way: about what two batches of a busy gate can take on the side."""
+ROUND_SECONDS = 1.0
+"""After so long it looks anew what is due."""
+SLOW_SECONDS = 0.5
+"""A command that takes longer waits in a long queue, or in one that nobody serves; others need not wait for it."""
 RESEND_SECONDS = 5.0
 LINES_SECONDS = 30.0
 """So often it looks for waiting lists that could be served."""
@@ -36,10 +50,11 @@ LINES_SECONDS = 30.0
 class ReadDue:
     """Ask which occurrences have due holds, the longest overdue first. Answered by `Due` or `Unavailable`.
 
-    `lines_too`: and which have room for somebody in line.
+    At most so many holds are looked at; the longest overdue ones. `lines_too`: and which occurrences have room for
+    somebody in line, as many at most.
     """
 
-    occurrences_max: int
+    holds_max: int
     lines_too: bool = False
 
 
@@ -61,7 +76,19 @@ class SendSweeps:
     messages: Sequence[Outgoing]
 
 
-SweepEffect = ReadDue | SendSweeps
+@dataclass(slots=True, frozen=True)
+class ReadWorked:
+    """Ask which of the commands, request id -> occurrence, were worked: they are in the journal, or there is nothing
+    due (any longer) on their occurrence. Answered by a set of request ids, or `Unavailable`.
+
+    `patiently`: there is nothing to do meanwhile, so a few milliseconds are waited first.
+    """
+
+    commands: dict[str, str]
+    patiently: bool
+
+
+SweepEffect = ReadDue | SendSweeps | ReadWorked
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,11 +100,26 @@ class Round:
     lag_seconds: float
     paused: bool = False
     failed: bool = False
+    unfinished: bool = False
+    """Whether there was more to send than the pace allowed."""
 
     @property
     def busy(self) -> bool:
-        """Whether to look again at once."""
+        """Whether to look again soon."""
         return self.sent > 0
+
+
+@dataclass(slots=True, frozen=True)
+class _Asked:
+    """A command, and how many due holds it is meant for."""
+
+    occurrence_id: str
+    holds: int
+    at: float = 0.0
+
+    @property
+    def weight(self) -> int:
+        return COMMAND_WEIGHT + self.holds
 
 
 class Sweeper:
@@ -89,21 +131,24 @@ class Sweeper:
         monotonic: Callable[[], float],
         new_request_id: Callable[[], str],
         *,
-        occurrences_max: int = 200,
+        holds_max: int = DUE_MAX,
+        weight_max: int = WEIGHT_MAX,
     ) -> None:
         self._time = time
         self._monotonic = monotonic
         self._new_request_id = new_request_id
-        self._occurrences_max = occurrences_max
-        self._asked: dict[str, tuple[int, datetime, float]] = {}
-        """Occurrence -> (how many were due when it was asked, since when the oldest was, when that was)."""
+        self._holds_max = holds_max
+        self._weight_max = weight_max
+        self._under_way: dict[str, _Asked] = {}
+        """Request id -> what was sent and is not known to have been worked."""
         self._lines_at = monotonic()
 
     def round(self) -> Generator[SweepEffect, Any, Round]:
-        """One look. While the database's clock has jumped ahead nothing is swept."""
+        """One look, and the commands that it asks for. While the database's clock has jumped ahead nothing is swept."""
+        yield from self._look_after(patiently=False)
         asked_at = self._time.mark()
         lines_too = self._monotonic() >= self._lines_at
-        due: Due | Unavailable = yield ReadDue(self._occurrences_max, lines_too)
+        due: Due | Unavailable = yield ReadDue(self._holds_max, lines_too)
         if isinstance(due, Unavailable):
             return Round(0, 0, 0.0, failed=True)
         self._time.observe(due.now, asked_at)
@@ -111,44 +156,82 @@ class Sweeper:
         total = sum(due.holds.values())
         if self._time.jump is not None:
             return Round(total, 0, lag, paused=True)
-        self._asked = {key: asked for key, asked in self._asked.items() if key in due.holds}
-        messages = [
-            message
-            for occurrence_id, holds in due.holds.items()
-            if self._should_ask(occurrence_id, holds, due.oldest[occurrence_id])
-            for message in self._commands(occurrence_id, holds)
-        ]
         if lines_too:
             self._lines_at = self._monotonic() + LINES_SECONDS
-            messages += [
-                self._command(occurrence_id) for occurrence_id in due.lines if occurrence_id not in due.holds
-            ]
-        if not messages:
-            return Round(total, 0, lag)
-        confirmed: bool = yield SendSweeps(messages)
-        if not confirmed:
-            self._asked.clear()
-            self._lines_at = self._monotonic()
-        return Round(total, len(messages), lag, failed=not confirmed)
+        plan = deque(self._plan(due))
+        sent = yield from self._send(plan)
+        if sent is None:
+            self._under_way.clear()
+            self._lines_at = self._monotonic() if lines_too else self._lines_at
+            return Round(total, 0, lag, failed=True)
+        return Round(total, sent, lag, unfinished=bool(plan))
 
-    def _should_ask(self, occurrence_id: str, holds: int, oldest: datetime) -> bool:
-        """Not again while the last commands are on their way, unless they have made a difference.
+    def _plan(self, due: Due) -> list[_Asked]:
+        """What to send: for all that is due and not asked for yet, the longest overdue first, and for lines.
 
-        As many as before may be others than before: those that were due first are the first to go.
+        Each occurrence has its first command before any has its second, so that none waits for a larger one.
         """
-        asked = self._asked.get(occurrence_id)
+        asked = Counter[str]()
+        for command in self._under_way.values():
+            asked[command.occurrence_id] += command.holds
+        left = {key: holds - asked[key] for key, holds in due.holds.items() if holds > asked[key]}
+        plan: list[_Asked] = []
+        while left:
+            plan += [_Asked(key, min(holds, HOLDS_PER_COMMAND)) for key, holds in left.items()]
+            left = {key: holds - HOLDS_PER_COMMAND for key, holds in left.items() if holds > HOLDS_PER_COMMAND}
+        return plan + [_Asked(key, 0) for key in due.lines if key not in due.holds]
+
+    def _send(self, plan: deque[_Asked]) -> Generator[SweepEffect, Any, int | None]:
+        """Send as much of the plan as the pace and the time allow; how many, None if not all were confirmed."""
+        sent = 0
+        until = self._monotonic() + ROUND_SECONDS
+        while plan and self._monotonic() < until:
+            commands = self._that_fit(plan)
+            if not commands:
+                yield from self._look_after(patiently=True)
+                continue
+            confirmed: bool = yield SendSweeps([self._message(key, each) for key, each in commands.items()])
+            if not confirmed:
+                return None
+            self._under_way |= commands
+            sent += len(commands)
+        return sent
+
+    def _that_fit(self, plan: deque[_Asked]) -> dict[str, _Asked]:
+        """The next commands of the plan, by request id, as far as there is room beside those on their way."""
         now = self._monotonic()
-        if asked is not None and asked[:2] == (holds, oldest) and now - asked[2] < RESEND_SECONDS:
-            return False
-        self._asked[occurrence_id] = (holds, oldest, now)
-        return True
+        room = self._weight_max - sum(
+            command.weight for command in self._under_way.values() if now - command.at < SLOW_SECONDS
+        )
+        commands: dict[str, _Asked] = {}
+        while plan and (plan[0].weight <= room or room == self._weight_max):
+            chosen = plan.popleft()
+            room -= chosen.weight
+            commands[self._new_request_id()] = _Asked(chosen.occurrence_id, chosen.holds, now)
+        return commands
 
-    def _commands(self, occurrence_id: str, holds: int) -> list[Outgoing]:
-        count = min(COMMANDS_PER_OCCURRENCE, -(-holds // SWEEP_HOLDS_MAX))
-        return [self._command(occurrence_id) for _ in range(count)]
+    def _look_after(self, *, patiently: bool) -> Generator[SweepEffect, Any, None]:
+        """Forget the commands that were worked, and those that must have been lost."""
+        if not self._under_way:
+            return
+        commands = {request_id: command.occurrence_id for request_id, command in self._under_way.items()}
+        worked: Collection[str] | Unavailable = yield ReadWorked(commands, patiently)
+        if isinstance(worked, Unavailable):
+            worked = ()
+        self._forget(frozenset(worked))
 
-    def _command(self, occurrence_id: str) -> Outgoing:
-        return sweep_message(SweepHolds(request_id=self._new_request_id(), occurrence_id=occurrence_id))
+    def _forget(self, worked: Set[str]) -> None:
+        now = self._monotonic()
+        self._under_way = {
+            request_id: command
+            for request_id, command in self._under_way.items()
+            if request_id not in worked and now - command.at < RESEND_SECONDS
+        }
+
+    def _message(self, request_id: str, asked: _Asked) -> Outgoing:
+        return sweep_message(
+            SweepHolds(request_id=request_id, occurrence_id=asked.occurrence_id, holds_max=HOLDS_PER_COMMAND)
+        )
 
 
 def sweep_message(command: SweepHolds) -> Outgoing:

@@ -17,6 +17,7 @@ from .decision import Context, Decision
 from .draft import Draft
 from .occurrence import Definition, Occurrence, Pool
 from .refusals import Refusal
+from .sharing import shared_extras, shared_ticket_types
 
 FINAL = ("cancelled", "completed")
 YEAR_MIN, YEAR_MAX = 1970, 2999
@@ -188,8 +189,8 @@ def _definition(command: PutOccurrence) -> Definition:
         timezone=command.timezone,
         opens_at=opens_at,
         closes_at=closes_at,
-        ticket_types={ticket.key: ticket for ticket in command.ticket_types},
-        extras={extra.key: extra for extra in command.extras},
+        ticket_types=shared_ticket_types({ticket.key: ticket for ticket in command.ticket_types}),
+        extras=shared_extras({extra.key: extra for extra in command.extras}),
         hold=command.hold,
         alerts=command.alerts,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
+from sys import intern
 from typing import Literal
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from holdgate_schema.messages import AlertOverrides, ExtraDefinition, HoldOverri
 from holdgate_schema.outcomes import HoldState, HoldView, OccurrenceStatus
 
 from .bookings import HoldQuote
+from .sharing import shared_counts
 
 
 class Definition(Struct, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ def target_sellable(capacity: int | None, overbooking_percent: int, buffer: int)
     return max(0, capacity * (100 + overbooking_percent) // 100 - buffer)
 
 
-class Pool(Struct, kw_only=True):
+class Pool(Struct, kw_only=True, gc=False):
     """A counter. `held + sold <= sellable` always; `sellable` is above its target only while seats that were
     taken before the capacity was lowered come back."""
 
@@ -55,7 +57,12 @@ class Pool(Struct, kw_only=True):
     """What `sellable` is, or sinks to. Follows from the capacity, whatever was given."""
 
     def __post_init__(self) -> None:
-        self.target = target_sellable(self.capacity, self.overbooking_percent, self.buffer)
+        # One object where several would be equal: there is a pool or two for every occurrence in memory.
+        self.key = intern(self.key)
+        target = target_sellable(self.capacity, self.overbooking_percent, self.buffer)
+        self.target = self.capacity if target == self.capacity else target
+        if self.sellable == self.target:
+            self.sellable = self.target
 
     def available(self, held_delta: int = 0) -> int | None:
         """What could be taken if so much more were held; None: unlimited. Never negative."""
@@ -241,7 +248,9 @@ class Occurrence:
         if first is None or first > now:
             return
         seen: set[str] = set()
-        for expires_at, hold_id in sorted(entry for entry in self._by_expiry if entry[0] <= now):
+        left = self._by_expiry.copy()  # mostly a few of very many are wanted
+        while left and left[0][0] <= now:
+            expires_at, hold_id = heappop(left)
             hold = self.holds.get(hold_id)
             if (
                 hold is not None
@@ -262,7 +271,7 @@ class Occurrence:
         for key, quantity in extras.items():
             for pool in self.definition.extras[key].pools:
                 draws[pool] = draws.get(pool, 0) + quantity
-        return draws
+        return shared_counts(draws)
 
     def stock_of(self, extras: dict[str, int]) -> dict[str, int]:
         """What a basket takes from each shared stock."""
@@ -271,7 +280,7 @@ class Occurrence:
             shared = self.definition.extras[key].stock
             if shared is not None:
                 stock[shared.key] = stock.get(shared.key, 0) + quantity
-        return stock
+        return shared_counts(stock)
 
     def stock_cap(self, key: str) -> int:
         """The cap of a shared stock as this occurrence's catalogue has it; 0 if it no longer knows it."""

@@ -21,6 +21,7 @@ from .lifecycle import find_hold
 from .occurrence import Definition, Hold, Occurrence
 from .refusals import Refusal
 from .settings import HoldRules
+from .sharing import shared_counts
 
 _wishes = msgspec.json.Encoder()
 
@@ -48,16 +49,21 @@ def place(draft: Draft, occurrence: Occurrence, command: PlaceHold, *, cart_id: 
     refused = unfit_basket(draft, occurrence, command, rules)
     if refused is not None:
         return refused
+    draws, stock = occurrence.draws_of(command.items, command.extras), occurrence.stock_of(command.extras)
+    session_id = command.session_id or context.sessions.issue(command.request_id)
+    refused = no_room(draft, occurrence, command.request_id, session_id, draws, stock, new=True)
+    if refused is not None:
+        return refused
     hold = Hold(
         id=command.request_id,
         occurrence_id=occurrence.id,
-        session_id=command.session_id or context.sessions.issue(command.request_id),
+        session_id=session_id,
         user_id=command.user_id,
         state="active",
-        items=command.items,
-        extras=command.extras,
-        draws=occurrence.draws_of(command.items, command.extras),
-        stock=occurrence.stock_of(command.extras),
+        items=shared_counts(command.items),
+        extras=shared_counts(command.extras),
+        draws=draws,
+        stock=stock,
         seats=sum(command.items.values()),
         ttl_seconds=int(ttl.total_seconds()),
         created_at=context.now,
@@ -65,9 +71,6 @@ def place(draft: Draft, occurrence: Occurrence, command: PlaceHold, *, cart_id: 
         client_address=client_address(command.client, context.trusted_proxies) if command.client else None,
         cart_id=cart_id,
     )
-    refused = no_room(draft, occurrence, hold, hold.draws, hold.stock, new=True)
-    if refused is not None:
-        return refused
     draft.wish = wish_of(command)
     draft.holds.append(hold)
     draft.new_holds.append(hold.id)
@@ -104,13 +107,15 @@ def change(draft: Draft, occurrence: Occurrence, command: ChangeHold) -> Decisio
         return refused
     draws = occurrence.draws_of(command.items, command.extras)
     stock = occurrence.stock_of(command.extras)
-    refused = no_room(draft, occurrence, hold, _difference(draws, hold.draws), _difference(stock, hold.stock))
+    refused = no_room(
+        draft, occurrence, hold.id, hold.session_id, _difference(draws, hold.draws), _difference(stock, hold.stock)
+    )
     if refused is not None:
         return refused
     changed = replace(
         hold,
-        items=command.items,
-        extras=command.extras,
+        items=shared_counts(command.items),
+        extras=shared_counts(command.extras),
         draws=draws,
         stock=stock,
         seats=sum(command.items.values()),
@@ -207,7 +212,8 @@ def _over_seat_limit(draft: Draft, command: Basket, rules: HoldRules) -> Decisio
 def no_room(
     draft: Draft,
     occurrence: Occurrence,
-    hold: Hold,
+    hold_id: str,
+    session_id: str,
     draws: dict[str, int],
     stock: dict[str, int],
     *,
@@ -218,23 +224,23 @@ def no_room(
     Holds that are past their time are expired first wherever they stand in the way.
     """
     cap = draft.context.settings.max_per_session
-    if new and not draft.allows("session", hold.session_id, 1, cap):
+    if new and not draft.allows("session", session_id, 1, cap):
         for overdue in list(draft.due()):
-            if overdue.session_id == hold.session_id:
+            if overdue.session_id == session_id:
                 draft.expire(overdue, "seats_needed")
-        if not draft.allows("session", hold.session_id, 1, cap):
-            return _session_full(draft, hold.session_id, cap)
+        if not draft.allows("session", session_id, 1, cap):
+            return _session_full(draft, session_id, cap)
     lacking = draft.lacking(draws)
     if lacking:
-        lacking = _make_room(draft, occurrence, draws, lacking, spare=hold.id)
+        lacking = _make_room(draft, occurrence, draws, lacking, spare=hold_id)
         if lacking:
             return Refusal(draft).sold_out(next(iter(lacking)), {key: max(0, n) for key, n in draws.items()})
     for key, taken in stock.items():
-        if taken > 0 and not _stock_fits(draft, occurrence, key, taken, spare=hold.id):
+        if taken > 0 and not _stock_fits(draft, occurrence, key, taken, spare=hold_id):
             return _stock_gone(draft, key, occurrence.stock_cap(key), taken)
     draft.take(draws)
     if new:
-        draft.claim("session", hold.session_id, 1, cap)
+        draft.claim("session", session_id, 1, cap)
     for key, taken in stock.items():
         if taken:
             draft.claim("stock", key, taken, occurrence.stock_cap(key))

@@ -11,7 +11,8 @@ import structlog
 from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
 from holdgate_workers.adapters.postgres.due import DueHolds
 from holdgate_workers.adapters.postgres.house import House
-from holdgate_workers.app.sweep import ReadDue, Round, SendSweeps, SweepEffect, Sweeper
+from holdgate_workers.adapters.postgres.recounting import Recount
+from holdgate_workers.app.sweep import ReadDue, ReadWorked, Round, SendSweeps, SweepEffect, Sweeper
 from holdgate_workers.bootstrap import Site, database_time
 from holdgate_workers.ids import new_request_id
 
@@ -22,7 +23,10 @@ log = structlog.get_logger("holdgate.expiry")
 
 CONFIRM_SECONDS = 5.0
 BUSY_SECONDS = 0.25
-RECOUNT_SECONDS = 15.0
+PATIENCE_SECONDS = 0.008
+"""Between two looks at what was worked, during a storm: about a batch of a busy gate."""
+RECOUNT_SECONDS = 1.0
+OPEN_WORK_SECONDS = 15.0
 HOUSEKEEPING_SECONDS = 600.0
 
 
@@ -36,11 +40,13 @@ class ExpiryWorker(LoopWorker):
         self._interval_seconds = site.config.sweep_interval_seconds
         self._due = DueHolds(site.database_url)
         self._house = House(site.database_url)
+        self._counters = Recount(site.database_url)
         self._settings = SharedSettings(self._house.settings(), self._house.settings, self._house.clock_accepted)
         self._clock = database_time()
         self._publisher = site.transport.publisher(name=self.name)
         self._sweeper = Sweeper(self._clock, time.monotonic, new_request_id)
         self._recount_at = 0.0
+        self._open_work_at = 0.0
         self._clean_at = 0.0
         self._was_paused = False
 
@@ -51,21 +57,29 @@ class ExpiryWorker(LoopWorker):
         try:
             self._settings.refresh(self._clock)
             self._recount()
+            self._count_open_work()
             self._clean()
         except (DatabaseUnavailable, DatabaseError) as exc:
             log.warning("recount_failed", detail=str(exc))
+        if result.unfinished:
+            return 0.0
         return min(BUSY_SECONDS, self._interval_seconds) if result.busy else self._interval_seconds
 
     def close(self) -> None:
         """Close the connections."""
         self._publisher.close(1.0)
         self._due.close()
+        self._counters.close()
         self._house.close()
 
     def perform(self, effect: SweepEffect) -> Any:
         """Do one thing that the protocol asks for. The seam for failure injection."""
         if isinstance(effect, ReadDue):
             return self._due.read(effect)
+        if isinstance(effect, ReadWorked):
+            if effect.patiently:
+                self.pause(PATIENCE_SECONDS)
+            return self._due.read_worked(effect)
         assert isinstance(effect, SendSweeps)
         return not self._publisher.publish(effect.messages).wait(CONFIRM_SECONDS)
 
@@ -97,15 +111,18 @@ class ExpiryWorker(LoopWorker):
         if time.monotonic() < self._recount_at:
             return
         self._recount_at = time.monotonic() + RECOUNT_SECONDS
-        differences = self._due.differences()
-        sessions = self._due.session_differences()
-        self.metrics.conservation.set(len(differences) + len(sessions))
+        for pool in self._counters.step():
+            log.error("pool_disagrees", pool=pool)
+        self.metrics.conservation.set(self._counters.differences)
+
+    def _count_open_work(self) -> None:
+        if time.monotonic() < self._open_work_at:
+            return
+        self._open_work_at = time.monotonic() + OPEN_WORK_SECONDS
         work = self._due.open_work()
         self.metrics.waitlist.set(work.waiting)
         for state, number in work.bookings.items():
             self.metrics.bookings_open.labels(state).set(number)
-        for difference in differences:
-            log.error("pool_disagrees", occurrence_id=difference.occurrence_id, pool=difference.pool)
 
     def _clean(self) -> None:
         if time.monotonic() < self._clean_at:

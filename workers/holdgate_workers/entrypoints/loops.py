@@ -51,6 +51,10 @@ class LoopWorker(ABC):
         self._thread.join(5)
         log.info("worker_stopped", worker=self.name)
 
+    def pause(self, seconds: float) -> None:
+        """Wait within a round; less if the worker is to stop."""
+        self._stopping.wait(seconds)
+
     def alive(self) -> dict[str, Check]:
         """Whether the loop turns."""
         return {"loop": self._stuck}

@@ -1,6 +1,6 @@
 """The fenced commit: everything a batch changes, in one transaction and one round trip.
 
-All statements travel in one pipeline, the COMMIT included, so no lock is held across our own thinking; one held by a
+All statements travel together, the COMMIT included, so no lock is held across our own thinking; one held by a
 process that froze while sending is taken away by the store. That leaves no chance to look at a row count in between:
 `holdgate_require` looks for us and rolls back.
 """
@@ -8,9 +8,7 @@ process that froze while sending is taken away by the store. That leaves no chan
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any
-
-from psycopg import Connection, Cursor
+from datetime import UTC, datetime, timedelta
 
 from holdgate_workers.app.effects import Commit, Committed, Fence
 from holdgate_workers.domain.decision import Claim, LimitKey
@@ -19,6 +17,7 @@ from holdgate_workers.domain.occurrence import Hold
 from . import arrays
 from .rows import basket_of, definition_text, quote_of
 from .saving_bookings import dress_new_holds, link_answers, save_bookings
+from .trip import Answer, Trip
 from .waiting import save_line
 
 STALE = "HG001"
@@ -133,53 +132,56 @@ SELECT * FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::bigint[], %s::text
   string_to_array(%s, E'\\x01', '')::json[], %s::timestamptz[])"""
 
 
-def commit(connection: Connection[tuple[Any, ...]], plan: Commit) -> Generator[None, None, Committed]:
+_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def commit(trip: Trip, plan: Commit) -> Generator[None, None, Committed]:
     """Make the batch durable, in two steps: the first has sent everything, the second has waited for the outcome.
 
     The server works on it as it arrives; there is time to think between the steps. Raises the driver's exceptions,
     in either; none of them leaves anything half done.
     """
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        _fence(connection, plan.fences)
-        if plan.expired_until is not None:
-            connection.execute(_NOT_EARLY, [plan.expired_until])
-        # Before the rows that a request makes, so that one decided before is known as that: otherwise it would
-        # meet its own hold, which says nothing about why.
-        _record(connection, plan)
-        _define(connection, plan)
-        _hold(connection, plan)
-        save_bookings(connection, plan.bookings)
-        save_line(connection, plan.new_entries, plan.ended_entries)
-        claimed = _claim(connection, plan)
-        clock = connection.execute("SELECT clock_timestamp()")
-        connection.execute("COMMIT")
-        yield
-    row = clock.fetchone()
-    assert row is not None
+    trip.execute("BEGIN")
+    _fence(trip, plan.fences)
+    if plan.expired_until is not None:
+        trip.execute(_NOT_EARLY, [plan.expired_until])
+    # Before the rows that a request makes, so that one decided before is known as that: otherwise it would
+    # meet its own hold, which says nothing about why.
+    _record(trip, plan)
+    _define(trip, plan)
+    _hold(trip, plan)
+    save_bookings(trip, plan.bookings)
+    save_line(trip, plan.new_entries, plan.ended_entries)
+    claimed = _claim(trip, plan)
+    clock = trip.execute(_NOW)
+    trip.execute("COMMIT")
+    trip.send()
+    yield
+    trip.wait()
     used = {
-        LimitKey(scope, key): used
-        for cursor in claimed
-        for scope, key, used, _ in cursor.fetchall()
+        LimitKey(str(scope), str(key)): int(str(used))
+        for answer in claimed
+        for scope, key, used, _ in answer.rows
         if scope is not None
     }
-    return Committed(row[0], used)
+    return Committed(_EPOCH + timedelta(microseconds=int(str(clock.rows[0][0]))), used)
 
 
-def _fence(connection: Connection[tuple[Any, ...]], fences: Sequence[Fence]) -> None:
+def _fence(trip: Trip, fences: Sequence[Fence]) -> None:
     """First of all, so that a writer who comes too late waits for nothing but this row and then leaves."""
     written = sorted((f for f in fences if f.after != f.before), key=lambda f: f.occurrence_id)
     looked_at = [f for f in fences if f.after == f.before]
     if written:
         ids = arrays.quoted(f.occurrence_id for f in written)
         before, after = arrays.plain(f.before for f in written), arrays.plain(f.after for f in written)
-        connection.execute(_FENCE, [ids, before, after, len(written)])
+        trip.execute(_FENCE, [ids, before, after, len(written)])
     if looked_at:
         ids = arrays.quoted(f.occurrence_id for f in looked_at)
-        connection.execute(_UNCHANGED, [len(looked_at), ids, arrays.plain(f.before for f in looked_at)])
+        trip.execute(_UNCHANGED, [len(looked_at), ids, arrays.plain(f.before for f in looked_at)])
 
 
-def _define(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
+def _define(trip: Trip, plan: Commit) -> None:
     for statement, rows, versioned in ((_CREATE, plan.created, True), (_REDEFINE, plan.redefined, False)):
         if rows:
             columns = [
@@ -192,20 +194,20 @@ def _define(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
             ]
             if versioned:
                 columns.append(arrays.plain(row.version for row in rows))
-            connection.execute(statement, columns)
+            trip.execute(statement, columns)
     if plan.removed_pools:
         ids, keys = zip(*plan.removed_pools, strict=True)
-        connection.execute(_REMOVE_POOLS, [arrays.quoted(ids), arrays.quoted(keys), len(ids)])
-    _count(connection, plan)
+        trip.execute(_REMOVE_POOLS, [arrays.quoted(ids), arrays.quoted(keys), len(ids)])
+    _count(trip, plan)
 
 
-def _count(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
+def _count(trip: Trip, plan: Commit) -> None:
     counted = sorted(
         (row for row in plan.pools if row.redefined is None and (row.held or row.sold)),
         key=lambda row: (row.occurrence_id, row.key),
     )
     if counted:
-        connection.execute(
+        trip.execute(
             _COUNT,
             [
                 arrays.quoted(row.occurrence_id for row in counted),
@@ -226,17 +228,17 @@ def _count(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
             arrays.plain(pool.sellable for _, pool in defined),
         ]
         deltas = [arrays.plain(row.held for row, _ in defined), arrays.plain(row.sold for row, _ in defined)]
-        connection.execute(_NEW_POOLS, columns)
-        connection.execute(_REDEFINE_POOLS, [*columns, *deltas])
+        trip.execute(_NEW_POOLS, columns)
+        trip.execute(_REDEFINE_POOLS, [*columns, *deltas])
 
 
-def _hold(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
+def _hold(trip: Trip, plan: Commit) -> None:
     if plan.new_holds:
-        connection.execute(_NEW_HOLDS, _new_hold_columns(plan.new_holds))
-        dress_new_holds(connection, plan.new_holds)
+        trip.execute(_NEW_HOLDS, _new_hold_columns(plan.new_holds))
+        dress_new_holds(trip, plan.new_holds)
     if plan.changed_holds:
         holds = plan.changed_holds
-        connection.execute(
+        trip.execute(
             _CHANGED_HOLDS,
             [
                 arrays.plain(hold.id for hold in holds),
@@ -270,16 +272,16 @@ def _new_hold_columns(holds: Sequence[Hold]) -> list[str]:
     ]
 
 
-def _claim(connection: Connection[tuple[Any, ...]], plan: Commit) -> list[Cursor[tuple[Any, ...]]]:
-    cursors = []
+def _claim(trip: Trip, plan: Commit) -> list[Answer]:
+    answers = []
     claims = [claim for claim in plan.claims if claim.delta > 0]
     returns = [claim for claim in plan.claims if claim.delta < 0]
     if claims:
         columns = [*_limit_columns(claims), arrays.plain(claim.cap for claim in claims), len(claims)]
-        cursors.append(connection.execute(_CLAIM, columns))
+        answers.append(trip.execute(_CLAIM, columns))
     if returns:
-        cursors.append(connection.execute(_GIVE_BACK, [*_limit_columns(returns), len(returns)]))
-    return cursors
+        answers.append(trip.execute(_GIVE_BACK, [*_limit_columns(returns), len(returns)]))
+    return answers
 
 
 def _limit_columns(claims: Sequence[Claim]) -> list[object]:
@@ -290,10 +292,10 @@ def _limit_columns(claims: Sequence[Claim]) -> list[object]:
     ]
 
 
-def _record(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
+def _record(trip: Trip, plan: Commit) -> None:
     rows = plan.journal
     if rows:
-        connection.execute(
+        trip.execute(
             _JOURNAL,
             [
                 arrays.plain(row.request_id for row in rows),
@@ -311,7 +313,7 @@ def _record(connection: Connection[tuple[Any, ...]], plan: Commit) -> None:
                 arrays.times(row.decided_at for row in rows),
             ],
         )
-        link_answers(connection, rows)
+        link_answers(trip, rows)
 
 
 def _events(events: Sequence[tuple[str, bytes]]) -> str | None:

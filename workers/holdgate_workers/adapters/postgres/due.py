@@ -8,15 +8,26 @@ from typing import Any
 from psycopg import Connection
 
 from holdgate_workers.app.effects import Unavailable
-from holdgate_workers.app.sweep import Due, ReadDue
+from holdgate_workers.app.sweep import Due, ReadDue, ReadWorked
 
 from .connection import DatabaseError, DatabaseUnavailable
 from .session import Session
 
+# By when the statement began, which an index can be searched for; and no more than can be swept before the next look.
 _DUE = """
-SELECT occurrence_id, count(*), min(expires_at) FROM holds
-WHERE state = 'active' AND expires_at <= clock_timestamp()
-GROUP BY occurrence_id ORDER BY min(expires_at) LIMIT %s"""
+SELECT occurrence_id, count(*), min(expires_at) FROM (
+  SELECT occurrence_id, expires_at FROM holds WHERE state = 'active' AND expires_at <= statement_timestamp()
+  ORDER BY expires_at LIMIT %s) AS due
+GROUP BY occurrence_id ORDER BY min(expires_at)"""
+
+# One after the other for each command, the second only where the first finds nothing.
+_WORKED = """
+SELECT a.request_id::text FROM unnest(%s::uuid[], %s::text[]) AS a (request_id, occurrence_id)
+WHERE coalesce(
+  (SELECT true FROM journal j WHERE j.request_id = a.request_id),
+  (SELECT false FROM holds h WHERE h.occurrence_id = a.occurrence_id
+     AND h.state = 'active' AND h.expires_at <= statement_timestamp() LIMIT 1),
+  true)"""
 
 # `sellable` is what may be sold or, where that is less than what is taken, what is taken. At random, so that lines that
 # cannot be served for another reason do not stand in front of those that can.
@@ -100,12 +111,24 @@ class DueHolds:
         """Which occurrences have due holds."""
 
         def work(connection: Connection[tuple[Any, ...]]) -> Due:
-            rows = connection.execute(_DUE, [wanted.occurrences_max]).fetchall()
-            lines = connection.execute(_LINES, [wanted.occurrences_max]).fetchall() if wanted.lines_too else []
+            rows = connection.execute(_DUE, [wanted.holds_max]).fetchall()
+            lines = connection.execute(_LINES, [wanted.holds_max]).fetchall() if wanted.lines_too else []
             clock = connection.execute("SELECT clock_timestamp()").fetchone()
             assert clock is not None
             due, oldest = {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
             return Due(clock[0], due, oldest, [row[0] for row in lines])
+
+        try:
+            return self._session.run_outside(work)
+        except (DatabaseUnavailable, DatabaseError) as exc:
+            return Unavailable(str(exc))
+
+    def read_worked(self, wanted: ReadWorked) -> set[str] | Unavailable:
+        """Which of the commands were worked."""
+
+        def work(connection: Connection[tuple[Any, ...]]) -> set[str]:
+            asked = [list(wanted.commands), list(wanted.commands.values())]
+            return {row[0] for row in connection.execute(_WORKED, asked).fetchall()}
 
         try:
             return self._session.run_outside(work)

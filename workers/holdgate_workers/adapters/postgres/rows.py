@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ from msgspec.structs import replace
 
 from holdgate_workers.domain.bookings import Booking, HoldQuote
 from holdgate_workers.domain.occurrence import Definition, Hold, Pool
+from holdgate_workers.domain.sharing import shared_extras, shared_ticket_types
 
 HOLD_COLUMNS = (
     "id::text, occurrence_id, session_id, user_id, state, basket::text, seats, ttl_seconds, created_at, "
@@ -19,7 +22,7 @@ HOLD_COLUMNS = (
 POOL_COLUMNS = "occurrence_id, key, capacity, overbooking_percent, buffer, sellable, held, sold"
 
 
-class Basket(Struct, omit_defaults=True):
+class Basket(Struct, frozen=True, omit_defaults=True):
     """What a hold holds, as one document."""
 
     items: dict[str, int]
@@ -48,8 +51,9 @@ def basket_text(items: dict[str, int], extras: dict[str, int]) -> str:
     return _encoder.encode(Basket(items=items, extras=extras)).decode()
 
 
+@lru_cache(maxsize=4_096)
 def basket_from(document: str) -> Basket:
-    """The basket from its document."""
+    """The basket from its document; the same one for equal documents."""
     return _baskets.decode(document)
 
 
@@ -80,12 +84,19 @@ def definition_text(definition: Definition) -> str:
 
 def definition_from(document: str) -> Definition:
     """The definition from its document."""
-    return _definitions.decode(document)
+    definition = _definitions.decode(document)
+    return replace(
+        definition,
+        product_id=intern(definition.product_id),
+        timezone=intern(definition.timezone),
+        ticket_types=shared_ticket_types(definition.ticket_types),
+        extras=shared_extras(definition.extras),
+    )
 
 
 def hold_from(row: tuple[Any, ...]) -> Hold:
     """A hold from `HOLD_COLUMNS`."""
-    basket = _baskets.decode(row[5])
+    basket = basket_from(row[5])
     return Hold(
         id=row[0],
         occurrence_id=row[1],

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from psycopg import Connection
 
 from holdgate_workers.app.effects import JournalRow
 from holdgate_workers.domain.bookings import Booking
@@ -13,6 +10,7 @@ from holdgate_workers.domain.occurrence import Hold
 
 from . import arrays
 from .rows import booking_text, customer_text, quote_of
+from .trip import Trip
 
 # Most new holds have neither yet, so these two columns are not in the statement that writes all of them.
 _DRESS_HOLDS = """
@@ -41,11 +39,11 @@ FROM unnest(%s::uuid[], %s::uuid[]) AS a (request_id, answered_by)
 WHERE f.request_id = a.request_id AND f.answered_by IS NULL"""
 
 
-def save_bookings(connection: Connection[tuple[Any, ...]], bookings: Sequence[Booking]) -> None:
+def save_bookings(trip: Trip, bookings: Sequence[Booking]) -> None:
     """Write the bookings as they are now."""
     if not bookings:
         return
-    connection.execute(
+    trip.execute(
         _BOOKINGS,
         [
             arrays.plain(booking.id for booking in bookings),
@@ -61,11 +59,11 @@ def save_bookings(connection: Connection[tuple[Any, ...]], bookings: Sequence[Bo
     )
 
 
-def dress_new_holds(connection: Connection[tuple[Any, ...]], holds: Sequence[Hold]) -> None:
+def dress_new_holds(trip: Trip, holds: Sequence[Hold]) -> None:
     """Write the prices and the carts of new holds that have one."""
     dressed = [hold for hold in holds if hold.quote is not None or hold.cart_id is not None]
     if dressed:
-        connection.execute(
+        trip.execute(
             _DRESS_HOLDS,
             [
                 arrays.plain(hold.id for hold in dressed),
@@ -75,11 +73,11 @@ def dress_new_holds(connection: Connection[tuple[Any, ...]], holds: Sequence[Hol
         )
 
 
-def link_answers(connection: Connection[tuple[Any, ...]], rows: Sequence[JournalRow]) -> None:
+def link_answers(trip: Trip, rows: Sequence[JournalRow]) -> None:
     """Note which requests get a second answer, and which decisions are one."""
     expected = [(row, row.wish) for row in rows if row.wish is not None]
     if expected:
-        connection.execute(
+        trip.execute(
             _EXPECT,
             [
                 arrays.plain(row.request_id for row, _ in expected),
@@ -91,4 +89,4 @@ def link_answers(connection: Connection[tuple[Any, ...]], rows: Sequence[Journal
     answers = [row for row in rows if row.answers is not None]
     if answers:
         first = {row.answers: row.request_id for row in reversed(answers)}
-        connection.execute(_ANSWERED, [arrays.plain(first), arrays.plain(first.values())])
+        trip.execute(_ANSWERED, [arrays.plain(first), arrays.plain(first.values())])

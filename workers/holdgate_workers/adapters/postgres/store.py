@@ -24,6 +24,7 @@ from holdgate_workers.app.effects import (
 from .commit import EARLY, LIMIT, STALE, commit
 from .connection import DatabaseUnavailable, connect
 from .load import load
+from .trip import Trip
 
 T = TypeVar("T")
 
@@ -44,8 +45,9 @@ _DUPLICATES = {
     "occurrences_pkey": "stale",
     "occurrences_product_id_starts_at_key": "stale",
 }
-_TRANSIENT_CLASSES = {"08", "25", "53", "55", "57", "58"}
-"""Connection, transaction state, resources, object state, operator intervention, system: not a message's fault."""
+_TRANSIENT_CLASSES = {"08", "25", "26", "53", "55", "57", "58"}
+"""Connection, transaction state, prepared statements that somebody threw away, resources, object state, operator
+intervention, system: not a message's fault."""
 
 # In the middle of a pipeline the server counts a transaction as active, not as idle, and none of its timeouts
 # applies: without this, a frozen process would keep an occurrence for as long as it stays frozen. Its own outcome
@@ -64,6 +66,7 @@ class PostgresStore:
         self._url = url
         self._name = name
         self._connection: Connection[tuple[Any, ...]] | None = None
+        self._prepared: set[bytes] = set()
         self._sent: Generator[None, None, Committed] | None = None
         self._result: CommitResult | None = None
 
@@ -78,7 +81,8 @@ class PostgresStore:
     def commit(self, plan: Commit) -> None:
         """Send a batch to be made durable. `outcome` must follow before anything else."""
         try:
-            self._sent = commit(self._open(), plan)
+            connection = self._open()
+            self._sent = commit(Trip(connection.pgconn, self._prepared), plan)
             next(self._sent)
         except DatabaseUnavailable as exc:
             self._result = Unavailable(_first_line(exc))
@@ -107,7 +111,10 @@ class PostgresStore:
 
     def _failed(self, exc: psycopg.Error) -> CommitResult:
         result = self._explain(exc)
-        self._recover()
+        if isinstance(result, Unavailable):
+            self._give_up()
+        else:
+            self._recover()
         if exc.sqlstate == _LOCK_TIMEOUT:
             self._end_frozen()
         return result
@@ -141,7 +148,7 @@ class PostgresStore:
 
     def _open(self) -> Connection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, name=self._name)
+            self._connection, self._prepared = connect(self._url, name=self._name), set()
         return self._connection
 
     def _is_broken(self) -> bool:
@@ -155,7 +162,11 @@ class PostgresStore:
             return
         try:
             if connection.info.transaction_status != TransactionStatus.IDLE:
-                connection.rollback()
+                # Not the driver's own rollback, which makes the server forget every prepared statement.
+                back = Trip(connection.pgconn, self._prepared)
+                back.execute("ROLLBACK")
+                back.send()
+                back.wait()
         except psycopg.Error:
             self._give_up()
             return

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg import Connection
-
 from holdgate_workers.domain.occurrence import WaitEntry
 
 from . import arrays
 from .rows import basket_from, basket_text
+from .trip import Trip
 
 BROKEN_MOVE = "HG004"
 
@@ -33,12 +32,10 @@ WITH ended AS (
 SELECT holdgate_require((SELECT count(*) FROM ended) = %s, '{BROKEN_MOVE}', 'an entry that is over was to move')"""
 
 
-def save_line(
-    connection: Connection[tuple[Any, ...]], new: Sequence[WaitEntry], ended: Sequence[WaitEntry]
-) -> None:
+def save_line(trip: Trip, new: Sequence[WaitEntry], ended: Sequence[WaitEntry]) -> None:
     """Write who has joined, and whose entry is over."""
     if new:
-        connection.execute(
+        trip.execute(
             _JOIN,
             [
                 arrays.plain(entry.id for entry in new),
@@ -54,7 +51,7 @@ def save_line(
             ],
         )
     if ended:
-        connection.execute(
+        trip.execute(
             _END,
             [
                 arrays.plain(entry.id for entry in ended),
