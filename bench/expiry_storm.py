@@ -49,7 +49,7 @@ def run(options: Options) -> Result:
 def _storm(holds: int) -> tuple[Row, dict[str, object]]:
     with fresh_place() as place, children() as started:
         fill_occurrences(place, OCCURRENCES)
-        place.prepare([an_occurrence(OCCURRENCE, 1_000_000)])
+        place.prepare([an_occurrence(OCCURRENCE, 1_000_000, number=1)])  # the pattern has the first start
         fill_live_holds(place, holds, OCCURRENCES, due_in_seconds=START_SECONDS + CALM_SECONDS)
         started += [place.gate().begin(), place.expiry()]
         left, looked_at = float(place.query(UNTIL_DUE)[0][0]), time.monotonic()
@@ -58,6 +58,7 @@ def _storm(holds: int) -> tuple[Row, dict[str, object]]:
         with _Watch(place) as watch:
             found = run_open_loop(place.amqp_url, commands, moments)
             watch.wait_until_none_is_left()
+    assert {answer.kind for answer in found.answered} == {"answer.held.v1"}, "somebody got no seat"
     due = looked_at + left - found.started
     finished = watch.left[-1][0] - found.started - due
     calm, storm = found.latencies(due - CALM_SECONDS, due), found.latencies(due, due + finished)

@@ -13,6 +13,7 @@ from tests.support.rabbit import fresh_vhost
 
 from holdgate_producer.client import BookingClient
 from holdgate_schema.messages import Command
+from holdgate_schema.outcomes import Refused
 from holdgate_workers.bootstrap import Site, booking_client, open_site
 from holdgate_workers.config import read_config
 
@@ -49,11 +50,13 @@ class Place:
         )
 
     def prepare(self, commands: list[Command]) -> None:
-        """Have a short-lived worker do the commands."""
+        """Have a short-lived worker do the commands. Raises `ValueError` if one is refused."""
         with children() as started, self.client() as client:
             started.append(self.gate().begin())
             for future in client.send_many(commands):
-                future.result(CLIENT_TIMEOUT_SECONDS)
+                answer = future.result(CLIENT_TIMEOUT_SECONDS)
+                if isinstance(answer, Refused):
+                    raise ValueError(f"{answer.occurrence_id}: {answer.reason.value} {answer.errors}")
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of the house's database."""
