@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 EACH = 50
 GROUPS = int(os.environ.get("HOLDGATE_TEST_RACES", "250")) // EACH
+EARLY = 5
+"""So many are converted as soon as they can be: on a machine that is slow enough, expiry wins all other races."""
 PAUSE = timedelta(seconds=0.2)
 TTL_SECONDS = 20
 TOTAL = 2500
@@ -134,12 +136,11 @@ def test_of_expiry_and_conversion_at_the_same_instant_exactly_one_wins(house: Te
     eventually(lambda: house.value("SELECT count(*) FROM holds WHERE quote IS NULL") == 0, "all are priced", LONG)
     middle = holds[len(holds) // 2].hold.expires_at
     commands = [convert_of(held, quotes[held.occurrence_id]) for held in holds]
+    early, commands = commands[-EARLY:], commands[:-EARLY]
+    finals = {command.hold_id: client.follow(command, timeout_seconds=LONG).final for command in early}
     random.Random(29).shuffle(commands)
     wait_until(house, middle - PAUSE)
-    finals = {
-        command.hold_id: answers.final
-        for command, answers in ((command, client.follow(command, timeout_seconds=LONG)) for command in commands)
-    }
+    finals |= {command.hold_id: client.follow(command, timeout_seconds=LONG).final for command in commands}
     won = {hold_id: final.result(LONG) for hold_id, final in finals.items()}
     _check(house, won)
 

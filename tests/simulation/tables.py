@@ -115,7 +115,6 @@ class Tables:
         yield
         for key, occurrence in occurrences.items():
             occurrence.holds = dict(self.live.get(key, {}))
-            occurrence.index()
         yield
         for key, occurrence in occurrences.items():
             occurrence.waiting = dict(self.lines.get(key, {}))

@@ -133,7 +133,6 @@ def test_what_does_not_go_together_is_read_again() -> None:
         found.version = 2
         found.pools["total"].held = 2
         found.holds[hold.id] = hold
-        found.index()
         return found
 
     reads = iter(

@@ -7,7 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.support.domain import (
+    OCCURRENCE,
     House,
     a_capacity,
     a_change,
@@ -23,6 +27,7 @@ from tests.support.domain import (
 from holdgate_schema.events import HoldCreated, HoldExpired
 from holdgate_schema.messages import Command, ExtraDefinition, PoolDefinition, SharedStock, TicketType
 from holdgate_schema.outcomes import Availability, Changed, Held, Reason, Swept
+from holdgate_workers.domain.occurrence import Occurrence
 
 TICK = timedelta(microseconds=1)
 VIP: dict[str, Any] = {
@@ -250,17 +255,39 @@ def test_availability_counts_the_living_only_and_ends_nothing() -> None:
     assert _reasons(house) == []
 
 
-def test_the_index_of_expiry_is_rebuilt_from_loaded_holds() -> None:
+@pytest.mark.parametrize("others", [0, 5], ids=["few", "many"])
+def test_what_was_loaded_expires_in_the_order_of_its_times(others: int) -> None:
     """A consumer that takes an occurrence over expires what the last one left."""
     house = House.with_occurrence()
-    for seconds in (30, 10, 20):
+    for seconds in (30, 10, 20, *range(40, 40 + others)):
         house.held(a_place(1, ttl_seconds=seconds))
     house.force_state(house.held(a_place(1, ttl_seconds=1)).hold.hold_id, "converting")
-    loaded = house.occurrence()
-    loaded._by_expiry = []
-    loaded.index()
+    seen = house.occurrence()
+    loaded = Occurrence(seen.id, seen.definition, seen.pools, seen.version, holds=seen.holds)
     assert loaded.next_expiry() == house.now + timedelta(seconds=10)
     assert [hold.ttl_seconds for hold in loaded.due(house.now + timedelta(seconds=20))] == [10, 20]
+    assert loaded.next_release(house.now + timedelta(seconds=20)) == house.now + timedelta(seconds=30)
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["come", "stay", "go"]), st.integers(0, 9)), max_size=60))
+def test_the_order_of_expiry_is_the_same_however_many_holds_there_are(steps: list[tuple[str, int]]) -> None:
+    """Holds come, are extended and go; a few are looked through, many are kept in order."""
+    house = House.with_occurrence()
+    first = house.occurrence().holds[house.held(a_place(1)).hold.hold_id]
+    definition, pools = house.occurrence().definition, house.occurrence().pools
+    occurrence = Occurrence(OCCURRENCE, definition, pools)
+    for number, (step, seconds) in enumerate(steps):
+        some = sorted(occurrence.holds.values(), key=lambda hold: hold.seats)[:1]
+        if step == "come":
+            ends = first.expires_at + timedelta(seconds=seconds)
+            occurrence.keep(replace(first, id=f"hold-{number:02}", seats=seconds, expires_at=ends))
+        for hold in some if step == "stay" else []:
+            occurrence.keep(replace(hold, expires_at=hold.expires_at + timedelta(seconds=seconds)))
+        for hold in some if step == "go" else []:
+            occurrence.keep(replace(hold, state="released"))
+        left = sorted(occurrence.holds.values(), key=lambda hold: (hold.expires_at, hold.id))
+        assert occurrence.next_expiry() == (left[0].expires_at if left else None)
+        assert list(occurrence.due(first.expires_at + timedelta(days=1))) == left
 
 
 def test_b15_every_hold_gets_exactly_one_terminal_event_however_it_ends() -> None:

@@ -23,7 +23,6 @@ class Occurrences:
     def __init__(self, weight_max: int) -> None:
         self._weight_max = weight_max
         self._kept: OrderedDict[str, Occurrence] = OrderedDict()
-        self._weights: dict[str, int] = {}
         self._weight = 0
 
     def __contains__(self, occurrence_id: str) -> bool:
@@ -41,16 +40,19 @@ class Occurrences:
 
     def keep(self, occurrence: Occurrence) -> None:
         """Remember it."""
+        before = self._kept.get(occurrence.id)
+        if before is not None:
+            self._weight -= before.remembered_weight
         self._kept[occurrence.id] = occurrence
-        weight = 1 + len(occurrence.holds) + len(occurrence.waiting)
-        self._weight += weight - self._weights.get(occurrence.id, 0)
-        self._weights[occurrence.id] = weight
+        occurrence.remembered_weight = 1 + len(occurrence.holds) + len(occurrence.waiting)
+        self._weight += occurrence.remembered_weight
 
     def forget(self, occurrence_ids: Iterable[str]) -> None:
         """Throw these away."""
         for occurrence_id in occurrence_ids:
-            if self._kept.pop(occurrence_id, None) is not None:
-                self._weight -= self._weights.pop(occurrence_id)
+            occurrence = self._kept.pop(occurrence_id, None)
+            if occurrence is not None:
+                self._weight -= occurrence.remembered_weight
 
     def forget_where(self, gone: Callable[[str], bool]) -> None:
         """Throw away those whose id is gone."""
@@ -96,7 +98,7 @@ class RecentAnswers:
 class LimitsSeen:
     """The shared limits as last seen. A guess for granting, never a ground for refusing."""
 
-    def __init__(self, limits_max: int = 50_000) -> None:
+    def __init__(self, limits_max: int = 20_000) -> None:
         self._limits_max = limits_max
         self._seen: OrderedDict[LimitKey, int] = OrderedDict()
         self._expected: dict[LimitKey, int] = {}

@@ -18,6 +18,9 @@ from holdgate_schema.outcomes import HoldState, HoldView, OccurrenceStatus
 from .bookings import HoldQuote
 from .sharing import shared_counts
 
+FEW_HOLDS = 4
+"""Up to here it is quicker, and needs less memory, to look at all of them than to keep them in order."""
+
 
 class Definition(Struct, frozen=True, kw_only=True):
     """What the catalogue says of an occurrence. Instants are UTC."""
@@ -195,24 +198,23 @@ class Occurrence:
     holds: dict[str, Hold] = field(default_factory=dict)
     waiting: dict[str, WaitEntry] = field(default_factory=dict)
     unsaved: Unsaved | None = None
-    _by_expiry: list[tuple[datetime, str]] = field(default_factory=list)
+    remembered_weight: int = field(default=0, compare=False)
+    """What it counted for when a worker's memory took it in."""
+    _by_expiry: list[tuple[datetime, str]] | None = field(default=None, compare=False)
+    """A heap, once there have been more than a few holds: very many occurrences have but one or two."""
 
     @property
     def total(self) -> Pool:
         """The pool that every ticket draws from."""
         return self.pools[TOTAL_POOL]
 
-    def index(self) -> None:
-        """Prepare the order of expiry after the holds were loaded."""
-        self._by_expiry = [(hold.expires_at, hold.id) for hold in self.holds.values() if hold.state == "active"]
-        heapify(self._by_expiry)
-
     def keep(self, hold: Hold) -> None:
         """Put in a hold's new value."""
         before = self.holds.get(hold.id)
         if hold.state in ("active", "converting"):
             self.holds[hold.id] = hold
-            if hold.state == "active" and (before is None or before.expires_at != hold.expires_at):
+            moved = before is None or before.expires_at != hold.expires_at
+            if moved and self._by_expiry is not None and hold.state == "active":
                 heappush(self._by_expiry, (hold.expires_at, hold.id))
         else:
             self.holds.pop(hold.id, None)
@@ -227,6 +229,11 @@ class Occurrence:
     def next_expiry(self) -> datetime | None:
         """When the earliest active hold ends; None if there is none."""
         heap = self._by_expiry
+        if heap is None:
+            if len(self.holds) <= FEW_HOLDS:
+                return min((hold.expires_at for hold in self._active()), default=None)
+            heap = self._by_expiry = [(hold.expires_at, hold.id) for hold in self._active()]
+            heapify(heap)
         while heap:
             hold = self.holds.get(heap[0][1])
             if hold is not None and hold.state == "active" and hold.expires_at == heap[0][0]:
@@ -239,13 +246,16 @@ class Occurrence:
         first = self.next_expiry()
         if first is None or first > now:
             return first
-        ends = (hold.expires_at for hold in self.holds.values() if hold.state == "active")
-        return min((end for end in ends if end > now), default=None)
+        return min((hold.expires_at for hold in self._active() if hold.expires_at > now), default=None)
 
     def due(self, now: datetime) -> Iterator[Hold]:
         """The active holds whose time is over, the longest overdue first."""
         first = self.next_expiry()
         if first is None or first > now:
+            return
+        if self._by_expiry is None:
+            over = (hold for hold in self._active() if hold.expires_at <= now)
+            yield from sorted(over, key=lambda hold: (hold.expires_at, hold.id))
             return
         seen: set[str] = set()
         left = self._by_expiry.copy()  # mostly a few of very many are wanted
@@ -260,6 +270,9 @@ class Occurrence:
             ):
                 seen.add(hold_id)
                 yield hold
+
+    def _active(self) -> Iterator[Hold]:
+        return (hold for hold in self.holds.values() if hold.state == "active")
 
     def draws_of(self, items: dict[str, int], extras: dict[str, int]) -> dict[str, int]:
         """What a basket takes from each pool, summed over everything in it."""

@@ -108,8 +108,6 @@ class _Occurrences:
         for row in self._line.fetchall():
             if row[1] in found:
                 found[row[1]].waiting[row[0]] = entry_from(row)
-        for occurrence in found.values():
-            occurrence.index()
         return found
 
 

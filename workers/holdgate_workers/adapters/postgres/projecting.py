@@ -169,8 +169,6 @@ def _occurrences(link: Link, ids: Sequence[str], now: Any) -> dict[str, Occurren
     for row in line.fetchall():
         if row[1] in found:
             found[row[1]].waiting[row[0]] = entry_from(row)
-    for occurrence in found.values():
-        occurrence.index()
     return found
 
 
