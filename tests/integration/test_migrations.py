@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from tests.support.postgres import fresh_database
 
-from holdgate_workers.adapters.postgres import migrations
+from holdgate_workers.adapters.postgres import migrations, revision
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.products import PriceBook
 
@@ -47,6 +48,13 @@ def upgrade(url: str, revision: str) -> None:
     engine.dispose()
 
 
+def test_the_revisions_are_known_without_what_migrates_them() -> None:
+    """A process asks at its start, and a command that is called by hand should answer at once."""
+    scripts = ScriptDirectory.from_config(migrations._config())
+    assert [script.revision for script in scripts.walk_revisions()][::-1] == list(revision.known())
+    assert scripts.get_current_head() == revision.head()
+
+
 def test_the_first_schema_with_data_in_it_is_brought_up_to_date() -> None:
     """What was there is there; and only what is new was added."""
     with fresh_database() as url:
@@ -55,9 +63,9 @@ def test_the_first_schema_with_data_in_it_is_brought_up_to_date() -> None:
             for statement in (OCCURRENCE, POOL, SETTING):
                 connection.execute(statement)
             before = connection.execute(COLUMNS, [NEW]).fetchall()
-        with pytest.raises(migrations.SchemaMismatch, match=r"at 0001, .* Run `holdgate migrate`"):
-            migrations.check(url)
-        assert migrations.migrate(url) == migrations.check(url) == migrations.head()
+        with pytest.raises(revision.SchemaMismatch, match=r"at 0001, .* Run `holdgate migrate`"):
+            revision.check(url)
+        assert migrations.migrate(url) == revision.check(url) == revision.head()
         with psycopg.connect(url) as connection:
             assert set(before) <= set(connection.execute(COLUMNS, [NEW]).fetchall())
         house, book = House(url), PriceBook(url)
@@ -94,7 +102,7 @@ def test_workers_of_the_release_before_go_on_while_the_schema_is_brought_up_to_d
             working = pool.submit(work)
             assert worked.wait(10)
             impatient = url + ("&" if "?" in url else "?") + "options=-c%20lock_timeout%3D5s"
-            assert migrations.migrate(impatient) == migrations.head()
+            assert migrations.migrate(impatient) == revision.head()
             finish.set()
             assert working.result(10) > 0
 
@@ -114,7 +122,8 @@ def test_a_release_that_knows_only_the_first_schema_refuses_the_newer_one(
         config.set_main_option("script_location", str(tmp_path / "migrations"))
         config.set_main_option("path_separator", "os")
         monkeypatch.setattr(migrations, "_config", lambda: config)
-        assert migrations.head() == FIRST
-        for refuse in (migrations.check, migrations.migrate):
-            with pytest.raises(migrations.SchemaMismatch, match=r"newer .* \(0001\)\. Install the newer version"):
+        monkeypatch.setattr(revision, "known", lambda: (FIRST,))
+        assert revision.head() == FIRST
+        for refuse in (revision.check, migrations.migrate):
+            with pytest.raises(revision.SchemaMismatch, match=r"newer .* \(0001\)\. Install the newer version"):
                 refuse(url)

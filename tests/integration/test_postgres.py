@@ -13,7 +13,7 @@ from tests.support.postgres import fresh_database
 from tests.support.rabbit import eventually
 
 from holdgate_schema.tables import XID8, metadata
-from holdgate_workers.adapters.postgres import migrations
+from holdgate_workers.adapters.postgres import migrations, revision
 from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
 from holdgate_workers.adapters.postgres.cursor import JournalCursor
 from holdgate_workers.adapters.postgres.due import DueHolds
@@ -63,12 +63,12 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
-    assert migrations.migrate(url) == migrations.migrate(url) == migrations.head()
+    assert migrations.migrate(url) == migrations.migrate(url) == revision.head()
 
 
 def test_an_empty_database_is_refused_with_the_way_out() -> None:
-    with fresh_database() as fresh, pytest.raises(migrations.SchemaMismatch, match="holdgate migrate"):
-        migrations.check(fresh)
+    with fresh_database() as fresh, pytest.raises(revision.SchemaMismatch, match="holdgate migrate"):
+        revision.check(fresh)
 
 
 def test_a_schema_newer_than_the_code_is_refused() -> None:
@@ -77,14 +77,14 @@ def test_a_schema_newer_than_the_code_is_refused() -> None:
         migrations.migrate(fresh)
         with psycopg.connect(fresh, autocommit=True) as connection:
             connection.execute("UPDATE holdgate_migrations SET version_num = '9999'")
-        for refuse in (migrations.check, migrations.migrate):
-            with pytest.raises(migrations.SchemaMismatch, match="newer"):
+        for refuse in (revision.check, migrations.migrate):
+            with pytest.raises(revision.SchemaMismatch, match="newer"):
                 refuse(fresh)
 
 
 def test_a_database_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable):
-        migrations.check("postgresql://nobody@127.0.0.1:1/none")
+        revision.check("postgresql://nobody@127.0.0.1:1/none")
 
 
 def test_this_server_keeps_what_it_commits(url: str) -> None:

@@ -132,7 +132,7 @@ def site_at(url: str, amqp_url: str | None) -> Iterator[tuple[Site, UnreliableLi
     transport = EmbeddedTransport(url, 1) if amqp_url is None else RabbitTransport(amqp_url)
     with ExitStack() as open_things:
         open_things.callback(inner.close)
-        yield Site(config, url, 1, transport, line), line
+        yield Site(config, url, 1, transport, lambda: line), line
 
 
 class RecordingDesk:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 
 from holdgate_producer.client import BookingClient
@@ -19,6 +20,7 @@ from .adapters.embedded.link import EmbeddedLink
 from .adapters.embedded.publisher import EmbeddedPublisher
 from .adapters.embedded.queue_tables import declare as declare_embedded
 from .adapters.embedded.server import EmbeddedServer, find_running
+from .adapters.postgres import revision
 from .adapters.postgres.house import House
 from .adapters.rabbit.consumer import RabbitConsumer
 from .adapters.rabbit.dead_letters import RabbitDeadLetters
@@ -84,7 +86,7 @@ class EmbeddedTransport:
         return EmbeddedDeadLetters(self.url)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(frozen=True)
 class Site:
     """A database and a queue that belong together, ready to be used."""
 
@@ -92,7 +94,12 @@ class Site:
     database_url: str
     partitions: int
     transport: Transport
-    wakeups: WakeupLine
+    open_wakeups: Callable[[], WakeupLine]
+
+    @cached_property
+    def wakeups(self) -> WakeupLine:
+        """How workers on tasks are told that there are some: one line for all roles of the process."""
+        return self.open_wakeups()
 
     @property
     def is_embedded(self) -> bool:
@@ -135,13 +142,13 @@ def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -
 
     Raises `SchemaMismatch`, `DatabaseUnavailable`, `TransportError`.
     """
-    from .adapters.postgres import migrations  # half a second that most commands need not wait for
-
     setting_up = config.migrate if migrate is None else migrate
     if setting_up:
+        from .adapters.postgres import migrations  # takes half a second
+
         migrations.migrate(url)
     else:
-        migrations.check(url)
+        revision.check(url)
     house = House(url)
     try:
         partitions = house.partitions(config.partitions)
@@ -152,10 +159,11 @@ def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -
     )
     if setting_up:
         transport.declare(partitions)
-    return Site(config, url, partitions, transport, _wakeups(config))
+    return Site(config, url, partitions, transport, lambda: _wakeups(config))
 
 
 def _wakeups(config: ServiceConfig) -> WakeupLine:
+    # Imported late: a gate has no tasks, and needs nothing of this.
     if config.amqp_url is None:
         from .adapters.dramatiq.in_process import InProcessWakeups
 

@@ -76,11 +76,11 @@ def _clock(theirs: datetime) -> Check:
 
 def schema(url: str) -> Check:
     """Whether the tables are those of this version."""
-    from holdgate_workers.adapters.postgres import migrations
+    from holdgate_workers.adapters.postgres import revision
 
     try:
-        return Check("database", "schema", "ok", f"revision {migrations.check(url)}")
-    except migrations.SchemaMismatch as exc:
+        return Check("database", "schema", "ok", f"revision {revision.check(url)}")
+    except revision.SchemaMismatch as exc:
         what, _, mend = str(exc).partition(". ")
         return Check("database", "schema", "fail", what, mend, exits.SCHEMA_MISMATCH)
 

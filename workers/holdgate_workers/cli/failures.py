@@ -49,7 +49,7 @@ def _known(exc: Exception) -> tuple[str, int] | None:
     from holdgate_producer.errors import ProducerError
     from holdgate_workers.adapters.embedded.errors import EmbeddedServerError
     from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
-    from holdgate_workers.adapters.postgres.migrations import SchemaMismatch
+    from holdgate_workers.adapters.postgres.revision import SchemaMismatch
     from holdgate_workers.app.ports import TransportError
     from holdgate_workers.bootstrap import NotRunning
     from holdgate_workers.config import ConfigError

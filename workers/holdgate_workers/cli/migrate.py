@@ -21,20 +21,20 @@ def migrate(access: Access, check: bool, queues: bool, out: Output) -> None:
 
     Without HOLDGATE_DATABASE_URL the embedded database is started for it if it does not run.
     """
-    from holdgate_workers.adapters.postgres import migrations
+    from holdgate_workers.adapters.postgres import migrations, revision
     from holdgate_workers.bootstrap import embedded_database, open_site
 
     config = access.config()
     with embedded_database(config) as url:
         if check:
-            revision, partitions = migrations.check(url), None
+            found, partitions = revision.check(url), None
         else:
-            revision = migrations.migrate(url)
+            found = migrations.migrate(url)
             partitions = open_site(config, url, migrate=True).partitions if queues else None
     if out.is_json:
-        out.json({"revision": revision, "changed": not check, "partitions": partitions})
+        out.json({"revision": found, "changed": not check, "partitions": partitions})
         return
-    out.line(f"The schema is at {revision}.", style="green")
+    out.line(f"The schema is at {found}.", style="green")
     if partitions is not None:
         where = "in the database" if config.is_embedded else "on RabbitMQ"
         out.line(f"The queues {where} are declared: {partitions} partitions.", style="green")

@@ -42,7 +42,8 @@ def up(access: Access, verbose: bool, out: Output) -> None:
     second terminal in the same folder finds it by itself.
     """
     from holdgate_workers.bootstrap import embedded_database, open_site
-    from holdgate_workers.entrypoints.process import ROLES, Process
+    from holdgate_workers.entrypoints.process import Process
+    from holdgate_workers.entrypoints.roles import ROLES
 
     config = with_health_port(access.config())
     logs(config, verbose=verbose, quiet=True)

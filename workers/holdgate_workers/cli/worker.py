@@ -29,7 +29,8 @@ def worker(access: Access, role: str, out: Output) -> None:
     runs in the data folder.
     """
     from holdgate_workers.bootstrap import open_site
-    from holdgate_workers.entrypoints.process import ROLES, Process
+    from holdgate_workers.entrypoints.process import Process
+    from holdgate_workers.entrypoints.roles import ROLES
 
     config = access.config()
     logs(config, verbose=False, quiet=False)

@@ -7,27 +7,16 @@ import gc
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Protocol
 
 import structlog
 
 from holdgate_workers.adapters.postgres.durability import durability_problems
-from holdgate_workers.app.tasks import NOTIFICATIONS, ORDERS, PRICING
 from holdgate_workers.bootstrap import Site
-from holdgate_workers.bootstrap_tasks import HANDLERS, RETRIES, planners
 from holdgate_workers.config_notices import told
 
-from .expiry_worker import ExpiryWorker
-from .feeder_worker import FeederWorker
-from .gate_worker import GateWorker
 from .health import Check, HealthServer, Page
 from .metrics import Metrics
-from .notices_worker import NoticesRole
-from .orders_worker import OrdersRole
-from .projection_worker import ProjectionWorker
-from .relay_worker import RelayWorker
-from .task_worker import TaskRole
 
 log = structlog.get_logger("holdgate.process")
 
@@ -59,26 +48,6 @@ class Worker(Protocol):
 
     def ready(self) -> dict[str, Check]:
         """Whether work can be done now."""
-
-
-def _task_role(role: str, site: Site) -> Worker:
-    return TaskRole(site, role, HANDLERS[role](site), retries=RETRIES)
-
-
-def _orders(site: Site) -> Worker:
-    return OrdersRole(site, HANDLERS[ORDERS](site), retries=RETRIES)
-
-
-ROLES: dict[str, Callable[[Site], Worker]] = {
-    "gate": GateWorker,
-    "expiry": ExpiryWorker,
-    "relay": RelayWorker,
-    "projection": ProjectionWorker,
-    "feeder": lambda site: FeederWorker(site, planners(site)),
-    PRICING: partial(_task_role, PRICING),
-    ORDERS: _orders,
-    NOTIFICATIONS: NoticesRole,
-}
 
 
 class Process:
