@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.rabbit import fresh_vhost
 
 from holdgate_producer.client import BookingClient
@@ -68,6 +68,6 @@ class Place:
 @contextmanager
 def fresh_place(partitions: int = 4) -> Iterator[Place]:
     """A new house with everything declared."""
-    with fresh_database() as database_url, fresh_vhost() as amqp_url:
+    with migrated_database() as database_url, fresh_vhost() as amqp_url:
         config = read_config(database_url=database_url, amqp_url=amqp_url, partitions=partitions)
         yield Place(database_url, amqp_url, open_site(config, database_url, migrate=True))

@@ -19,7 +19,7 @@ from tests.chaos.run import Options, Outcome, run
 from tests.chaos.schedule import GAP_SECONDS, KINDS, left_out, plan
 from tests.chaos.verdict import Verdict, judge
 from tests.checker.recording import CLIENTS
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_workers.bootstrap import open_site
 from holdgate_workers.config import read_config
@@ -110,7 +110,7 @@ def noted(folder: Path, *notes: dict[str, object]) -> Path:
 @pytest.mark.services
 @pytest.mark.parametrize(("note", "lost"), [({"confirmed": ACCEPTED}, 1), ({"lost": ACCEPTED}, 0)])
 def test_only_what_the_broker_has_accepted_can_be_lost(note: dict[str, object], lost: int, tmp_path: Path) -> None:
-    with fresh_database() as url:
+    with migrated_database() as url:
         open_site(read_config(database_url=url), url, migrate=True)
         verdict = judge(url, noted(tmp_path, {"sent": json.dumps(PLACED), "id": ACCEPTED, "ch": 1}, note))
     assert (verdict.accepted, verdict.lost) == (lost, lost)

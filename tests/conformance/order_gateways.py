@@ -16,7 +16,7 @@ from tests.support.fake_hook_shop import NOW, fake_hook_shop
 from tests.support.fake_hook_shop import SECRET as HOOK_SECRET
 from tests.support.fake_woocommerce import KEY, PRODUCT_ID, SECRET, fake_woocommerce
 from tests.support.http_peer import HttpPeer
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_workers.adapters.http.client import HttpClient, Timeouts
 from holdgate_workers.adapters.http.signing import SigningKey
@@ -27,7 +27,6 @@ from holdgate_workers.adapters.orders.webhook import WebhookGateway
 from holdgate_workers.adapters.orders.woocommerce import WooCommerceGateway
 from holdgate_workers.adapters.orders.woocommerce_api import WooCommerceApi, shop_client
 from holdgate_workers.adapters.orders.woocommerce_orders import WooCommerceShop
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.app.breaker import CircuitBreaker
 from holdgate_workers.app.orders import OrderGateway
 
@@ -49,8 +48,7 @@ class OrderHarness:
 
 @contextmanager
 def local_orders() -> Iterator[OrderHarness]:
-    with fresh_database() as url, psycopg.connect(url, autocommit=True) as connection:
-        migrations.migrate(url)
+    with migrated_database() as url, psycopg.connect(url, autocommit=True) as connection:
 
         def states(reference: str) -> list[str]:
             rows = connection.execute("SELECT status FROM orders WHERE reference = %s", [reference]).fetchall()

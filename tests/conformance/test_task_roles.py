@@ -13,12 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.processes import ROOT
 from tests.support.rabbit import PATIENCE_SECONDS, eventually, fresh_vhost, rabbitmqctl, vhost_of
 from tests.support.tasks import KIND, ROLE, DeskLog, Recorder, UnreliableLine, decide, one_each, site_at
 
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.tasks import TaskBook
 from holdgate_workers.app.tasks import Again, Dead, Done, Handler, Retries, Task, TaskOutcome
 from holdgate_workers.bootstrap import Site
@@ -79,12 +78,10 @@ class Ground:
 
 @contextmanager
 def ground_at(amqp_url: str | None) -> Iterator[Ground]:
-    with fresh_database() as url:
-        migrations.migrate(url)
-        with site_at(url, amqp_url) as (site, line):
-            ground = Ground(site, line, url, amqp_url)
-            with ground.open_things:
-                yield ground
+    with migrated_database() as url, site_at(url, amqp_url) as (site, line):
+        ground = Ground(site, line, url, amqp_url)
+        with ground.open_things:
+            yield ground
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.support import clients, recount
 from tests.support.clients import NotedClient, Spec
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.private_servers import PrivatePostgres, PrivateRabbit, private_postgres, private_rabbit
 from tests.support.rabbit import eventually, fresh_vhost
 from tests.support.requests import put
@@ -115,7 +115,7 @@ def test_every_request_has_one_outcome_though_the_broker_is_killed_and_started_a
     """Twice, in the middle of the run, with a node of the test's own."""
     with (
         private_rabbit(tmp_path / "rabbit") as rabbit,
-        fresh_database() as database_url,
+        migrated_database() as database_url,
         closing(TestSite(database_url, rabbit.url, tmp_path)) as site,
     ):
         _restarted(site, rabbit)

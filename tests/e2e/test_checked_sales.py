@@ -185,7 +185,7 @@ def sell(seller: Seller) -> None:
     assert seller.cancel(sold[1]["booking"])["outcome"] == "cancelled"
     assert seller.cancel(sold[1]["booking"])["reason"] == "booking_final"
     assert seller.convert(cheap[-1])["outcome"] == "confirmed", "the voucher was given back"
-    late = seller.price(ttl_seconds=2)
+    late = seller.price(ttl_seconds=4)
     eventually(lambda: seller.is_expired(late), "it is over", PATIENCE_SECONDS)
     assert seller.convert(late, status="pending")["reason"] == "hold_final"
     assert seller.convert(late)["outcome"] == "confirmed"
@@ -216,7 +216,7 @@ def stand_in_line(seller: Seller) -> None:
     seller.put(TIMED)
     assert seller.join(TIMED)["reason"] == "not_sold_out"
     sold = seller.convert(seller.price(occurrence_id=TIMED))["booking"]
-    seller.ask("hold.place.v1", occurrence_id=TIMED, items={"adult": 1}, session_id="leaves", ttl_seconds=4)
+    seller.ask("hold.place.v1", occurrence_id=TIMED, items={"adult": 1}, session_id="leaves", ttl_seconds=6)
     big, small = seller.join(TIMED, 2, session_id="big"), seller.join(TIMED, 1, session_id="small")
     again = seller.join(TIMED, session_id="small")
     assert (again["reason"], again["subject"]) == ("already_waiting", small["entry_id"])

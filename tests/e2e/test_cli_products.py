@@ -11,9 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from tests.support.postgres import fresh_database
+from tests.support.postgres import fresh_database, migrated_database
 
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.cli import exits
 from holdgate_workers.cli.main import cli
 
@@ -34,8 +33,7 @@ VALUES ('occ-1', 'total', 16, 0, 0, 16, 2, 3)"""
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with fresh_database() as fresh:
-        migrations.migrate(fresh)
+    with migrated_database() as fresh:
         yield fresh
 
 

@@ -57,14 +57,14 @@ def test_b3_the_time_zones_of_process_and_database_change_nothing(site: TestSite
         worker = site.start(TZ=zone, HOLDGATE_SWEEP_INTERVAL_SECONDS="0.1")
         endings.append(_story(site, site.client(), f"b3-{number}"))
         worker.terminate()
-    assert endings[0]["short hold"] == {"ttl": 1.0, "in time": True}
+    assert endings[0]["short hold"] == {"ttl": 3.0, "in time": True}
     assert all(ending == endings[0] for ending in endings), endings
 
 
 def _story(site: TestSite, client: BookingClient, occurrence_id: str) -> dict[str, Any]:
     closes = STARTS.replace(tzinfo=None) - timedelta(hours=30)  # wall time is meant
     put(client, occurrence_id, 2, starts_at=STARTS, product_id=occurrence_id, sales_close=closes)
-    long, short = placed(client, occurrence_id), placed(client, occurrence_id, ttl_seconds=1)
+    long, short = placed(client, occurrence_id), placed(client, occurrence_id, ttl_seconds=3)
     refused = client.place(occurrence_id, {"adult": 1})
     ended = eventually(
         lambda: site.rows(

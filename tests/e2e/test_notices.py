@@ -19,7 +19,7 @@ import pytest
 from tests.support.cli import COMMAND
 from tests.support.http_peer import HttpPeer, Reply, Request, http_peer
 from tests.support.mail_server import Inbox, bad_server, mail_server
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.processes import ROOT
 from tests.support.rabbit import eventually
 from tests.support.requests import put_of
@@ -81,7 +81,7 @@ def a_worker(url: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
 def test_a_mail_whose_sender_was_killed_in_the_middle_comes_again_as_the_same_mail() -> None:
     """At least once: nobody can know whether the server had it. By its Message-ID it is known again."""
     inbox = HoldingInbox()
-    with mail_server(inbox) as port, fresh_database() as url:
+    with mail_server(inbox) as port, migrated_database() as url:
         given = {"mail_url": f"smtp+plain://localhost:{port}", **HOUSE}
         variables = {f"HOLDGATE_{name.upper()}": value for name, value in given.items()}
         teller = Teller(url, **given)
@@ -130,7 +130,7 @@ def test_a_target_that_hangs_for_the_whole_run_delays_neither_mails_nor_other_ta
         hanging: HttpPeer = stack.enter_context(http_peer(hang))
         healthy: HttpPeer = stack.enter_context(http_peer(lambda _: Reply(204, b"")))
         port = stack.enter_context(mail_server(inbox))
-        url = stack.enter_context(fresh_database())
+        url = stack.enter_context(migrated_database())
         file = hooks(tmp_path, hanging=f"{hanging.url}/", healthy=f"{healthy.url}/")
         mail_url = f"smtp+plain://localhost:{port}"
         teller = Teller(url, webhooks_file=file, mail_url=mail_url, starts_at=soon(30), **HOUSE)
@@ -165,7 +165,7 @@ def test_a_mail_server_that_hangs_delays_no_target(tmp_path: Path) -> None:
     with ExitStack() as stack:
         peer: HttpPeer = stack.enter_context(http_peer(lambda _: Reply(204, b"")))
         port = stack.enter_context(bad_server(silent))
-        url = stack.enter_context(fresh_database())
+        url = stack.enter_context(migrated_database())
         mail_url = f"smtp+plain://localhost:{port}"
         teller = Teller(url, webhooks_file=hooks(tmp_path, crm=f"{peer.url}/"), mail_url=mail_url, **HOUSE)
         stack.callback(teller.close)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from tests.support.domain import NOW, a_place, a_put, request_id
 from tests.support.drive import Station, held_of
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_schema.messages import Command
 from holdgate_schema.selling import (
@@ -41,7 +41,7 @@ ORDER = BookedOrder(gateway="local", order_id="77", status="paid")
 
 @pytest.fixture
 def station() -> Iterator[Station]:
-    with fresh_database() as url:
+    with migrated_database() as url:
         opened = Station(url)
         opened.work(a_put(OCCURRENCE, request_id=request_id(1), capacity=4, starts_at=STARTS))
         yield opened

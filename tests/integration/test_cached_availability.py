@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.projection import ReadSideStage, get, place, put
 from tests.support.rabbit import eventually
 from tests.support.redis import REDIS_PORT, PrivateRedis, private_redis
@@ -44,7 +44,7 @@ def redis(server: PrivateRedis) -> PrivateRedis:
 @pytest.fixture
 def stage(redis: PrivateRedis) -> Iterator[ReadSideStage]:
     """An occurrence, and its entry in Redis."""
-    with fresh_database() as url:
+    with migrated_database() as url:
         made = ReadSideStage(url, redis.url)
         made.work(put("occ-1"))
         projection = made.projection()

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import icalendar
 import pytest
 from click.testing import CliRunner
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.telling import OCCURRENCE, PRODUCT, TITLE, ZONE, Teller
 
 from holdgate_workers.cli.main import cli
@@ -28,7 +28,7 @@ DOMAIN = "harbour.example"
 
 @pytest.fixture
 def teller() -> Iterator[Teller]:
-    with fresh_database() as url, closing(Teller(url)) as teller:
+    with migrated_database() as url, closing(Teller(url)) as teller:
         yield teller
 
 

@@ -13,11 +13,10 @@ import msgspec
 import psycopg
 import pytest
 from psycopg.types.json import Json
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_schema.selling import CartLeg
 from holdgate_schema.selling_events import CartBegun
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.carts import CartBook
 from holdgate_workers.app.carts import Cart, LegSeen, Verdict, hold_id_of, settle_id_of
 from holdgate_workers.ids import new_request_id
@@ -42,8 +41,7 @@ VALUES (%s, %s, 'ann', 'active', '{}', 1, 600, %s, %s, 0, %s)"""
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A migrated database."""
-    with fresh_database() as fresh:
-        migrations.migrate(fresh)
+    with migrated_database() as fresh:
         yield fresh
 
 

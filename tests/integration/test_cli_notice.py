@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.support.http_peer import HttpPeer, Reply, http_peer
 from tests.support.mail_server import Inbox, mail_server
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.telling import HOUSE, ZOE, Teller, hooks
 
 from holdgate_workers.cli.main import cli
@@ -30,7 +30,7 @@ def peer() -> Iterator[HttpPeer]:
 def teller(peer: HttpPeer, tmp_path: Path) -> Iterator[Teller]:
     """A house with a mail that went out, and two events that a target did not want."""
     with ExitStack() as stack:
-        url = stack.enter_context(fresh_database())
+        url = stack.enter_context(migrated_database())
         port = stack.enter_context(mail_server(Inbox()))
         file = hooks(tmp_path, crm={"url": f"{peer.url}/", "events": ["booking.*"]})
         teller = Teller(url, webhooks_file=file, mail_url=f"smtp+plain://localhost:{port}", **HOUSE)

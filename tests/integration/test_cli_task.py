@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.tasks import KIND, ROLE
 
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.task_feed import TaskFeed
 from holdgate_workers.adapters.postgres.tasks import TaskBook
 from holdgate_workers.app.tasks import Dead, Done, NewTask
@@ -24,8 +23,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with fresh_database() as fresh:
-        migrations.migrate(fresh)
+    with migrated_database() as fresh:
         yield fresh
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.http_peer import Fault, HttpPeer, Reply, Request, http_peer
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.telling import OCCURRENCE, PRODUCT, SECRET, TITLE, ZOE, Teller, hooks, soon
 
 from holdgate_workers.app.notices.retries import RetryPolicy
@@ -26,7 +26,7 @@ GA4 = {"ga4_measurement_id": "G-AB12CD34EF", "ga4_api_secret": "geheim", "ga4_sa
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with fresh_database() as url:
+    with migrated_database() as url:
         yield url
 
 

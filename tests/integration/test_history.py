@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.domain import NOW, a_place, a_put, a_release, request_id
 from tests.support.drive import Station
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_schema.selling import (
     CartLeg,
@@ -36,7 +36,7 @@ HOLD, CONVERT, SETTLE, NOTE = (request_id(number) for number in (2, 4, 5, 6))
 
 @pytest.fixture
 def station() -> Iterator[Station]:
-    with fresh_database() as url:
+    with migrated_database() as url:
         opened = Station(url)
         puts = [
             a_put(f"occ-{n}", request_id=request_id(100 + n), capacity=4, starts_at=STARTS + timedelta(days=n))

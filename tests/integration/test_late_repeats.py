@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.drive import Station
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.requests import place_of, put_of
 
 pytestmark = pytest.mark.services
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 def station() -> Iterator[Station]:
-    with fresh_database() as url:
+    with migrated_database() as url:
         opened = Station(url)
         yield opened
         opened.close()

@@ -11,10 +11,9 @@ import psycopg
 import pytest
 from psycopg.errors import CheckViolation
 from tests.support.orders import new_order, new_reference, new_refund
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_workers.adapters.orders.local import LocalGateway
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.app.orders import Created, Found, Refunded, Unavailable, Unknown
 
 pytestmark = pytest.mark.services
@@ -26,8 +25,7 @@ WHERE application_name = 'holdgate orders' AND datname = current_database()"""
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with fresh_database() as url:
-        migrations.migrate(url)
+    with migrated_database() as url:
         yield url
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import icalendar
 import pytest
 from tests.support.mail_server import Inbox, mail_server
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.telling import HASH, HOUSE, OCCURRENCE, TITLE, ZOE, ZONE, Teller, soon
 
 from holdgate_schema.quotes import Quote, QuoteLine
@@ -40,7 +40,7 @@ def teller(inbox: Inbox) -> Iterator[Teller]:
     """A house with a mail server."""
     with ExitStack() as stack:
         port = stack.enter_context(mail_server(inbox))
-        url = stack.enter_context(fresh_database())
+        url = stack.enter_context(migrated_database())
         teller = Teller(url, mail_url=f"smtp+plain://localhost:{port}", **HOUSE)
         stack.callback(teller.close)
         yield teller
@@ -416,7 +416,7 @@ def test_who_was_erased_is_erased_from_the_order_of_our_own_table(teller: Teller
 
 
 def test_nothing_is_planned_while_nothing_is_configured() -> None:
-    with fresh_database() as url:
+    with migrated_database() as url:
         teller = Teller(url)
         teller.sell()
         teller.put(starts_at=teller.starts_at + timedelta(days=1))

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 from tests.support.drive import Station
-from tests.support.postgres import fresh_database
+from tests.support.postgres import fresh_database, migrated_database
 from tests.support.requests import place_of, put_of
 
 from holdgate_schema.codec import encode
@@ -121,7 +121,7 @@ class Golden:
 @pytest.fixture(scope="module")
 def original() -> Iterator[tuple[str, Night]]:
     """The database of the night, and the night."""
-    with fresh_database() as url:
+    with migrated_database() as url:
         yield urlsplit(url).path.lstrip("/"), Night(url)
 
 

@@ -10,12 +10,11 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.pricing import a_product, a_ticket
 from tests.support.pricing_strategies import products
 
 from holdgate_schema.products import Product, Voucher
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.products import PriceBook
@@ -43,8 +42,7 @@ VALUES (gen_random_uuid(), 'occ-1', 's', %s, %s, %s, 900, clock_timestamp(),
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with fresh_database() as fresh:
-        migrations.migrate(fresh)
+    with migrated_database() as fresh:
         yield fresh
 
 

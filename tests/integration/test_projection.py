@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import pytest
 from msgspec.structs import replace
-from tests.support.postgres import fresh_database
+from tests.support.postgres import fresh_database, migrated_database
 from tests.support.projection import SOON, History, Projection, ReadSideStage, get, new_id, place, put
 from tests.support.rabbit import eventually
 from tests.support.redis import REDIS_PORT, PrivateRedis, private_redis
@@ -55,7 +55,7 @@ def redis(server: PrivateRedis) -> PrivateRedis:
 
 @pytest.fixture
 def stage(redis: PrivateRedis) -> Iterator[ReadSideStage]:
-    with fresh_database() as url:
+    with migrated_database() as url:
         made = ReadSideStage(url, redis.url)
         yield made
         made.close()
@@ -171,7 +171,7 @@ def test_what_comes_back_is_shown_without_what_the_line_gets_of_it(
         connection.execute(
             "INSERT INTO settings (name, value, changed_by) VALUES ('hold.max_per_session', '1', 'test')"
         )
-    stage.work(put("a", capacity=4), put("b"), place("a", 4, ttl_seconds=1))
+    stage.work(put("a", capacity=4), put("b"), place("a", 4, ttl_seconds=2))
     waiting = JoinWaitlist(request_id=new_id(), occurrence_id="a", items={"adult": 3}, session_id="ann")
     told = stage.work(waiting, *(place("b", session_id="ann") for _ in range(elsewhere)))
     assert [answer["outcome"] for answer in told] == ["waiting", *["held"] * elsewhere], told
@@ -336,7 +336,7 @@ def test_a_second_projection_waits_for_the_first(stage: ReadSideStage) -> None:
 def test_another_house_under_the_same_name_is_left_alone(stage: ReadSideStage, redis: PrivateRedis) -> None:
     stage.work(put("a"))
     stage.projection().settle()
-    with fresh_database() as url:
+    with fresh_database() as url:  # with secrets of its own
         other = ReadSideStage(url, redis.url)
         try:
             other.work(put("a", capacity=7))

@@ -8,12 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.pricing import a_product, a_ticket, quoted
 
 from holdgate_schema.products import Voucher
 from holdgate_schema.selling import Pricing
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.products import PriceBook
 from holdgate_workers.adapters.postgres.quotes import QuoteBook
 from holdgate_workers.app.quoting import HoldSeen, Wanted
@@ -40,8 +39,7 @@ VALUES (%s, '', %s, %s, 'hold.change.v1', 'changed', %s, '{}', clock_timestamp()
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with fresh_database() as fresh:
-        migrations.migrate(fresh)
+    with migrated_database() as fresh:
         prices = PriceBook(fresh)
         prices.products.put("tour", a_product(product_id="tour", ticket_types=a_ticket(2500)), changed_by="test")
         prices.vouchers.put("WINTER-26", Voucher(code="WINTER-26", percent=10, uses_max=7), changed_by="test")

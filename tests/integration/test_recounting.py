@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
-from holdgate_workers.adapters.postgres import migrations, recounting
+from holdgate_workers.adapters.postgres import recounting
 from holdgate_workers.adapters.postgres.recounting import Recount
 from holdgate_workers.ids import new_request_id
 
@@ -21,8 +21,7 @@ Break = Callable[[psycopg.Connection], object]
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A migrated database."""
-    with fresh_database() as fresh:
-        migrations.migrate(fresh)
+    with migrated_database() as fresh:
         yield fresh
 
 

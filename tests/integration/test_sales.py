@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_schema.views import Payment
-from holdgate_workers.adapters.postgres import migrations
 from holdgate_workers.adapters.postgres.sales import Sales
 from holdgate_workers.domain.bookings import Booking, HoldQuote
 from holdgate_workers.ids import new_request_id
@@ -32,8 +31,7 @@ VALUES (%s, %s, %s, %s, '{"items": {"adult": 2}}', 2, %s, clock_timestamp(), %s)
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with fresh_database() as fresh:
-        migrations.migrate(fresh)
+    with migrated_database() as fresh:
         yield fresh
 
 

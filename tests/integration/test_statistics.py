@@ -16,7 +16,7 @@ import pytest
 from psycopg.rows import dict_row
 from tests.support.domain import a_capacity, a_change, a_place, a_put, a_release, a_sweep, request_id
 from tests.support.drive import Station
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_schema.messages import AlertOverrides, Command, PoolDefinition, TicketType
 from holdgate_schema.selling import CancelBooking, ConvertBooking, PaymentNotice, PriceHold, SettleBooking
@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def station() -> Iterator[Station]:
-    with fresh_database() as url:
+    with migrated_database() as url:
         opened = Station(url)
         yield opened
         opened.close()

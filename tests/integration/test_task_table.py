@@ -11,13 +11,13 @@ from threading import Barrier
 
 import psycopg
 import pytest
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.rabbit import PATIENCE_SECONDS, eventually
 from tests.support.tasks import KIND, ROLE, decide, one_each
 
 from holdgate_schema.codec import encode
 from holdgate_schema.events import OccurrenceChanged
-from holdgate_workers.adapters.postgres import migrations, tasks
+from holdgate_workers.adapters.postgres import tasks
 from holdgate_workers.adapters.postgres.connection import DatabaseError
 from holdgate_workers.adapters.postgres.cursor import Cursor
 from holdgate_workers.adapters.postgres.task_feed import TaskFeed
@@ -42,8 +42,7 @@ LEASE = 60.0
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A migrated database."""
-    with fresh_database() as fresh:
-        migrations.migrate(fresh)
+    with migrated_database() as fresh:
         yield fresh
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.domain import a_capacity, a_place, a_put, a_release, request_id
 from tests.support.drive import Station, held_of
 from tests.support.lines import a_join
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 
 from holdgate_schema.messages import Command, SweepHolds
 from holdgate_schema.selling import (
@@ -38,7 +38,7 @@ ids = itertools.count(1000)
 
 @pytest.fixture
 def station() -> Iterator[Station]:
-    with fresh_database() as url:
+    with migrated_database() as url:
         opened = Station(url)
         yield opened
         opened.close()

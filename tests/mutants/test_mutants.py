@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from tests.mutants.planted import MUTANTS
 from tests.support.drive import Station
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.rabbit import eventually
 from tests.support.requests import place_of, put_of
 
@@ -31,7 +31,7 @@ def open_station() -> Iterator[Callable[[], Station]]:
     with ExitStack() as stack:
 
         def make() -> Station:
-            station = Station(stack.enter_context(fresh_database()))
+            station = Station(stack.enter_context(migrated_database()))
             stack.callback(station.close)
             return station
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.support.domain_strategies import baskets, occurrences, some_extras
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.projection import SOON, ReadSideStage, get, new_id
 from tests.support.rabbit import eventually
 
@@ -29,7 +29,7 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[ReadSideStage]:
-    with fresh_database() as url:
+    with migrated_database() as url:
         made = ReadSideStage(url, "redis://127.0.0.1:1/0")
         yield made
         made.close()

@@ -19,7 +19,7 @@ from holdgate_schema.codec import encode
 from holdgate_schema.envelope import Properties
 from holdgate_schema.messages import Command, type_name
 from holdgate_schema.selling import INTERNAL_TYPES
-from holdgate_workers.adapters.postgres import migrations
+from holdgate_workers.adapters.postgres import migrations, revision
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.store import PostgresStore
 from holdgate_workers.app.clock import DatabaseTime
@@ -40,7 +40,8 @@ class Station:
     """A database, the queue of one partition, and what its clients have noted."""
 
     def __init__(self, database_url: str) -> None:
-        migrations.migrate(database_url)
+        if not revision.is_current(database_url):
+            migrations.migrate(database_url)
         self.url = database_url
         self.waiting: list[tuple[bytes, bool]] = []
         """(body, delivered before)."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,6 +14,8 @@ import psycopg
 from psycopg import sql
 from tests.support.handshakes import RefusedError, UnreachableError, check
 from tests.support.servers import SERVICES
+
+from holdgate_workers.adapters.postgres import migrations
 
 _SERVICE = next(service for service in SERVICES if service.name == "postgres")
 
@@ -44,6 +47,25 @@ def fresh_database(template: str = "template0") -> Iterator[str]:
         yield urlunsplit(urlsplit(admin_url())._replace(path=f"/{name}"))
     finally:
         _administer("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+@contextmanager
+def migrated_database() -> Iterator[str]:
+    """The URL of a new database with the schema in it, as empty as `holdgate migrate` leaves it.
+
+    They are copies, so all of them are the same house, with the same secret."""
+    with fresh_database(_template()) as url:
+        yield url
+
+
+@cache
+def _template() -> str:
+    """The name of a database that was migrated once for all tests of this process."""
+    database = ExitStack()
+    url = database.enter_context(fresh_database())
+    atexit.register(database.close)
+    migrations.migrate(url)
+    return url.rpartition("/")[2]
 
 
 def _administer(statement: str, *names: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from tests.support.postgres import fresh_database
+from tests.support.postgres import migrated_database
 from tests.support.processes import WorkerProcess
 from tests.support.rabbit import eventually, fresh_vhost, rabbitmqctl, vhost_of
 
@@ -201,7 +201,7 @@ def _client_config(url: str, app_id: str, timeout_seconds: float) -> ClientConfi
 @contextmanager
 def open_test_site(kind: str, folder: Path) -> Iterator[TestSite]:
     """A fresh site on the servers that the tests were given."""
-    with fresh_database() as database_url:
+    with migrated_database() as database_url:
         if kind == "embedded":
             with _closing(database_url, None, folder) as site:
                 yield site

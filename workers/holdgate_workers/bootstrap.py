@@ -143,12 +143,12 @@ def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -
     Raises `SchemaMismatch`, `DatabaseUnavailable`, `TransportError`.
     """
     setting_up = config.migrate if migrate is None else migrate
-    if setting_up:
+    if not setting_up:
+        revision.check(url)
+    elif not revision.is_current(url):
         from .adapters.postgres import migrations  # takes half a second
 
         migrations.migrate(url)
-    else:
-        revision.check(url)
     house = House(url)
     try:
         partitions = house.partitions(config.partitions)

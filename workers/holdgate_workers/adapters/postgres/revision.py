@@ -25,17 +25,18 @@ class SchemaMismatch(Exception):
 def check(url: str) -> str:
     """The schema's revision; raises `SchemaMismatch` unless it is the one this code was written for,
     `DatabaseUnavailable` if the database cannot be asked."""
-    session = Session(url, name="revision")
-    try:
-        found = session.run(_found)
-    finally:
-        session.close()
+    found = _revision_of(url)
     if found is None:
         raise SchemaMismatch("The database is empty. Run `holdgate migrate`.")
     refuse_newer(found)
     if found != head():
         raise SchemaMismatch(f"The schema is at {found}, this version needs {head()}. Run `holdgate migrate`.")
     return found
+
+
+def is_current(url: str) -> bool:
+    """Whether there is nothing to migrate. Raises `DatabaseUnavailable`."""
+    return _revision_of(url) == head()
 
 
 def refuse_newer(found: str | None) -> None:
@@ -62,6 +63,14 @@ def known() -> tuple[str, ...]:
 def scripts() -> Traversable:
     """The folder of the migrations."""
     return files("holdgate_schema") / "migrations"
+
+
+def _revision_of(url: str) -> str | None:
+    session = Session(url, name="revision")
+    try:
+        return session.run(_found)
+    finally:
+        session.close()
 
 
 def _found(connection: Connection[tuple[Any, ...]]) -> str | None:
