@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from threading import Thread
 
 import psycopg
@@ -13,7 +14,7 @@ from holdgate_workers.adapters.postgres.trip import Trip
 
 pytestmark = pytest.mark.services
 
-Begin = Callable[[], Trip]
+Send = Callable[[Trip], None]
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +34,24 @@ def connection(url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def begin(connection: psycopg.Connection) -> Begin:
-    prepared: set[bytes] = set()
-    return lambda: Trip(connection.pgconn, prepared)
+def send(connection: psycopg.Connection) -> Send:
+    return partial(Trip.send, connection=connection.pgconn, prepared=set())
 
 
-def go(trip: Trip) -> None:
-    trip.send()
-    trip.wait()
+@pytest.fixture
+def go(send: Send) -> Send:
+    """There and back."""
+
+    def there_and_back(trip: Trip) -> None:
+        send(trip)
+        trip.wait()
+
+    return there_and_back
 
 
-def test_each_statement_sees_what_those_before_it_did_and_has_its_own_rows(begin: Begin) -> None:
+def test_each_statement_sees_what_those_before_it_did_and_has_its_own_rows(go: Send) -> None:
     for turn in range(2):  # the second time they are prepared already
-        trip = begin()
+        trip = Trip()
         trip.execute(
             "INSERT INTO numbers SELECT n, %s FROM unnest(%s::integer[]) AS n", [f"it's {turn} %s", f"{{{turn}}}"]
         )
@@ -58,32 +64,32 @@ def test_each_statement_sees_what_those_before_it_did_and_has_its_own_rows(begin
 
 
 def test_a_statement_that_fails_takes_all_with_it_and_says_why(
-    begin: Begin, connection: psycopg.Connection
+    send: Send, go: Send, connection: psycopg.Connection
 ) -> None:
-    trip = begin()
+    trip = Trip()
     trip.execute("BEGIN")
     trip.execute("INSERT INTO numbers VALUES (%s)", [1])
     trip.execute("INSERT INTO numbers VALUES (%s)", [1])
     never = trip.execute("SELECT 2")
     trip.execute("COMMIT")
-    trip.send()
+    send(trip)
     with pytest.raises(psycopg.errors.UniqueViolation) as raised:
         trip.wait()
     assert raised.value.diag.constraint_name == "numbers_pkey"
     assert never.rows == []
-    back = begin()
+    back = Trip()
     back.execute("ROLLBACK")
     go(back)
     # What was skipped is prepared when it is needed.
-    again = begin()
+    again = Trip()
     late = again.execute("SELECT 2")
     empty = again.execute("SELECT count(*) FROM numbers")
     go(again)
     assert (late.rows, empty.rows) == ([("2",)], [("0",)])
 
 
-def test_more_than_fits_on_the_wire_in_both_directions_at_once_goes_through(begin: Begin) -> None:
-    trip = begin()
+def test_more_than_fits_on_the_wire_in_both_directions_at_once_goes_through(go: Send) -> None:
+    trip = Trip()
     answers = [trip.execute("SELECT %s::text, repeat(%s, 1000000)", ["y" * 1_000_000, "x"]) for _ in range(20)]
     go(trip)
     assert {(len(str(row[0])), len(str(row[1]))) for answer in answers for row in answer.rows} == {
@@ -92,14 +98,14 @@ def test_more_than_fits_on_the_wire_in_both_directions_at_once_goes_through(begi
 
 
 def test_a_connection_that_dies_on_the_way_is_known_to_be_broken(
-    begin: Begin, url: str, connection: psycopg.Connection
+    send: Send, url: str, connection: psycopg.Connection
 ) -> None:
     """So that nobody takes it for the server's word that the transaction is over."""
-    trip = begin()
+    trip = Trip()
     trip.execute("SELECT pg_advisory_lock(1)")
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(1)")
-        trip.send()
+        send(trip)
         pid = connection.info.backend_pid
 
         def kill() -> None:

@@ -100,9 +100,9 @@ def _reword(plant: Plant, statement: str, old: str, new: str) -> None:
 def _before_commit(plant: Plant, early: Callable[[Batch], Effect]) -> None:
     original = Gate._send
 
-    def hasty(self: Gate, batch: Batch) -> Protocol:
+    def hasty(self: Gate, batch: Batch, commit: Commit) -> Protocol:
         yield early(batch)
-        return (yield from original(self, batch))
+        return (yield from original(self, batch, commit))
 
     plant(Gate, "_send", hasty)
 

@@ -10,7 +10,18 @@ from typing import Any
 from holdgate_schema.slots import partition_of, slot_of
 from holdgate_workers.app import membership
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import Ack, AwaitCommit, Bury, Commit, CommitResult, Effect, Load, Pause, Reply
+from holdgate_workers.app.effects import (
+    Ack,
+    AwaitCommit,
+    Bury,
+    Commit,
+    CommitResult,
+    Effect,
+    Load,
+    Pause,
+    Prepare,
+    Reply,
+)
 from holdgate_workers.app.gate import Gate, GateConfig, Observer
 from holdgate_workers.app.ports import Delivery
 from holdgate_workers.domain.sessions import SessionKeys
@@ -60,6 +71,7 @@ class GateWorker(Process):
         self.settings = site.options.settings()
         self._perform: dict[type[Effect], Any] = {
             Load: self._load,
+            Prepare: self._prepare,
             Commit: self._commit,
             AwaitCommit: self._await_commit,
             Reply: self._reply,
@@ -232,6 +244,9 @@ class GateWorker(Process):
 
     def _load(self, effect: Load) -> None:
         self.ask(self.site.database.load, effect)
+
+    def _prepare(self, _: Prepare) -> None:
+        self.advance(None)
 
     def _commit(self, effect: Commit) -> None:
         life = self.life

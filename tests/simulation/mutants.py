@@ -15,7 +15,7 @@ from holdgate_workers.app.answers import answer_message
 from holdgate_workers.app.batch import Batch
 from holdgate_workers.app.clock import DatabaseTime
 from holdgate_workers.app.deciding import Decider
-from holdgate_workers.app.effects import Ack, Conflict, Effect, Fence, Recorded, Reply, Unavailable
+from holdgate_workers.app.effects import Ack, Commit, Conflict, Effect, Fence, Recorded, Reply, Unavailable
 from holdgate_workers.app.gate import Gate
 from holdgate_workers.app.incoming import Incoming
 from holdgate_workers.app.memory import Occurrences
@@ -283,8 +283,8 @@ def _replace(plant: Plant, owner: Any, name: str, value: Any) -> None:
 def _before_commit(plant: Plant, early: Callable[[Batch], Effect]) -> None:
     send = Gate._send
 
-    def hasty(self: Gate, batch: Batch) -> Protocol:
+    def hasty(self: Gate, batch: Batch, commit: Commit) -> Protocol:
         yield early(batch)
-        return (yield from send(self, batch))
+        return (yield from send(self, batch, commit))
 
     _replace(plant, Gate, "_send", hasty)

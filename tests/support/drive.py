@@ -23,7 +23,7 @@ from holdgate_workers.adapters.postgres import migrations, revision
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.store import PostgresStore
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import Ack, AwaitCommit, Bury, Commit, Effect, Load, Pause, Reply
+from holdgate_workers.app.effects import Ack, AwaitCommit, Bury, Commit, Effect, Load, Pause, Prepare, Reply
 from holdgate_workers.app.gate import Gate, GateConfig, Observer
 from holdgate_workers.app.incoming import Incoming, read
 from holdgate_workers.app.ports import Delivery
@@ -179,6 +179,8 @@ class Worker:
         match effect:
             case Load():
                 return self._store.load(effect)
+            case Prepare():
+                return self._store.prepare(effect.commit)
             case Commit():
                 return self._store.commit(effect)
             case AwaitCommit():

@@ -22,6 +22,7 @@ from holdgate_workers.app.effects import (
     Load,
     Loaded,
     Pause,
+    Prepare,
     Reply,
     Unavailable,
 )
@@ -225,8 +226,9 @@ def ahead(first: list[Incoming], second: list[Incoming], results: list[Any]) -> 
 
 def test_a_batch_is_decided_on_top_of_the_one_on_its_way_and_sent_after_it() -> None:
     effects, ended = ahead([asking(a_place(2))], [asking(a_place(3), 2)], [Committed(NOW, {}), Committed(NOW, {})])
-    assert [type(effect) for effect in effects] == [Load, Commit, AwaitCommit, Reply, Ack, Commit]
-    assert [(fence.before, fence.after) for effect in (effects[1], effects[5]) for fence in effect.fences] == [
+    assert [type(effect) for effect in effects] == [Load, Commit, Prepare, AwaitCommit, Reply, Ack, Commit]
+    assert effects[2].commit is effects[6]
+    assert [(fence.before, fence.after) for effect in (effects[1], effects[6]) for fence in effect.fences] == [
         (1, 2),
         (2, 3),
     ]
@@ -240,10 +242,11 @@ def test_what_was_decided_on_top_of_a_batch_that_failed_is_decided_anew() -> Non
         [asking(a_place(3), 2)],
         [Conflict("stale"), Committed(NOW, {}), Committed(NOW, {})],
     )
-    order = [Load, Commit, AwaitCommit, Load, Commit, AwaitCommit, Reply, Ack]
+    order = [Load, Commit, Prepare, AwaitCommit, Load, Commit, AwaitCommit, Reply, Ack]
     assert [type(effect) for effect in effects][: len(order)] == order
     assert ended == []  # after a failure nothing runs ahead
     commits = [effect for effect in effects if isinstance(effect, Commit)]
+    assert effects[2].commit not in commits, "what was made ready is not sent"
     assert [[row.request_id for row in commit.journal] for commit in commits] == [
         [request_id(2)],
         [request_id(2)],

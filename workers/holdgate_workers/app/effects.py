@@ -116,7 +116,7 @@ class JournalRow(Struct, frozen=True, kw_only=True, gc=False):
 @dataclass(slots=True, kw_only=True)
 class Commit:
     """Send everything a batch changes, as one transaction. Answered by nothing: `AwaitCommit` is for that, and
-    nothing else may be asked of the database in between.
+    nothing but `Prepare` may be asked of the database in between.
 
     `expired_until` is the latest expiry time among the holds that the batch expires: the database refuses the
     batch if its own clock has not reached it.
@@ -140,6 +140,14 @@ class Commit:
     def is_empty(self) -> bool:
         """Whether there is nothing to write and nothing to verify."""
         return not (self.journal or self.fences)
+
+
+@dataclass(slots=True, frozen=True)
+class Prepare:
+    """Have a `Commit` ready while the one before is on its way: it may be the next to be sent, or never be. Answered
+    by nothing; nobody else can see it."""
+
+    commit: Commit
 
 
 @dataclass(slots=True, frozen=True)
@@ -216,4 +224,4 @@ class Pause:
     why: str
 
 
-Effect = Load | Commit | AwaitCommit | Reply | Bury | Ack | Pause
+Effect = Load | Prepare | Commit | AwaitCommit | Reply | Bury | Ack | Pause

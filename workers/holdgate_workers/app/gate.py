@@ -4,8 +4,9 @@ The order is the promise: decide in memory, commit behind the version fence, and
 acknowledge. When a commit does not go through, or nobody knows whether it did, everything that was known is
 thrown away and read again.
 
-While a batch is being committed, the next one may be decided on top of it, as if it were durable. It is sent only
-once the one before is, and should that fail, it is decided anew. At no time is more than one commit on its way.
+While a batch is being committed, the next one may be decided on top of it, as if it were durable, and made ready. It
+is sent only once the one before is, and should that fail, it is decided anew. At no time is more than one commit on
+its way.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .effects import (
     Ack,
     AwaitCommit,
     Bury,
+    Commit,
     CommitResult,
     Committed,
     Conflict,
@@ -35,6 +37,7 @@ from .effects import (
     Load,
     Loaded,
     Pause,
+    Prepare,
     Reply,
     Unavailable,
     Unknown,
@@ -128,13 +131,16 @@ class Gate:
         batch = Batch([item for item in incoming if item.request_id is not None], BatchLimits(self._memory.limits))
         try:
             failed = yield from self._decider.decide_all(batch)
+            commit = Commit() if failed else batch.commit()
+            if self._sent is not None and not commit.is_empty:
+                yield Prepare(commit)
             landed = yield from self._land()
             if failed is None and not landed:
                 failed = _UPSET
             if failed is not None:
                 settled = yield from self._settle_again(batch, failed)
                 yield from self._finish(incoming, settled)
-            elif (yield from self._send(batch)):
+            elif (yield from self._send(batch, commit)):
                 self._sent = _Sent(batch, incoming)
             else:
                 yield from self._finish(incoming, batch.settled)
@@ -229,19 +235,18 @@ class Gate:
         failed = yield from self._decider.decide_all(batch, reread)
         if failed is not None:
             return failed
-        if not (yield from self._send(batch)):
+        if not (yield from self._send(batch, batch.commit())):
             return Committed(self._time.now(), {})
         result: CommitResult = yield AwaitCommit()
         if isinstance(result, Committed):
             self._learn(result)
         return result
 
-    def _send(self, batch: Batch) -> Generator[Effect, Any, bool]:
+    def _send(self, batch: Batch, commit: Commit) -> Generator[Effect, Any, bool]:
         """Have the batch on its way to the database; False if there is nothing in it to write or verify.
 
         From here on the memory says what will be there if it goes through.
         """
-        commit = batch.commit()
         self._memory.expect(batch.occurrences.values(), commit.claims, batch.recorded)
         if commit.is_empty:
             return False

@@ -23,6 +23,7 @@ from holdgate_workers.app.effects import (
     Load,
     Loaded,
     Pause,
+    Prepare,
     Reply,
     Unavailable,
 )
@@ -49,6 +50,9 @@ class Store(Face):
 
     def load(self, wanted: Load) -> Loaded | Unavailable:
         """Read what a batch needs."""
+
+    def prepare(self, plan: Commit) -> None:
+        """Have a batch ready to be sent."""
 
     def commit(self, plan: Commit) -> None:
         """Send a batch to be made durable."""
@@ -93,6 +97,7 @@ class Engine:
         self.failure: BaseException | None = None
         self._actions: dict[type[Effect], Callable[[Any], Any]] = {
             Load: self._store.load,
+            Prepare: self._prepare,
             Commit: self._commit,
             AwaitCommit: self._await_commit,
             Reply: self._reply,
@@ -179,6 +184,9 @@ class Engine:
                 effect = protocol.send(self.perform(effect))
         except StopIteration:
             return
+
+    def _prepare(self, effect: Prepare) -> None:
+        self._store.prepare(effect.commit)
 
     def _commit(self, plan: Commit) -> None:
         self._committing_since = time.monotonic()

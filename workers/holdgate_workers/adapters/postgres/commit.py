@@ -7,8 +7,10 @@ process that froze while sending is taken away by the store. That leaves no chan
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+
+from psycopg.pq.abc import PGconn
 
 from holdgate_workers.app.effects import Commit, Committed, Fence
 from holdgate_workers.domain.decision import Claim, LimitKey
@@ -136,36 +138,45 @@ _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def commit(trip: Trip, plan: Commit) -> Generator[None, None, Committed]:
-    """Make the batch durable, in two steps: the first has sent everything, the second has waited for the outcome.
+class PackedCommit:
+    """Everything that a batch changes, ready to be sent.
 
-    The server works on it as it arrives; there is time to think between the steps. Raises the driver's exceptions,
-    in either; none of them leaves anything half done.
+    Packing takes time and nothing of the server; it may be done while the batch before is on its way.
     """
-    trip.execute("BEGIN")
-    _fence(trip, plan.fences)
-    if plan.expired_until is not None:
-        trip.execute(_NOT_EARLY, [plan.expired_until])
-    # Before the rows that a request makes, so that one decided before is known as that: otherwise it would
-    # meet its own hold, which says nothing about why.
-    _record(trip, plan)
-    _define(trip, plan)
-    _hold(trip, plan)
-    save_bookings(trip, plan.bookings)
-    save_line(trip, plan.new_entries, plan.ended_entries)
-    claimed = _claim(trip, plan)
-    clock = trip.execute(_NOW)
-    trip.execute("COMMIT")
-    trip.send()
-    yield
-    trip.wait()
-    used = {
-        LimitKey(str(scope), str(key)): int(str(used))
-        for answer in claimed
-        for scope, key, used, _ in answer.rows
-        if scope is not None
-    }
-    return Committed(_EPOCH + timedelta(microseconds=int(str(clock.rows[0][0]))), used)
+
+    def __init__(self, plan: Commit) -> None:
+        self.plan = plan
+        self._trip = trip = Trip()
+        trip.execute("BEGIN")
+        _fence(trip, plan.fences)
+        if plan.expired_until is not None:
+            trip.execute(_NOT_EARLY, [plan.expired_until])
+        # Before the rows that a request makes, so that one decided before is known as that: otherwise it would
+        # meet its own hold, which says nothing about why.
+        _record(trip, plan)
+        _define(trip, plan)
+        _hold(trip, plan)
+        save_bookings(trip, plan.bookings)
+        save_line(trip, plan.new_entries, plan.ended_entries)
+        self._claimed = _claim(trip, plan)
+        self._clock = trip.execute(_NOW)
+        trip.execute("COMMIT")
+
+    def send(self, connection: PGconn, prepared: set[bytes]) -> None:
+        """Send it. The server works on it as it arrives. Raises the driver's exceptions; none leaves anything half
+        done."""
+        self._trip.send(connection, prepared)
+
+    def outcome(self) -> Committed:
+        """Wait until it is durable. Raises the driver's exceptions, as `send` does."""
+        self._trip.wait()
+        used = {
+            LimitKey(str(scope), str(key)): int(str(used))
+            for answer in self._claimed
+            for scope, key, used, _ in answer.rows
+            if scope is not None
+        }
+        return Committed(_EPOCH + timedelta(microseconds=int(str(self._clock.rows[0][0]))), used)
 
 
 def _fence(trip: Trip, fences: Sequence[Fence]) -> None:

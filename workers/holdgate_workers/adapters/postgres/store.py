@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
@@ -12,7 +12,6 @@ from psycopg.pq import TransactionStatus
 from holdgate_workers.app.effects import (
     Commit,
     CommitResult,
-    Committed,
     Conflict,
     Impossible,
     Load,
@@ -21,7 +20,7 @@ from holdgate_workers.app.effects import (
     Unknown,
 )
 
-from .commit import EARLY, LIMIT, STALE, commit
+from .commit import EARLY, LIMIT, STALE, PackedCommit
 from .connection import DatabaseUnavailable, connect
 from .load import load
 from .trip import Trip
@@ -67,7 +66,8 @@ class PostgresStore:
         self._name = name
         self._connection: Connection[tuple[Any, ...]] | None = None
         self._prepared: set[bytes] = set()
-        self._sent: Generator[None, None, Committed] | None = None
+        self._packed: PackedCommit | None = None
+        self._sent: PackedCommit | None = None
         self._result: CommitResult | None = None
 
     def load(self, wanted: Load) -> Loaded | Unavailable:
@@ -78,12 +78,18 @@ class PostgresStore:
             self._give_up()
             return Unavailable(_first_line(exc))
 
+    def prepare(self, plan: Commit) -> None:
+        """Have a batch ready to be sent; also while another one is on its way."""
+        self._packed = PackedCommit(plan)
+
     def commit(self, plan: Commit) -> None:
-        """Send a batch to be made durable. `outcome` must follow before anything else."""
+        """Send a batch to be made durable. `outcome` must follow before anything else but `prepare`."""
+        packed, self._packed = self._packed, None
+        if packed is None or packed.plan is not plan:
+            packed = PackedCommit(plan)
+        self._sent = packed
         try:
-            connection = self._open()
-            self._sent = commit(Trip(connection.pgconn, self._prepared), plan)
-            next(self._sent)
+            packed.send(self._open().pgconn, self._prepared)
         except DatabaseUnavailable as exc:
             self._result = Unavailable(_first_line(exc))
         except psycopg.Error as exc:
@@ -97,13 +103,9 @@ class PostgresStore:
             return result
         assert sent is not None, "nothing was sent"
         try:
-            next(sent)
-        except StopIteration as done:
-            committed: Committed = done.value
-            return committed
+            return sent.outcome()
         except psycopg.Error as exc:
             return self._failed(exc)
-        raise AssertionError("a commit has two steps")
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
@@ -163,9 +165,9 @@ class PostgresStore:
         try:
             if connection.info.transaction_status != TransactionStatus.IDLE:
                 # Not the driver's own rollback, which makes the server forget every prepared statement.
-                back = Trip(connection.pgconn, self._prepared)
+                back = Trip()
                 back.execute("ROLLBACK")
-                back.send()
+                back.send(connection.pgconn, self._prepared)
                 back.wait()
         except psycopg.Error:
             self._give_up()

@@ -56,14 +56,12 @@ class Answer:
 
 
 class Trip:
-    """One trip to the server. Not thread-safe; whoever has sent one must `wait` before anything else is done.
+    """One trip to the server: statements are taken along with `execute`, then all of them are sent. Not thread-safe;
+    whoever has sent one must `wait` before anything else is done on that connection."""
 
-    `prepared` belongs to the connection: the names of the statements that it knows.
-    """
-
-    def __init__(self, connection: PGconn, prepared: set[bytes]) -> None:
-        self._connection = connection
-        self._prepared = prepared
+    def __init__(self) -> None:
+        self._connection: PGconn | None = None
+        self._prepared: set[bytes] = set()
         self._asked: list[tuple[_Statement, list[bytes | None], Answer]] = []
         self._sent: list[tuple[bytes | None, Answer | None]] = []
         """In the order of the answers: the name that is being prepared, or where the rows go."""
@@ -75,13 +73,16 @@ class Trip:
         self._asked.append((_statements[sql], values, answer))
         return answer
 
-    def send(self) -> None:
-        """Hand all of it to the server. Raises `psycopg.OperationalError` if the connection is lost."""
-        connection, sent = self._connection, self._sent
+    def send(self, connection: PGconn, prepared: set[bytes]) -> None:
+        """Hand all of it to the server. Raises `psycopg.OperationalError` if the connection is lost.
+
+        `prepared` belongs to the connection: the names of the statements that it knows.
+        """
+        self._connection, self._prepared, sent = connection, prepared, self._sent
         connection.enter_pipeline_mode()
         new: set[bytes] = set()
         for statement, values, answer in self._asked:
-            if statement.name not in self._prepared and statement.name not in new:
+            if statement.name not in prepared and statement.name not in new:
                 connection.send_prepare(statement.name, statement.text)
                 new.add(statement.name)
                 sent.append((statement.name, None))
@@ -89,14 +90,16 @@ class Trip:
             sent.append((None, answer))
         connection.pipeline_sync()
         while connection.flush():
-            if self._ready(POLLIN | POLLOUT) & POLLIN:
+            if _ready(connection, POLLIN | POLLOUT) & POLLIN:
                 connection.consume_input()  # or both sides would wait for the other to read
 
     def wait(self) -> None:
         """Wait until all is answered. Raises what the first statement that failed raises: `psycopg.Error`."""
+        connection = self._connection
+        assert connection is not None, "nothing was sent"
         failure: psycopg.Error | None = None
         for name, answer in self._sent:
-            result = self._result()
+            result = _result(connection)
             if result.status in _ERRORS:
                 failure = failure or error_from_result(result)
             elif result.status != ExecStatus.PIPELINE_ABORTED:
@@ -104,32 +107,34 @@ class Trip:
                     self._prepared.add(name)
                 elif answer is not None:
                     answer.rows = _rows(result)
-            if self._next() is not None:
+            if _next(connection) is not None:
                 raise psycopg.OperationalError("a statement was answered twice")
-        if self._result().status != ExecStatus.PIPELINE_SYNC:
+        if _result(connection).status != ExecStatus.PIPELINE_SYNC:
             raise psycopg.OperationalError("the end of the answers is missing")
-        self._connection.exit_pipeline_mode()
+        connection.exit_pipeline_mode()
         if failure is not None:
             raise failure
 
-    def _result(self) -> PGresult:
-        result = self._next()
-        if result is None or self._connection.status == ConnStatus.BAD:
-            raise psycopg.OperationalError(_LOST) if result is None else error_from_result(result)
-        return result
 
-    def _next(self) -> PGresult | None:
-        connection = self._connection
-        while connection.is_busy():
-            self._ready(POLLIN)
-            connection.consume_input()
-        return connection.get_result()
+def _result(connection: PGconn) -> PGresult:
+    result = _next(connection)
+    if result is None or connection.status == ConnStatus.BAD:
+        raise psycopg.OperationalError(_LOST) if result is None else error_from_result(result)
+    return result
 
-    def _ready(self, events: int) -> int:
-        waiting = poll()
-        waiting.register(self._connection.socket, events)
-        found = waiting.poll()
-        return found[0][1] if found else 0
+
+def _next(connection: PGconn) -> PGresult | None:
+    while connection.is_busy():
+        _ready(connection, POLLIN)
+        connection.consume_input()
+    return connection.get_result()
+
+
+def _ready(connection: PGconn, events: int) -> int:
+    waiting = poll()
+    waiting.register(connection.socket, events)
+    found = waiting.poll()
+    return found[0][1] if found else 0
 
 
 def _rows(result: PGresult) -> list[Row]:
