@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from .hot import drain_ours
 from .load import a_place, an_occurrence
 from .open_loop import Run, percentile, poisson
@@ -27,7 +30,7 @@ TARGETS = (
 
 
 def run(options: Options) -> Result:
-    """The saturation first, then every rate, on one occurrence that is never sold out."""
+    """The saturation first, then every rate, the slow ones first."""
     backlog = options.requests or BACKLOG
     rows: list[Row] = []
     curves: dict[str, list[float]] = {}
@@ -41,14 +44,11 @@ def run(options: Options) -> Result:
 def _round(backlog: int) -> tuple[Row, dict[str, list[float]]]:
     row: Row = {}
     curves: dict[str, list[float]] = {}
-    drained_per_second = drain_ours(backlog).per_second
-    with fresh_place() as place, children() as started:
-        place.prepare([an_occurrence(OCCURRENCE, CAPACITY)])
-        started.append(place.gate().begin())
-        row["saturation_per_second"] = saturation = _saturation(place, drained_per_second)
-        shared = saturation * SHARE_PERCENT / 100
-        rates = {**{str(rate): float(rate) for rate in RATES}, f"{SHARE_PERCENT}_percent": shared}
-        for number, (name, rate) in enumerate(rates.items(), start=1):
+    row["saturation_per_second"] = saturation = _saturation(drain_ours(backlog).per_second)
+    shared = saturation * SHARE_PERCENT / 100
+    rates = {**{str(rate): float(rate) for rate in RATES}, f"{SHARE_PERCENT}_percent": shared}
+    with _served() as place:
+        for number, (name, rate) in enumerate(rates.items()):
             found = _at(place, rate, first=number << 24)
             latencies = found.latencies(WARM_UP_SECONDS)
             curves[name] = [percentile(latencies, percent / 10) * 1e3 for percent in range(1, 1000)]
@@ -61,11 +61,24 @@ def _round(backlog: int) -> tuple[Row, dict[str, list[float]]]:
     return row, curves
 
 
-def _saturation(place: Place, offered_per_second: float) -> float:
-    """Answers per second while more is sent than can be answered: with the load's own cost, unlike a backlog's."""
-    found = _at(place, offered_per_second, first=0)
+def _saturation(offered_per_second: float) -> float:
+    """Answers per second while more is sent than can be answered: with the load's own cost, unlike a backlog's.
+
+    On tables and queues of its own: what an overload leaves behind is not what the rates are about.
+    """
+    with _served() as place:
+        found = _at(place, offered_per_second, first=0)
     inside = sum(WARM_UP_SECONDS <= answer.at < SECONDS for answer in found.answered)
     return inside / (SECONDS - WARM_UP_SECONDS)
+
+
+@contextmanager
+def _served() -> Iterator[Place]:
+    """An occurrence that is never sold out, and a gate worker that serves it."""
+    with fresh_place() as place, children() as started:
+        place.prepare([an_occurrence(OCCURRENCE, CAPACITY)])
+        started.append(place.gate().begin())
+        yield place
 
 
 def _at(place: Place, rate_per_second: float, *, first: int) -> Run:
