@@ -81,10 +81,12 @@ class Stage:
 
     def start(self, *roles: str, name: str, failpoint: str | None = None, ready: bool = True) -> WorkerProcess:
         """Start a process behind the wires, which may be told at once where to fail."""
-        told = self.ground.through_the_wires(self.site, name)
-        worker = self.site.start(
-            *roles, name=name, ready=False, HOLDGATE_SWEEP_INTERVAL_SECONDS=SWEEP_SECONDS, **told
-        )
+        told = {
+            "HOLDGATE_SWEEP_INTERVAL_SECONDS": SWEEP_SECONDS,
+            "HOLDGATE_TEST_AHEAD_MESSAGES": "1",  # a few buyers are no backlog
+            **self.ground.through_the_wires(self.site, name),
+        }
+        worker = self.site.start(*roles, name=name, ready=False, **told)
         if failpoint is not None:
             worker.arm(failpoint)
         return worker.wait_ready() if ready else worker

@@ -18,7 +18,7 @@ SELLING: Mapping[str, Sequence[str]] = {
     "selling": (*names_of(converting.SagaEffect), *TASK_STEPS),
     "carting": (*names_of(cart_saga.CartEffect), *TASK_STEPS),
     "feeding": ("Plan", "Advance", "Wake"),
-    "noting": tuple(step for step in GATE_STEPS if step != "Bury"),
+    "noting": tuple(step for step in GATE_STEPS if step not in ("Bury", "Prepare")),
     "projecting": names_of(projection_effects.ProjectionEffect),
 }
 

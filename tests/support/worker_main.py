@@ -13,6 +13,7 @@ It is configured by the same variables as the real one, and by some of its own:
 - `HOLDGATE_TEST_LEASE_SECONDS`, `HOLDGATE_TEST_RESEND_SECONDS`: of tasks, where not the usual ones.
 - `HOLDGATE_TEST_CALL_SECONDS`: how long a call to the local shop may be at work, where not the usual time.
 - `HOLDGATE_TEST_BREAKER_SECONDS`: how long the shop's circuit breaker stays open for the first time.
+- `HOLDGATE_TEST_AHEAD_MESSAGES`: with so many waiting, the next batch is decided while one is being committed.
 - `HOLDGATE_TEST_MUTANT`: the name of a bug to plant, see tests/mutants/planted.py.
 """
 
@@ -46,6 +47,7 @@ from holdgate_workers.bootstrap import Site, open_site
 from holdgate_workers.bootstrap_carts import cart_handlers
 from holdgate_workers.bootstrap_tasks import RETRIES
 from holdgate_workers.config import read_config
+from holdgate_workers.entrypoints import engine
 from holdgate_workers.entrypoints.engine import Engine
 from holdgate_workers.entrypoints.expiry_worker import ExpiryWorker
 from holdgate_workers.entrypoints.gate_worker import GateWorker
@@ -189,6 +191,9 @@ def main() -> int:
     if call_seconds is not None:
         bootstrap_bookings.LOCAL_SECONDS = float(call_seconds)
         order_handler.LATE_SECONDS = float(call_seconds) / 2
+    ahead = os.environ.get("HOLDGATE_TEST_AHEAD_MESSAGES")
+    if ahead is not None:
+        engine.AHEAD_MESSAGES_MIN = int(ahead)
     _calm_the_breaker()
     config = read_config()
     configure_logs(config.log_level, config.log_format)
