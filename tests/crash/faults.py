@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from subprocess import TimeoutExpired
+
 from tests.crash.cases import Case
 from tests.crash.ground import Ground, Stage
 from tests.crash.scenes import Scene
@@ -33,11 +35,12 @@ def strike_at(ground: Ground, scene: Scene, case: Case) -> str:
     if not scene.is_armed:
         victim.arm(case.failpoint)
     scene.provoke()
+    try:
+        (victim.wait_killed if case.fault == "kill" else victim.wait_paused)(STRIKE_SECONDS)
+    except (TimeoutExpired, AssertionError) as exc:
+        raise Untouched(str(exc)) from exc
     if case.fault == "kill":
-        victim.wait_killed(STRIKE_SECONDS)
         scene.see_heir()
-    else:
-        victim.wait_paused(STRIKE_SECONDS)
     struck = _struck_by(scene)
     if case.fault == "pause":
         scene.take_for_dead()

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from subprocess import TimeoutExpired
 
 import psycopg
 import pytest
@@ -124,16 +125,25 @@ def test_b6_requests_sent_up_to_five_times_count_once_though_the_worker_dies_aft
     assert heir.metric("holdgate_repeated_requests_total") > 0
 
 
+def kill_one(site: TestSite, occurrence_id: str, failpoint: str) -> None:
+    """Whoever works the occurrence; on a machine that is very busy the second in line may have come first."""
+    first, second = site.line_of(occurrence_id)
+    first.arm(failpoint)
+    try:
+        first.wait_killed(20)
+    except TimeoutExpired:
+        second.arm(failpoint)
+        second.wait_killed()
+
+
 @pytest.mark.parametrize("failpoint", ["before:Commit:2:kill", "after:Reply:2:kill", "after:Ack:2:kill"])
 def test_a_killed_worker_costs_nobody_an_answer(site: TestSite, failpoint: str) -> None:
     """Killed on the brink of a commit, between answer and acknowledgement, or after it: the next in line goes on."""
     occurrence_id = f"killed-{failpoint}"
     two_gates(site)
     boss = opened(site, occurrence_id)
-    victim, _ = site.line_of(occurrence_id)
     with load_on(site, occurrence_id) as [load]:
-        victim.arm(failpoint)
-        victim.wait_killed()
+        kill_one(site, occurrence_id, failpoint)
         load.goes_on()
     assert problems(site, boss, load.noted) == []
 
