@@ -60,7 +60,7 @@ def leads(leader: str, *others: str) -> set[int]:
 
 def two_gates(stage: Stage, case: Case) -> Scene:
     """Both work; the first is the victim, the second stands behind it."""
-    gates = [stage.start("gate", name=name, ready=False) for name in (FIRST, SECOND)]
+    gates = [stage.start("gate", name=FIRST), stage.start("gate", name=SECOND, ready=False)]
     stage.start("expiry", "relay", name="back")
     stage.site.wait_lines(*gates)
     busy = leads(FIRST, SECOND)
@@ -92,7 +92,7 @@ def two_gates(stage: Stage, case: Case) -> Scene:
 
 def taking_over(stage: Stage, case: Case) -> Scene:
     """The first is killed; the second, which has had nothing to do so far, fails at its first steps; a third comes."""
-    gates = [stage.start("gate", name=name, ready=False) for name in (FIRST, SECOND)]
+    gates = [stage.start("gate", name=FIRST), stage.start("gate", name=SECOND, ready=False)]
     stage.start("expiry", "relay", name="back")
     stage.site.wait_lines(*gates)
     hall, *_ = open_sale(stage, *(leads(FIRST, SECOND) & leads(NEWCOMER, FIRST, SECOND)))

@@ -83,7 +83,7 @@ def test_every_request_has_one_outcome_while_one_worker_is_killed_and_another_co
 ) -> None:
     """One gate freezes in the middle of a batch until its queue was given to another, which is killed in the middle
     of one; then the frozen one wakes up, with a decided batch in its hands."""
-    gates = [site.start("gate", ready=False) for _ in range(2)]
+    gates = [site.start("gate"), site.start("gate", ready=False)]
     site.start("expiry", "relay")
     site.wait_lines(*gates)
     boss = on_sale(site)
@@ -137,7 +137,7 @@ def _under_way(site: TestSite, requests: int) -> None:
 
 
 def _restarted(site: TestSite, server: PrivatePostgres | PrivateRabbit) -> None:
-    gates = [site.start("gate", ready=False) for _ in range(2)]
+    gates = [site.start("gate"), site.start("gate", ready=False)]
     site.start("expiry", "relay")
     site.wait_lines(*gates)
     boss = on_sale(site)

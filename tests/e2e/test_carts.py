@@ -146,7 +146,7 @@ def test_300_carts_of_30_clients_that_cross_each_other_end_whole_or_not_at_all(t
     halls = [f"hall-{number}" for number in range(6)]
     draw = random.Random(20260601)
     with open_test_site("rabbit", tmp_path) as site:
-        gates = [site.start("gate", ready=False) for _ in range(2)]
+        gates = [site.start("gate"), site.start("gate", ready=False)]
         site.start("feeder", "expiry", "relay", ready=False)
         for _ in range(2):
             site.start("orders")

@@ -95,7 +95,8 @@ def opened(site: TestSite, *occurrence_ids: str) -> NotedClient:
 
 def two_gates(site: TestSite) -> list[WorkerProcess]:
     """Two gates that have shared the partitions between them."""
-    gates = [site.start("gate", ready=False) for _ in range(2)]
+    # One after the other: of two that come at the same moment, the queue may take one first and the table the other.
+    gates = [site.start("gate"), site.start("gate", ready=False)]
     site.wait_lines(*gates)
     return gates
 
