@@ -188,7 +188,7 @@ def _check(house: TestSite, shop: FakeWooCommerce, buyers: Buyers, answers: list
     assert books.problems() == []
     # What was cancelled a moment ago may not have become a task yet, which cancels the order, too.
     with suppress(AssertionError):
-        eventually(lambda: not shop_problems(house, shop), "the shop agrees", LONG)
+        eventually(lambda: not shop_problems(house, shop), "the shop agrees", 60)
     assert shop_problems(house, shop) == []
     assert house.dead_letters() == []
     states = {document["id"]: state for state, document in books.bookings}
