@@ -12,7 +12,7 @@ from msgspec import Struct
 from holdgate_schema.events import Event
 from holdgate_schema.quotes import Quote
 from holdgate_schema.selling_events import CartBegun
-from holdgate_workers.app import cart_saga, converting
+from holdgate_workers.app import cart_saga, converting, order_tasks
 from holdgate_workers.app.carts import Answered, Cart, Verdict, cart_of, hold_ids, seen_of, settle_id_of
 from holdgate_workers.app.effects import JournalRow, Unavailable
 from holdgate_workers.app.relay import Position
@@ -26,7 +26,7 @@ from .world import World
 LATE_SECONDS = 2.0
 """What a planner wants done later is done no later than this: a world does not last for a quarter of an hour."""
 LEASE = timedelta(seconds=1.5)
-PLANNERS = (converting.order_tasks, cart_saga.cart_tasks)
+PLANNERS = (order_tasks.order_tasks, cart_saga.cart_tasks)
 
 _events = msgspec.json.Decoder(Event)
 _WATCHES = ("booking.", "cart.", "quote.")
@@ -106,7 +106,7 @@ class TaskTables:
         now = self.database.clock()
         due_at = now
         if task.due_at is not None:
-            watches = task.kind == converting.WATCH
+            watches = task.kind == order_tasks.WATCH
             due_at = task.due_at if watches else min(task.due_at, now + timedelta(seconds=LATE_SECONDS))
         row = TaskRow(len(self.tasks) + 1, task, due_at, now, state)
         self.tasks[task.kind, task.key] = row
@@ -156,7 +156,7 @@ class TaskTables:
         """Whether everything was planned, and nothing that is planned is due soon."""
         soon = self.database.clock() + timedelta(seconds=100)
         return self.database.is_at_the_end(self.cursor) and not any(
-            row.due_at <= soon and row.task.kind != converting.WATCH for row in self._open.values()
+            row.due_at <= soon and row.task.kind != order_tasks.WATCH for row in self._open.values()
         )
 
     # --- sagas --------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .adapters.postgres.sagas import SagaBook
-from .app.converting import ORDER_KINDS
 from .app.order_handler import ORDER_RETRIES, OrderHandler, OrderObserver
+from .app.order_tasks import ORDER_KINDS
 from .app.orders import OrderGateway
 from .app.saga_facts import Terms
 from .app.seals import Seals

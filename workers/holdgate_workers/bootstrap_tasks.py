@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from .app.cart_saga import cart_tasks
-from .app.converting import order_tasks
+from .app.order_tasks import order_tasks
 from .app.pricing_tasks import pricing_tasks
 from .app.tasks import ORDERS, PRICING, Handler, Planner, Retries
 from .bootstrap import Site

@@ -21,7 +21,8 @@ from holdgate_schema.selling_events import (
 )
 from holdgate_schema.views import BookedOrder, Payment
 from holdgate_workers.app.booking_saga import Ask, Decide, next_step
-from holdgate_workers.app.converting import Look, Recorded, _facts, order_tasks
+from holdgate_workers.app.converting import Look, Recorded, _facts
+from holdgate_workers.app.order_tasks import order_tasks
 from holdgate_workers.app.saga_facts import Create, Run, Saga, Terms, booking_id_of, reference_of
 from holdgate_workers.app.tasks import DecidedRow, NewTask
 from holdgate_workers.domain.bookings import Booking, HoldQuote

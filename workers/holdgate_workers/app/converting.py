@@ -1,4 +1,4 @@
-"""The orders worker: what makes it look at a booking, and how it does what comes next.
+"""The orders worker: how it looks at a booking and does what comes next.
 
 Every task says only "look at this booking". What is true is read each time (`booking_saga.next_step`), so a task that
 comes twice, late or out of order does no harm, and whoever goes on after a crash needs to know nothing else.
@@ -6,8 +6,8 @@ comes twice, late or out of order does no harm, and whoever goes on after a cras
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Generator, Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -15,101 +15,22 @@ from msgspec.structs import replace
 
 from holdgate_schema.quotes import Quote, is_intact
 from holdgate_schema.selling import Customer as Buyer
-from holdgate_schema.selling_events import (
-    BookingCancelled,
-    BookingChanged,
-    BookingConfirmed,
-    BookingConverting,
-    BookingFailed,
-    BookingParked,
-)
-from holdgate_schema.views import BookingView
 from holdgate_workers.domain.bookings import Booking
 
 from .booking_saga import Ask, Decide, Ended, Stuck, Tell, Wait, next_step
 from .order_building import order_of
+from .order_tasks import CREATE, WATCH
 from .orders import Customer, InvalidOrder, NewOrder, Payment
 from .ports import Outgoing
 from .saga_facts import CHANGING, Call, Facts, Result, Run, Saga, Terms, reference_of
 from .saga_results import after, begun, words
 from .seals import Seals, internal_message
-from .tasks import ORDERS, DecidedRow, NewTask, Task
+from .tasks import Task
 
-CREATE = "order.create"
-CANCEL = "order.cancel"
-REFUND = "order.refund"
-CHECK = "order.check"
-WATCH = "order.watch"
-ORDER_KINDS = (CREATE, CANCEL, REFUND, CHECK, WATCH)
-
-CONVERTING_SECONDS = 120.0
-"""How often somebody looks whether a conversion has come to its end."""
-WATCH_SECONDS = 900.0
-LATE_ORDER_SECONDS = 900.0
-"""After a conversion has failed the shop is searched once more: what was sent may have taken its time."""
 SOON_SECONDS = 5.0
 """Somebody else is at the same booking."""
 STEPS_MAX = 12
 """So many in one look, which ends well within a task's lease; the next look goes on."""
-
-
-# --- who looks when -----------------------------------------------------------------------------------------------
-
-
-def order_tasks(row: DecidedRow) -> Iterable[NewTask]:
-    """The planner: a look after each decision that leaves something to do in the shop."""
-    for event in row.events:
-        match event:
-            case BookingConverting(booking=booking):
-                told = _told(booking, answers=row.request_id)
-                yield _task(CREATE, booking.booking_id, row, told, waits=True)
-                yield _task(WATCH, booking.booking_id, row, told, after_seconds=CONVERTING_SECONDS, waits=True)
-            case BookingConfirmed(booking=booking):
-                if booking.order is None:
-                    yield _task(CREATE, _again(booking, row), row, _told(booking))
-                key = _again(booking, row)
-                yield _task(WATCH, key, row, _told(booking), after_seconds=WATCH_SECONDS)
-            case BookingParked(booking=booking):
-                kind = REFUND if booking.state == "refund_required" else CHECK
-                yield _task(kind, _again(booking, row), row, _told(booking))
-            case BookingFailed(booking=booking):
-                yield _task(CHECK, _again(booking, row), row, _told(booking))
-                late = _told(booking) | {"is_late": True}
-                yield _task(CHECK, f"{_again(booking, row)}/late", row, late, after_seconds=LATE_ORDER_SECONDS)
-            case BookingCancelled(booking=booking):
-                kind = REFUND if booking.refund == "due" else CANCEL
-                yield _task(kind, _again(booking, row), row, _told(booking))
-            case BookingChanged(booking=booking) if booking.refund == "due":
-                yield _task(REFUND, _again(booking, row), row, _told(booking))
-
-
-def _told(booking: BookingView, *, answers: str | None = None) -> dict[str, Any]:
-    return {"booking_id": booking.booking_id, "state": booking.state, "answers": answers}
-
-
-def _again(booking: BookingView, row: DecidedRow) -> str:
-    return f"{booking.booking_id}/{row.request_id}"
-
-
-def _task(
-    kind: str,
-    key: str,
-    row: DecidedRow,
-    payload: dict[str, Any],
-    *,
-    after_seconds: float = 0.0,
-    waits: bool = False,
-) -> NewTask:
-    """`waits`: the buyer waits for a second answer."""
-    return NewTask(
-        role=ORDERS,
-        kind=kind,
-        key=key,
-        payload=payload,
-        due_at=row.decided_at + timedelta(seconds=after_seconds) if after_seconds else None,
-        reply_to=row.reply_to if waits else None,
-        correlation_id=row.correlation_id if waits else None,
-    )
 
 
 # --- the protocol -------------------------------------------------------------------------------------------------

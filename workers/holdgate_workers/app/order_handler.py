@@ -6,9 +6,6 @@ from collections.abc import Callable
 from typing import Any, Protocol, assert_never
 
 from .converting import (
-    CONVERTING_SECONDS,
-    ORDER_KINDS,
-    WATCH,
     AskShop,
     Begin,
     Look,
@@ -21,6 +18,7 @@ from .converting import (
     errand_of,
     look_after,
 )
+from .order_tasks import CONVERTING_SECONDS, ORDER_KINDS, WATCH
 from .orders import OrderGateway, Unavailable
 from .ports import Publisher
 from .saga_facts import CHANGING, Call, Cancel, Create, Find, Get, Refund, Result, Terms

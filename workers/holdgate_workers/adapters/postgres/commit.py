@@ -14,18 +14,14 @@ from psycopg.pq.abc import PGconn
 
 from holdgate_workers.app.effects import Commit, Committed, Fence
 from holdgate_workers.domain.decision import Claim, LimitKey
-from holdgate_workers.domain.occurrence import Hold
 
 from . import arrays
-from .rows import basket_of, definition_text, quote_of
-from .saving_bookings import dress_new_holds, link_answers, save_bookings
+from .rows import definition_text
+from .saving_bookings import link_answers, save_bookings
+from .saving_holds import save_changed_holds, save_new_holds
+from .sqlstates import BROKEN_MOVE, EARLY, LIMIT, STALE
 from .trip import Answer, Trip
 from .waiting import save_line
-
-STALE = "HG001"
-LIMIT = "HG002"
-EARLY = "HG003"
-BROKEN_MOVE = "HG004"
 
 _FENCE = f"""
 WITH fence AS (SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f (id, before, after)),
@@ -79,25 +75,6 @@ UPDATE pools p SET capacity = c.capacity, overbooking_percent = c.overbooking_pe
 FROM unnest(%s::text[], %s::text[], %s::integer[], %s::integer[], %s::integer[], %s::integer[], %s::integer[],
   %s::integer[]) AS c (occurrence_id, key, capacity, overbooking_percent, buffer, sellable, held, sold)
 WHERE p.occurrence_id = c.occurrence_id AND p.key = c.key"""
-
-_NEW_HOLDS = """
-INSERT INTO holds (id, occurrence_id, session_id, user_id, state, basket, seats, ttl_seconds, created_at,
-  expires_at, extensions_used, client_address, ended_at)
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],
-  string_to_array(%s, E'\\x01', '')::jsonb[], %s::integer[], %s::integer[],
-  %s::timestamptz[], %s::timestamptz[], %s::smallint[], %s::inet[], %s::timestamptz[])"""
-
-_CHANGED_HOLDS = f"""
-WITH moved AS (
-  UPDATE holds h SET state = c.state, basket = c.basket, seats = c.seats, expires_at = c.expires_at,
-    extensions_used = c.extensions_used, ended_at = c.ended_at, quote = c.quote
-  FROM unnest(%s::uuid[], %s::text[], string_to_array(%s, E'\\x01', '')::jsonb[], %s::integer[],
-    %s::timestamptz[], %s::smallint[], %s::timestamptz[], string_to_array(%s, E'\\x01', '')::jsonb[])
-    AS c (id, state, basket, seats, expires_at, extensions_used, ended_at, quote)
-  WHERE h.id = c.id AND (h.state = 'active'
-    OR h.state = 'converting' AND c.state NOT IN ('active', 'expired')
-    OR h.state = 'confirmed' AND c.state = 'cancelled') RETURNING 1)
-SELECT holdgate_require((SELECT count(*) FROM moved) = %s, '{BROKEN_MOVE}', 'a hold that has ended was to move')"""
 
 # In key order, so that two batches that share limits wait for one another instead of locking crosswise.
 _CLAIM = f"""
@@ -155,7 +132,8 @@ class PackedCommit:
         # meet its own hold, which says nothing about why.
         _record(trip, plan)
         _define(trip, plan)
-        _hold(trip, plan)
+        save_new_holds(trip, plan.new_holds)
+        save_changed_holds(trip, plan.changed_holds)
         save_bookings(trip, plan.bookings)
         save_line(trip, plan.new_entries, plan.ended_entries)
         self._claimed = _claim(trip, plan)
@@ -241,46 +219,6 @@ def _count(trip: Trip, plan: Commit) -> None:
         deltas = [arrays.plain(row.held for row, _ in defined), arrays.plain(row.sold for row, _ in defined)]
         trip.execute(_NEW_POOLS, columns)
         trip.execute(_REDEFINE_POOLS, [*columns, *deltas])
-
-
-def _hold(trip: Trip, plan: Commit) -> None:
-    if plan.new_holds:
-        trip.execute(_NEW_HOLDS, _new_hold_columns(plan.new_holds))
-        dress_new_holds(trip, plan.new_holds)
-    if plan.changed_holds:
-        holds = plan.changed_holds
-        trip.execute(
-            _CHANGED_HOLDS,
-            [
-                arrays.plain(hold.id for hold in holds),
-                arrays.plain(hold.state for hold in holds),
-                arrays.documents(basket_of(hold) for hold in holds),
-                arrays.plain(hold.seats for hold in holds),
-                arrays.times(hold.expires_at for hold in holds),
-                arrays.plain(hold.extensions_used for hold in holds),
-                arrays.times(hold.ended_at for hold in holds),
-                arrays.documents(quote_of(hold) for hold in holds),
-                len(holds),
-            ],
-        )
-
-
-def _new_hold_columns(holds: Sequence[Hold]) -> list[str]:
-    return [
-        arrays.plain(hold.id for hold in holds),
-        arrays.quoted(hold.occurrence_id for hold in holds),
-        arrays.quoted(hold.session_id for hold in holds),
-        arrays.quoted(hold.user_id for hold in holds),
-        arrays.plain(hold.state for hold in holds),
-        arrays.documents(basket_of(hold) for hold in holds),
-        arrays.plain(hold.seats for hold in holds),
-        arrays.plain(hold.ttl_seconds for hold in holds),
-        arrays.times(hold.created_at for hold in holds),
-        arrays.times(hold.expires_at for hold in holds),
-        arrays.plain(hold.extensions_used for hold in holds),
-        arrays.quoted(hold.client_address for hold in holds),
-        arrays.times(hold.ended_at for hold in holds),
-    ]
 
 
 def _claim(trip: Trip, plan: Commit) -> list[Answer]:

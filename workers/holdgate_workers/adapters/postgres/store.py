@@ -20,9 +20,10 @@ from holdgate_workers.app.effects import (
     Unknown,
 )
 
-from .commit import EARLY, LIMIT, STALE, PackedCommit
+from .commit import PackedCommit
 from .connection import DatabaseUnavailable, connect
 from .load import load
+from .sqlstates import EARLY, LIMIT, STALE
 from .trip import Trip
 
 T = TypeVar("T")

@@ -9,9 +9,8 @@ from holdgate_workers.domain.occurrence import WaitEntry
 
 from . import arrays
 from .rows import basket_from, basket_text
+from .sqlstates import BROKEN_MOVE
 from .trip import Trip
-
-BROKEN_MOVE = "HG004"
 
 # In the order of the line. The index has exactly these rows.
 LINE = (

@@ -1,0 +1,10 @@
+"""What `holdgate_require` says when it rolls a commit back: SQLSTATEs of our own."""
+
+STALE = "HG001"
+"""Another writer has been at one of the occurrences."""
+LIMIT = "HG002"
+"""A shared limit is reached."""
+EARLY = "HG003"
+"""By the database's clock a hold that was to expire is not due."""
+BROKEN_MOVE = "HG004"
+"""The rows are not as the memory has them: never to happen behind the fence."""
