@@ -69,6 +69,7 @@ EXPECTED = (
     "seats were taken again for money that came after all",
     "sold out and back",
     "somebody asked what is the house's business",
+    "stood in line another way than was recorded",
     "the cursor waited for a running transaction",
     "the next in line took over",
     "the shop did not answer: done later",

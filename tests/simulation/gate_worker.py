@@ -95,9 +95,7 @@ class GateWorker(Process):
         self._awaits_outcome = False
         self._beats = 0
         self._accepted = self.site.clock_accepted
-        self._standing_in: set[int] = set()
-        self._in_line: set[int] = set()
-        self._left: set[int] = set()
+        self._standing = membership.Standing(self.name, self.site.options.partitions)
         self._to_leave: dict[int, None] = {}
         self._lost: deque[int] = deque()
         self.beat_soon()
@@ -114,35 +112,33 @@ class GateWorker(Process):
             return
         self._beats += 1
         for change, partition in self.intake.changes():
-            if change == "joined":
-                self._in_line.add(partition)
-            else:
-                self._in_line.discard(partition)
-                self._left.add(partition)
+            self._standing.note(change, partition)
+            if change == "lost":
                 self._lost.append(partition)
-        view = self.site.members.beat(self.name, sorted(self._in_line), sorted(self._left))
+        news = self._standing.news()
+        view = self.site.members.beat(self.name, news)
         if view is not None:
-            self._left.clear()
-            self.later(self.delay(), self._follow, view)
+            self._standing.told(news)
+            self.later(self.delay(), self._follow, self._beats, view)
         self.later(self.site.options.beat, self._beat, self._beats)
 
-    def _follow(self, view: View) -> None:
+    def _follow(self, number: int, view: View) -> None:
+        if number != self._beats:
+            return  # another beat is on its way, which knows more
         if self._accepted != self.site.clock_accepted:
             self._accepted = self.site.clock_accepted
             self.time.accept_jump()
-        workers = view.alive if self.name in view.alive else (*view.alive, self.name)
-        todo = membership.steps(
-            self.name, workers, view.lines, self.site.options.partitions, standing_in=frozenset(self._standing_in)
-        )
+        todo = self._standing.follow(view)
         for partition in todo.join:
             self.world.note("joins", self.name, partition)
-            self._standing_in.add(partition)
             self.stay(partition)
             self.consumer.subscribe(partition)
         for partition in todo.leave:
-            self.world.sometimes("handed a partition over")
+            is_recorded = self.name in view.lines.get(partition, ())
+            self.world.sometimes(
+                "handed a partition over" if is_recorded else "stood in line another way than was recorded"
+            )
             self.world.note("leaves", self.name, partition)
-            self._standing_in.discard(partition)
             self._to_leave[partition] = None
             self.wake()
 

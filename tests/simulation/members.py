@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
+
+from holdgate_workers.app.membership import News
 
 from .database import Database
 
@@ -28,7 +30,7 @@ class Members:
         self._seen: dict[str, datetime] = {}
         self._lines: dict[int, dict[str, None]] = {partition: {} for partition in range(partitions)}
 
-    def beat(self, name: str, joined: Sequence[int], left: Sequence[int]) -> View | None:
+    def beat(self, name: str, news: News) -> View | None:
         """One heartbeat; None if the server is away."""
         if self._database.down:
             return None
@@ -36,10 +38,12 @@ class Members:
         self._seen[name] = now
         for gone in [key for key, seen in self._seen.items() if seen < now - FORGOTTEN_AFTER]:
             self.goodbye(gone)
-        for partition in left:
+        for partition in news.left:
             self._lines[partition].pop(name, None)
-        for partition in joined:
+        for partition in news.joined:
             self._lines[partition].setdefault(name)
+        for partition in news.served:
+            self._strike(self._lines[partition], name)
         alive = {key for key, seen in self._seen.items() if seen > now - DEAD_AFTER}
         lines = {
             partition: standing
@@ -47,6 +51,12 @@ class Members:
             if (standing := tuple(key for key in line if key in alive))
         }
         return View(tuple(sorted(alive)), lines)
+
+    @staticmethod
+    def _strike(line: dict[str, None], name: str) -> None:
+        if name in line:
+            for before in takewhile(name.__ne__, tuple(line)):
+                del line[before]
 
     def goodbye(self, name: str) -> None:
         """Forget it."""

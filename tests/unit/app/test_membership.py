@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import random
+from collections import Counter, defaultdict
+from itertools import takewhile
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdgate_workers.app.membership import ranked, steps
+from holdgate_workers.app.membership import Change, News, Standing, Steps, ranked, steps
 
 PARTITIONS = 16
+FEW = 3
+"""Partitions, where it is about what happens in between."""
 
 
 class Floor:
@@ -56,7 +61,7 @@ class Floor:
 
 @given(st.lists(st.sampled_from(["start", "crash", "beat"]), max_size=40), st.randoms(use_true_random=False))
 def test_after_any_history_each_partition_is_served_by_its_first_choice(
-    history: list[str], random: object
+    history: list[str], draw: random.Random
 ) -> None:
     """And its second choice waits right behind it, if there are two."""
     floor = Floor()
@@ -65,16 +70,16 @@ def test_after_any_history_each_partition_is_served_by_its_first_choice(
         if what == "start" and len(floor.alive) < 5:
             floor.start(f"worker-{number}")
         elif what == "crash" and len(floor.alive) > 1:
-            floor.crash(random.choice(floor.alive))  # type: ignore[attr-defined]
+            floor.crash(draw.choice(floor.alive))
         else:
-            floor.beat(random.choice(floor.alive))  # type: ignore[attr-defined]
+            floor.beat(draw.choice(floor.alive))
     floor.settle()
     for partition, line in floor.lines.items():
         assert tuple(line) == ranked(partition, floor.alive)[:2]
 
 
 @given(st.integers(1, 4), st.randoms(use_true_random=False))
-def test_no_partition_is_without_a_consumer_while_workers_come(newcomers: int, random: object) -> None:
+def test_no_partition_is_without_a_consumer_while_workers_come(newcomers: int, draw: random.Random) -> None:
     """A hand-over wakes the right one: the head leaves only when its heir stands next."""
     floor = Floor()
     floor.start("first")
@@ -82,7 +87,7 @@ def test_no_partition_is_without_a_consumer_while_workers_come(newcomers: int, r
     for number in range(newcomers):
         floor.start(f"newcomer-{number}")
         for _ in range(30):
-            floor.beat(random.choice(floor.alive))  # type: ignore[attr-defined]
+            floor.beat(draw.choice(floor.alive))
             assert len(floor.heads()) == PARTITIONS
     for partition, _, heir in floor.hand_overs:
         assert heir in ranked(partition, floor.alive)[:newcomers]
@@ -134,3 +139,131 @@ def test_a_line_that_is_being_left_is_not_joined_before_it_was_left() -> None:
     assert steps(second, ["ann", "bob"], lines, 1, standing_in=frozenset({0})).leave == (0,)
     assert steps(second, ["ann", "bob"], lines, 1, standing_in=frozenset()).join == ()
     assert steps(second, ["ann", "bob"], {0: [first]}, 1, standing_in=frozenset()).join == (0,)
+
+
+# --- what the queues know and what the workers tell ---------------------------------------------------------------
+
+
+class Post:
+    """Queues that nobody can look into, workers that tell what they know of them, and time in between."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self.draw = draw
+        self.queues: dict[int, list[str]] = defaultdict(list)
+        self.record: dict[int, list[str]] = defaultdict(list)
+        self.workers: dict[str, Standing] = {}
+        self._forgetting = 0.2
+        self._served: set[tuple[str, int]] = set()
+        self._on_their_way: list[tuple[str, int]] = []
+        self._unnoted: dict[str, list[tuple[Change, int]]] = defaultdict(list)
+
+    def start(self) -> None:
+        name = f"worker-{len(self.workers)}"
+        self.workers[name] = Standing(name, FEW)
+
+    def arrive(self) -> None:
+        """A wish reaches its queue."""
+        if self._on_their_way:
+            name, partition = self._on_their_way.pop(self.draw.randrange(len(self._on_their_way)))
+            self.queues[partition].append(name)
+            self._unnoted[name].append(("joined", partition))
+
+    def message(self) -> None:
+        """One for each partition, which goes to whom the queue serves."""
+        for partition, line in self.queues.items():
+            if line and (line[0], partition) not in self._served:
+                self._served.add((line[0], partition))
+                self._unnoted[line[0]].append(("served", partition))
+
+    def cut(self) -> None:
+        """Somebody loses his place in a queue, and takes a new one."""
+        places = [(name, partition) for partition, line in self.queues.items() for name in line]
+        if places:
+            name, partition = self.draw.choice(places)
+            self._lose(name, partition)
+            self._on_their_way.append((name, partition))
+
+    def beat(self) -> None:
+        if self.workers:
+            self._beat(self.draw.choice(list(self.workers)))
+
+    def settle(self) -> None:
+        self._forgetting = 0.0
+        for _ in range(30):
+            before = {partition: list(line) for partition, line in self.queues.items()}
+            while self._on_their_way:
+                self.arrive()
+            self.message()
+            for name in self.workers:
+                self._beat(name)
+            if before == self.queues and not self._on_their_way and not any(self._unnoted.values()):
+                return
+        raise AssertionError("the lines never come to rest")
+
+    def _beat(self, name: str) -> None:
+        standing = self.workers[name]
+        for change, partition in self._unnoted.pop(name, []):
+            standing.note(change, partition)
+        news = standing.news()
+        self._write(name, news)
+        if self.draw.random() < self._forgetting:
+            return  # written, but the answer was lost on its way
+        standing.told(news)
+        lines = {partition: tuple(line) for partition, line in self.record.items()}
+        todo = standing.follow(SimpleNamespace(alive=tuple(self.workers), lines=lines))
+        self._on_their_way += [(name, partition) for partition in todo.join]
+        for partition in todo.leave:
+            if name in self.queues[partition]:
+                self._lose(name, partition)
+            else:
+                self._on_their_way.remove((name, partition))
+
+    def _write(self, name: str, news: News) -> None:
+        for partition in news.left:
+            if name in self.record[partition]:
+                self.record[partition].remove(name)
+        for partition in news.joined:
+            if name not in self.record[partition]:
+                self.record[partition].append(name)
+        for partition in news.served:
+            for before in list(takewhile(name.__ne__, self.record[partition])):
+                self.record[partition].remove(before)
+
+    def _lose(self, name: str, partition: int) -> None:
+        self.queues[partition].remove(name)
+        self._served.discard((name, partition))
+        self._unnoted[name].append(("lost", partition))
+
+
+WHAT = ("start", "arrive", "message", "cut", "beat", "beat")
+
+
+@given(st.lists(st.sampled_from(WHAT), max_size=60), st.integers(0, 2**32))
+def test_the_right_one_is_served_in_whatever_order_joining_was_told(history: list[str], seed: int) -> None:
+    """Two who come at one moment may stand in the queue one way and in the record the other way round."""
+    post = Post(random.Random(seed))
+    post.start()
+    for what in history:
+        if what != "start" or len(post.workers) < 4:
+            getattr(post, what)()
+    post.settle()
+    for partition in range(FEW):
+        assert tuple(post.queues[partition]) == ranked(partition, list(post.workers))[:2]
+
+
+def test_who_was_recorded_before_the_one_who_is_served_takes_a_new_place() -> None:
+    """But not before it has left the one that it has."""
+    first, second = ranked(0, ["ann", "bob"])
+    standing = Standing(first, 1)
+    standing.follow(SimpleNamespace(alive=("ann", "bob"), lines={}))
+    standing.note("joined", 0)
+    standing.told(standing.news())
+    unseen = SimpleNamespace(alive=(second,), lines={0: (second,)})
+    assert standing.follow(unseen) == Steps(), "nobody says so of one who does not seem to live"
+    struck = SimpleNamespace(alive=("ann", "bob"), lines={0: (second,)})
+    assert standing.follow(struck).leave == (0,)
+    assert standing.follow(struck) == standing.follow(struck)
+    assert standing.follow(struck).join == ()
+    standing.note("lost", 0)
+    assert standing.news() == News(left=(0,))
+    assert standing.follow(struck).join == (0,)

@@ -5,6 +5,10 @@ gives each partition a first and a second choice among the live workers: the fir
 waits behind, so that a crash costs no more than the broker's own switch. A hand-over is a matter of the line's
 order alone: the head leaves when the right one is next.
 
+The queue's own order cannot be asked for. What the workers know is the order in which they told that they had joined,
+and two that join at the same moment may tell it the other way round. Then the wrong one is served, which it notices at
+its first message: who stands before it in the record does not stand there in the queue.
+
 Nothing here can oversell, whoever is wrong about what: that is the version fence's business.
 """
 
@@ -14,6 +18,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Literal, Protocol
+
+Change = Literal["joined", "served", "lost"]
+"""What became of a wish for a partition: it stands in line, it got its first message, it is out of the line."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -22,6 +30,83 @@ class Steps:
 
     join: tuple[int, ...] = ()
     leave: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class News:
+    """What a worker has to tell about its partitions. Applied in this order: `left`, `joined`, `served`.
+
+    A partition in both of the first two was lost and joined again, at the end of its line. Of the line of one in
+    `served`, everybody who is recorded before the teller is struck out.
+    """
+
+    joined: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+    served: tuple[int, ...] = ()
+
+
+class View(Protocol):
+    """Who else is there."""
+
+    @property
+    def alive(self) -> tuple[str, ...]:
+        """The live workers."""
+
+    @property
+    def lines(self) -> Mapping[int, tuple[str, ...]]:
+        """Those of them that stand in line per partition, the head first."""
+
+
+class Standing:
+    """One worker's places in the lines, and what of them the others know. Not thread-safe."""
+
+    def __init__(self, me: str, partitions: int) -> None:
+        self._me = me
+        self._partitions = partitions
+        self.wanted: set[int] = set()
+        """Asked for, whether or not it stands in line yet."""
+        self.in_line: set[int] = set()
+        self._told: set[int] = set()
+        self._left: set[int] = set()
+        self._served: set[int] = set()
+
+    def note(self, change: Change, partition: int) -> None:
+        """What the queues say, in the order in which it happened."""
+        match change:
+            case "joined":
+                self.in_line.add(partition)
+            case "served":
+                self._served.add(partition)
+            case "lost":
+                for known in (self.in_line, self._told, self._served):
+                    known.discard(partition)
+                self._left.add(partition)
+
+    def news(self) -> News:
+        """What the others do not know yet."""
+        joined, left, served = self.in_line - self._told, self._left, self._served
+        return News(tuple(sorted(joined)), tuple(sorted(left)), tuple(sorted(served)))
+
+    def told(self, news: News) -> None:
+        """They know this now. Nothing was noted since it was made."""
+        self._told.update(news.joined)
+        self._left.difference_update(news.left)
+        self._served.difference_update(news.served)
+
+    def follow(self, view: View) -> Steps:
+        """What to join and to leave, as the others stand. Taken as done."""
+        is_seen = self._me in view.alive
+        workers = view.alive if is_seen else (*view.alive, self._me)
+        todo = steps(self._me, workers, view.lines, self._partitions, standing_in=frozenset(self.wanted))
+        # Struck out by whoever was served. The place that it has is anywhere; a new one is at the end.
+        told = self.wanted & self._told if is_seen else ()
+        struck = [partition for partition in told if self._me not in view.lines.get(partition, ())]
+        # A leave may wait for a batch to end. What is joined before would be undone by it.
+        join = [partition for partition in todo.join if partition not in self.in_line]
+        leave = sorted({*todo.leave, *struck})
+        self.wanted.update(join)
+        self.wanted.difference_update(leave)
+        return Steps(tuple(join), tuple(leave))
 
 
 def ranked(partition: int, workers: Sequence[str]) -> tuple[str, ...]:

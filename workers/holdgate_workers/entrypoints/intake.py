@@ -7,6 +7,7 @@ import time
 from collections import deque
 
 from holdgate_workers.app.incoming import Incoming, read
+from holdgate_workers.app.membership import Change
 from holdgate_workers.app.ports import ChannelId, Delivery
 
 
@@ -18,20 +19,24 @@ class Intake:
         self._live: dict[ChannelId, int] = {}
         """Channel -> its partition."""
         self._leaving: set[ChannelId] = set()
+        self._served: set[ChannelId] = set()
         self._arrived = threading.Event()
-        self._changes: deque[tuple[str, int]] = deque()
+        self._changes: deque[tuple[Change, int]] = deque()
         self.changed = threading.Event()
-        """Set when a channel was won or lost: the membership should tell the others."""
+        """Set when a channel was won, served or lost: the membership should tell the others."""
 
     def subscribed(self, partition: int, channel: ChannelId) -> None:
         """The channel stands in the queue's line."""
         self._live[channel] = partition
-        self._changes.append(("joined", partition))
-        self.changed.set()
+        self._change("joined", partition)
 
     def delivered(self, delivery: Delivery) -> None:
         """A message arrived."""
-        self._live[delivery.channel] = delivery.partition
+        channel = delivery.channel
+        self._live[channel] = delivery.partition
+        if channel not in self._served:
+            self._served.add(channel)
+            self._change("served", delivery.partition)
         incoming = read(delivery)
         incoming.received_at = time.monotonic()
         self._queue.append(incoming)
@@ -42,8 +47,8 @@ class Intake:
         """The channel is gone, and with it whatever of it is still here."""
         self._live.pop(channel, None)
         self._leaving.discard(channel)
-        self._changes.append(("lost", partition))
-        self.changed.set()
+        self._served.discard(channel)
+        self._change("lost", partition)
         self._arrived.set()
 
     def take(self, messages_max: int, timeout_seconds: float) -> list[Incoming]:
@@ -69,13 +74,17 @@ class Intake:
         """
         self._leaving.update(channel for channel, of in self._live.copy().items() if of == partition)
 
-    def changes(self) -> list[tuple[str, int]]:
-        """What was joined and lost since the last call, in order."""
+    def changes(self) -> list[tuple[Change, int]]:
+        """What was joined, served and lost since the last call, in order."""
         self.changed.clear()
         changes = []
         while self._changes:
             changes.append(self._changes.popleft())
         return changes
+
+    def _change(self, change: Change, partition: int) -> None:
+        self._changes.append((change, partition))
+        self.changed.set()
 
     def wake(self) -> None:
         """Let a waiting `take` return."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.membership import steps
+from holdgate_workers.app.membership import News, Standing, View
 from holdgate_workers.app.ports import Consumer
 from holdgate_workers.domain.settings import InvalidSettings, Settings
 
@@ -24,23 +24,11 @@ BEAT_SECONDS = 1.0
 STOP_SECONDS = 1.0
 
 
-class View(Protocol):
-    """Who else is there."""
-
-    @property
-    def alive(self) -> tuple[str, ...]:
-        """The live workers."""
-
-    @property
-    def lines(self) -> Mapping[int, tuple[str, ...]]:
-        """Who stands in line per partition, the head first."""
-
-
 class Members(Protocol):
     """The heartbeat table."""
 
-    def beat(self, joined: list[int], left: list[int]) -> View:
-        """Tell that we live, what we joined and left; see the others. Raises when the database is away."""
+    def beat(self, news: News) -> View:
+        """Tell that we live and what we know; see the others. Raises when the database is away."""
 
     def goodbye(self) -> None:
         """Leave for good."""
@@ -73,7 +61,7 @@ class SharedSettings:
 
 
 class MembershipThread:
-    """Beats every second, and at once when a channel was won or lost."""
+    """Beats every second, and at once when a channel was won, served or lost."""
 
     def __init__(
         self,
@@ -89,7 +77,6 @@ class MembershipThread:
         partitions: int,
         unavailable: tuple[type[Exception], ...],
     ) -> None:
-        self._me = me
         self._members = members
         self._settings = settings
         self._clock = clock
@@ -97,11 +84,8 @@ class MembershipThread:
         self._engine = engine
         self._consumer = consumer
         self._metrics = metrics
-        self._partitions = partitions
         self._unavailable = unavailable
-        self._standing_in: set[int] = set()
-        self._in_line: set[int] = set()
-        self._left: set[int] = set()
+        self._standing = Standing(me, partitions)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gate-members", daemon=True)
         self.ticked_at = time.monotonic()
@@ -132,12 +116,12 @@ class MembershipThread:
     @property
     def in_line(self) -> int:
         """At how many partition queues we stand in line."""
-        return len(self._in_line)
+        return len(self._standing.in_line)
 
     @property
     def is_spare(self) -> bool:
         """Whether others work every partition and wait for it: we are looked for when one of them is gone."""
-        return self.seen_at is not None and not self._standing_in
+        return self.seen_at is not None and not self._standing.wanted
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -150,28 +134,22 @@ class MembershipThread:
 
     def _beat(self) -> None:
         self._note_changes()
-        # Told again at every beat: the others may have forgotten us while we were paused.
-        view = self._members.beat(sorted(self._in_line), sorted(self._left))
-        self._left.clear()
+        news = self._standing.news()
+        view = self._members.beat(news)
+        self._standing.told(news)
         self._settings.refresh(self._clock)
-        workers = view.alive if self._me in view.alive else (*view.alive, self._me)
-        todo = steps(self._me, workers, view.lines, self._partitions, standing_in=frozenset(self._standing_in))
+        todo = self._standing.follow(view)
         for partition in todo.join:
             log.info("partition_joined", partition=partition)
-            self._standing_in.add(partition)
             self._consumer.subscribe(partition)
         for partition in todo.leave:
             log.info("partition_left", partition=partition)
-            self._standing_in.discard(partition)
             self._engine.leave(partition)
-        self._metrics.partitions.set(len(self._in_line))
+        self._metrics.partitions.set(self.in_line)
         self.seen_at = time.monotonic()
 
     def _note_changes(self) -> None:
         for change, partition in self._intake.changes():
-            if change == "joined":
-                self._in_line.add(partition)
-            else:
-                self._in_line.discard(partition)
-                self._left.add(partition)
+            self._standing.note(change, partition)
+            if change == "lost":
                 self._engine.lost(partition)

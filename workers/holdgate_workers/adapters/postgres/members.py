@@ -8,10 +8,21 @@ from typing import Any
 
 from psycopg import Connection
 
+from holdgate_workers.app.membership import News
+
 from .session import Session
 
 DEAD_AFTER_SECONDS = 5
 FORGOTTEN_AFTER_SECONDS = 120
+
+_LEAVE = "DELETE FROM partition_lines WHERE worker_id = %(me)s AND partition = ANY(%(partitions)s::integer[])"
+_JOIN = """
+INSERT INTO partition_lines (partition, worker_id) SELECT unnest(%(partitions)s::integer[]), %(me)s
+ON CONFLICT DO NOTHING"""
+_STRIKE = """
+DELETE FROM partition_lines before USING partition_lines mine
+WHERE mine.worker_id = %(me)s AND mine.partition = ANY(%(partitions)s::integer[])
+AND before.partition = mine.partition AND before.place < mine.place"""
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,21 +51,14 @@ class Membership:
         self._me = me
         self._session = Session(url, name=f"members {me.id}")
 
-    def beat(self, joined: list[int], left: list[int]) -> Members:
-        """One heartbeat: what was joined and left since the last, and what the others did."""
+    def beat(self, news: News) -> Members:
+        """One heartbeat: what happened since the last, and what the others did. May be told twice."""
 
         def work(connection: Connection[tuple[Any, ...]]) -> Members:
             self._introduce(connection)
-            if left:
-                connection.execute(
-                    "DELETE FROM partition_lines WHERE worker_id = %s AND partition = ANY(%s::integer[])",
-                    [self._me.id, left],
-                )
-            for partition in joined:
-                connection.execute(
-                    "INSERT INTO partition_lines (partition, worker_id) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-                    [partition, self._me.id],
-                )
+            for statement, partitions in ((_LEAVE, news.left), (_JOIN, news.joined), (_STRIKE, news.served)):
+                if partitions:
+                    connection.execute(statement, {"me": self._me.id, "partitions": list(partitions)})
             return self._others(connection)
 
         return self._session.run(work)
