@@ -22,7 +22,7 @@ from holdgate_schema.outcomes import Answer, Held, Reason, Refused, Released
 from holdgate_schema.selling import CartLeg, PlaceCart
 from holdgate_schema.selling_outcomes import CartHeld, CartStarted
 from holdgate_workers.app.cart_saga import RECONCILE_AFTER_SECONDS
-from holdgate_workers.ids import new_request_id
+from holdgate_workers.ids import new_request_id, short_id
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -83,7 +83,7 @@ def calm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def three_halls(client: BookingClient, capacity: int) -> list[str]:
     """Occurrences that nobody else knows, in the order in which carts take them."""
-    halls = [f"{hall}-{new_request_id()[:8]}" for hall in ("blue", "green", "red")]
+    halls = [f"{hall}-{short_id()}" for hall in ("blue", "green", "red")]
     for hall in halls:
         put(client, hall, capacity)
     return halls

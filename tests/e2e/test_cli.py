@@ -24,8 +24,9 @@ from holdgate_schema.topology import DEAD_EXCHANGE, REQUESTS_EXCHANGE
 from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
 from holdgate_workers.adapters.embedded.server import find_running
 from holdgate_workers.app.ports import Outgoing
+from holdgate_workers.cli.formats import short
 from holdgate_workers.cli.up import UP_ROLES
-from holdgate_workers.ids import new_request_id
+from holdgate_workers.ids import new_request_id, short_id
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,7 @@ def terminal(house: tuple[Up, Terminal]) -> Terminal:
 @pytest.fixture
 def occurrence(terminal: Terminal) -> str:
     """An occurrence of its own for each test: ten seats, four of them for children."""
-    name = f"occ-{new_request_id()[:8]}"
+    name = f"occ-{short_id()}"
     options = ["--starts", "2030-05-01T10:00", "--duration", "90", "--timezone", "Europe/Rome", "--capacity", "10"]
     tickets = [
         "--pool",
@@ -102,8 +103,8 @@ def test_the_life_of_a_hold_from_a_second_terminal(terminal: Terminal, occurrenc
     hold_id = held["hold"]["hold_id"]
     changed = terminal.json("hold", "change", hold_id, "adult=3")
     assert changed["hold"]["items"] == {"adult": 3}
-    assert terminal.json("hold", "extend", hold_id[:8])["extensions_left"] == 2
-    assert terminal.json("hold", "show", hold_id[:8])["state"] == "active"
+    assert terminal.json("hold", "extend", short(hold_id))["extensions_left"] == 2
+    assert terminal.json("hold", "show", short(hold_id))["state"] == "active"
     assert terminal.json("availability", occurrence)["pools"]["total"]["held"] == 3
     assert terminal.json("hold", "release", hold_id, "--session", "S")["outcome"] == "released"
 
@@ -168,7 +169,7 @@ def test_the_catalogue_can_be_listed_resized_and_closed(terminal: Terminal, occu
 
 def test_a_definition_can_come_from_standard_input(terminal: Terminal) -> None:
     document = {
-        "occurrence_id": f"occ-{new_request_id()[:8]}",
+        "occurrence_id": f"occ-{short_id()}",
         "product_id": new_request_id(),
         "starts_at": "2030-05-01T08:00:00Z",
         "ends_at": "2030-05-01T09:00:00Z",
@@ -246,7 +247,7 @@ def calendar(product: str, number: int) -> str:
 
 
 def test_two_hundred_events_are_imported_and_imported_again(terminal: Terminal, tmp_path: Path) -> None:
-    product = new_request_id()[:8]
+    product = short_id()
     file = tmp_path / "season.ics"
     file.write_bytes(calendar(product, 200).encode())
     options = ("occurrence", "import", file, "--product", product, "--capacity", "12")

@@ -11,7 +11,8 @@ import pytest
 from tests.support.cli import Terminal, running
 from tests.support.rabbit import eventually
 
-from holdgate_workers.ids import new_request_id
+from holdgate_workers.cli.formats import short
+from holdgate_workers.ids import new_request_id, short_id
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ _day = iter(range(1, 28))
 
 def put(terminal: Terminal, capacity: int = 10) -> str:
     """An occurrence of the tour."""
-    name = f"occ-{new_request_id()[:8]}"
+    name = f"occ-{short_id()}"
     options = ["--starts", f"2030-05-{next(_day):02}T10:00", "--duration", "90", "--timezone", "Europe/Rome"]
     more = ["--capacity", str(capacity), "--ticket", "adult", "--ticket", "child", "--extra", "wine"]
     done = terminal("occurrence", "put", name, "--product", "tour", *options, *more)
@@ -82,16 +83,16 @@ def test_a_hold_becomes_a_booking_that_can_be_seen_and_cancelled(terminal: Termi
     occurrence = put(terminal)
     hold_id = held(terminal, occurrence, "--payment-method", "card")
     name = ("--name", "Ada", "--email", "ada@example.org")
-    both = terminal.json("booking", "convert", hold_id[:8], "--paid", *name, "--timeout", "30")
+    both = terminal.json("booking", "convert", short(hold_id), "--paid", *name, "--timeout", "30")
     assert (both["first"]["outcome"], both["final"]["outcome"]) == ("converting", "confirmed")
     assert both["final"]["booking"]["payment"]["amount"] == both["final"]["booking"]["quote"]["total"]
-    seen = terminal.json("booking", "show", hold_id[:8])
+    seen = terminal.json("booking", "show", short(hold_id))
     assert (seen["state"], seen["customer"]["name"]) == ("confirmed", "•••")
     assert terminal.json("booking", "show", hold_id, "--reveal")["customer"]["name"] == "Ada"
     listed = terminal.json("booking", "list", "--occurrence", occurrence)["bookings"]
     assert [booking["booking_id"] for booking in listed] == [hold_id]
-    assert hold_id[:8] in terminal("booking", "list", "--state", "confirmed").out
-    cancelled = terminal.json("booking", "cancel", hold_id[:8], "--reason", "ill")
+    assert short(hold_id) in terminal("booking", "list", "--state", "confirmed").out
+    cancelled = terminal.json("booking", "cancel", short(hold_id), "--reason", "ill")
     assert (cancelled["outcome"], cancelled["refund"]) == ("cancelled", "due")
     assert terminal.json("booking", "cancel", hold_id, code=1)["reason"] == "booking_final"
 
@@ -127,9 +128,9 @@ def test_a_parked_booking_stands_first_and_is_resolved_by_hand(terminal: Termina
         terminal("settings", "reset", "conversion.late_payment", "hold.ttl_minutes")
     other = held(terminal, occurrence)
     assert terminal.json("booking", "list")["bookings"][0]["state"] == "parked"
-    fulfilled = terminal.json("booking", "resolve", late[0][:8], "fulfil", "--note", "there is room")
+    fulfilled = terminal.json("booking", "resolve", short(late[0]), "fulfil", "--note", "there is room")
     assert (fulfilled["outcome"], fulfilled["booking"]["state"]) == ("confirmed", "confirmed")
-    ended = terminal.json("booking", "resolve", late[1][:8], "refund", "--by", "ada")
+    ended = terminal.json("booking", "resolve", short(late[1]), "refund", "--by", "ada")
     assert ended["booking"]["state"] == "cancelled"
     assert terminal.json("booking", "resolve", late[1], "fulfil", code=1)["reason"] == "booking_final"
     assert terminal("booking", "resolve", other, "refund").code == 1, "a hold is no booking"
@@ -142,7 +143,7 @@ def test_a_cart_is_held_as_a_whole_and_can_be_looked_at(terminal: Terminal) -> N
     assert both["final"]["outcome"] == "cart_held"
     assert set(both["final"]["hold_ids"]) == {first, second}
     cart_id = both["final"]["cart_id"]
-    eventually(lambda: terminal.json("cart", "show", cart_id[:8])["state"] == "held", "it is written down")
+    eventually(lambda: terminal.json("cart", "show", short(cart_id))["state"] == "held", "it is written down")
     assert "active" in terminal("cart", "show", cart_id).out
     refused = terminal("cart", "place", "--leg", f"{first} adult=1", "--leg", f"{full} adult=2", "--timeout", "30")
     assert refused.code == 1

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import secrets
 from hashlib import sha256
-from uuid import UUID, uuid4  # noqa: TID251 - the service's one place for it
+from uuid import UUID
+
+from holdgate_producer.ids import new_request_id
+
+__all__ = ["DERIVED_VERSION", "derived_id", "is_derived", "new_request_id", "short_id"]
 
 DERIVED_VERSION = "8"
 """The version digit of derived ids (RFC 9562, section 5.8). What is derived can be guessed, so under such an id the
 gate takes nothing that is not sealed: otherwise anybody could take the id before the one whom it is meant for."""
 _VERSION_AT = 14
-
-
-def new_request_id() -> str:
-    """A request id."""
-    return str(uuid4())
 
 
 def derived_id(kind: str, *parts: str) -> str:

@@ -38,8 +38,8 @@ def _sending(command: Any) -> Any:
 
 @booking.command(
     epilog=example(
-        "holdgate booking convert 3f2a91c0 --method credit_card --paid --reference pi_3QK0",
-        "holdgate booking convert 3f2a91c0 --method invoice --email ada@example.org --timeout 60",
+        "holdgate booking convert 01a20730-122e-7691 --method credit_card --paid --reference pi_3QK0",
+        "holdgate booking convert 01a20730-122e-7691 --method invoice --email ada@example.org --timeout 60",
     )
 )
 @click.argument("hold_id", metavar="HOLD", type=ID_PART)
@@ -112,7 +112,7 @@ def _payment(
     )
 
 
-@booking.command(epilog=example("holdgate booking cancel 3f2a91c0 --reason 'The child is ill'"))
+@booking.command(epilog=example("holdgate booking cancel 01a20730-122e-7691 --reason 'The child is ill'"))
 @click.argument("booking_id", metavar="BOOKING", type=ID_PART)
 @click.option("--reason", default="", help="For whoever looks later.")
 @_sending
@@ -129,7 +129,9 @@ def cancel(
     tell_selling(out, answer)
 
 
-@booking.command(epilog=example("holdgate booking show 3f2a91c0", "holdgate booking show 3f2a91c0 --reveal"))
+@booking.command(
+    epilog=example("holdgate booking show 01a20730-122e-7691", "holdgate booking show 01a20730-122e-7691 --reveal")
+)
 @click.argument("booking_id", metavar="BOOKING", type=ID_PART)
 @click.option("--reveal", is_flag=True, help="Show who buys too.")
 @output_option
@@ -199,9 +201,9 @@ _WHY = Column("why", wrap=True)
 
 @booking.command(
     epilog=example(
-        "holdgate booking resolve 3f2a91c0 fulfil --note 'There is room after all'",
-        "holdgate booking resolve 3f2a91c0 refund",
-        "holdgate booking resolve 3f2a91c0 refunded --note 'by bank transfer'",
+        "holdgate booking resolve 01a20730-122e-7691 fulfil --note 'There is room after all'",
+        "holdgate booking resolve 01a20730-122e-7691 refund",
+        "holdgate booking resolve 01a20730-122e-7691 refunded --note 'by bank transfer'",
     )
 )
 @click.argument("booking_id", metavar="BOOKING", type=ID_PART)

@@ -11,6 +11,9 @@ from holdgate_schema.messages import AlertOverrides
 
 UNLIMITED = "unlimited"
 SHORT_ID_CHARS = 8
+TIMED_ID_CHARS = 18
+"""48 bits of milliseconds, the version, 12 random bits."""
+VERSION_AT = 14
 
 
 def basket(items: Mapping[str, int], extras: Mapping[str, int] | None = None) -> str:
@@ -61,10 +64,15 @@ def away(at: datetime, now: datetime) -> str:
 
 
 def short(identifier: str | None, *, full: bool = False) -> str:
-    """The first characters of a UUID, enough to tell one from another and to be typed."""
+    """The first characters of a UUID, enough to tell one from another and to be typed.
+
+    Those of version 7 begin with the time (RFC 9562, section 5.7): what tells them apart comes after it.
+    """
     if identifier is None:
         return ""
-    return identifier if full else identifier[:SHORT_ID_CHARS]
+    if full:
+        return identifier
+    return identifier[: TIMED_ID_CHARS if identifier[VERSION_AT : VERSION_AT + 1] == "7" else SHORT_ID_CHARS]
 
 
 def without_password(url: str) -> str:

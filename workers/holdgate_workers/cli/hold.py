@@ -116,7 +116,10 @@ def _identity(access: Access, part: str, occurrence: str | None, session: str | 
 
 
 @hold.command(
-    epilog=example("holdgate hold change 3f2a91c0 adult=3 child=1", "holdgate hold change 3f2a91c0 adult=1")
+    epilog=example(
+        "holdgate hold change 01a20730-122e-7691 adult=3 child=1",
+        "holdgate hold change 01a20730-122e-7691 adult=1",
+    )
 )
 @click.argument("hold_id", metavar="HOLD", type=ID_PART)
 @click.argument("items", nargs=-1, required=True, type=QUANTITY, metavar="TICKET=NUMBER...")
@@ -142,7 +145,7 @@ def change(
     tell(out, answer)
 
 
-@hold.command(epilog=example("holdgate hold extend 3f2a91c0"))
+@hold.command(epilog=example("holdgate hold extend 01a20730-122e-7691"))
 @click.argument("hold_id", metavar="HOLD", type=ID_PART)
 @_of_a_hold
 @pass_access
@@ -162,7 +165,11 @@ def extend(
     tell(out, answer)
 
 
-@hold.command(epilog=example("holdgate hold release 3f2a91c0", "holdgate hold release 3f2a91c0 --session cart-17"))
+@hold.command(
+    epilog=example(
+        "holdgate hold release 01a20730-122e-7691", "holdgate hold release 01a20730-122e-7691 --session cart-17"
+    )
+)
 @click.argument("hold_id", metavar="HOLD", type=ID_PART)
 @_of_a_hold
 @pass_access
@@ -182,7 +189,9 @@ def release(
     tell(out, answer)
 
 
-@hold.command(epilog=example("holdgate hold show 3f2a91c0", "holdgate hold show 3f2a91c0 --output json"))
+@hold.command(
+    epilog=example("holdgate hold show 01a20730-122e-7691", "holdgate hold show 01a20730-122e-7691 --output json")
+)
 @click.argument("hold_id", metavar="HOLD", type=ID_PART)
 @click.option("--reveal", is_flag=True, help="Show the client's address too.")
 @output_option
