@@ -15,7 +15,7 @@ from tests.support.tasks import KIND, ROLE
 from holdgate_workers.adapters.postgres.task_feed import TaskFeed
 from holdgate_workers.adapters.postgres.tasks import TaskBook
 from holdgate_workers.app.tasks import Dead, Done, NewTask
-from holdgate_workers.cli import exits
+from holdgate_workers.cli import checks_selling, exits
 from holdgate_workers.cli.main import cli
 
 pytestmark = pytest.mark.services
@@ -119,3 +119,18 @@ def test_a_wrong_call_changes_nothing(book: TaskBook, words: tuple[str, ...]) ->
     for verb in ("retry", "drop"):
         assert run(verb, *words).exit_code == exits.USAGE
     assert states(book) == before
+
+
+def test_the_doctor_says_what_is_dead_and_what_nobody_works_on(book: TaskBook, url: str) -> None:
+    checks = {check.name: check for check in checks_selling.tasks(url)}
+    assert checks["dead tasks"].status == "warn"
+    assert checks["dead tasks"].detail == f"1 other.v1, 1 {KIND}"
+    assert set(checks) == {"dead tasks"}, "what waits is not late yet"
+    book._session.run(
+        lambda connection: connection.execute("UPDATE tasks SET due_at = due_at - interval '3 min' WHERE id = 4")
+    )
+    late = next(iter(checks_selling.tasks(url)))
+    assert (late.name, late.status, late.mend) == (f"{ROLE} tasks", "warn", f"holdgate worker {ROLE}")
+    assert late.detail == f"1 of {KIND} are due, the first one for 3 min"
+    book._session.run(lambda connection: connection.execute("DELETE FROM tasks"))
+    assert [(check.name, check.status) for check in checks_selling.tasks(url)] == [("tasks", "ok")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects.postgresql.base import ischema_names
-from tests.support.postgres import fresh_database
+from tests.support.postgres import admin_url, fresh_database
 from tests.support.rabbit import eventually
 
 from holdgate_schema.tables import XID8, metadata
@@ -18,9 +19,12 @@ from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
 from holdgate_workers.adapters.postgres.cursor import JournalCursor
 from holdgate_workers.adapters.postgres.due import DueHolds
 from holdgate_workers.adapters.postgres.durability import durability_problems
+from holdgate_workers.adapters.postgres.examination import Examination
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.members import Member, Membership
+from holdgate_workers.app.membership import News
 from holdgate_workers.app.relay import Advance, JournalPage, ReadJournal
+from holdgate_workers.cli.checks_cursors import behind
 from holdgate_workers.domain.settings import InvalidSettings, Settings
 
 pytestmark = pytest.mark.services
@@ -94,6 +98,13 @@ def test_this_server_keeps_what_it_commits(url: str) -> None:
 # --- cursors ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def cursor(url: str, connection: psycopg.Connection) -> Iterator[JournalCursor]:
+    """The only one with the right to `test`; whatever becomes of the test, the next one gets it."""
+    with closing(JournalCursor(url, name="test")) as cursor:
+        yield cursor
+
+
 def read(cursor: JournalCursor) -> JournalPage:
     page = cursor.read(ReadJournal(100))
     assert isinstance(page, JournalPage)
@@ -106,39 +117,65 @@ def events(cursor: JournalCursor, count: int) -> list[str | None]:
     return list(read(cursor).events)
 
 
-def test_a_row_that_commits_late_is_not_skipped(url: str, connection: psycopg.Connection) -> None:
+def test_a_row_that_commits_late_is_not_skipped(
+    url: str, connection: psycopg.Connection, cursor: JournalCursor
+) -> None:
     """A row written earlier and committed later comes first, and nothing after it comes before it."""
     with psycopg.connect(url) as slow:
         slow.execute(INSERT, [1, '["late"]'])
         connection.execute(INSERT, [2, '["early"]'])
-        cursor = JournalCursor(url, name="test")
         assert read(cursor).events == ()
         slow.commit()
         assert events(cursor, 2) == ['["late"]', '["early"]']
-        cursor.close()
+
+
+def test_rows_that_wait_for_an_older_transaction_of_any_database_are_behind_and_it_is_named(
+    url: str, connection: psycopg.Connection, cursor: JournalCursor
+) -> None:
+    """Nothing can be told, and both the metric and the doctor say for how long and because of whom."""
+    with psycopg.connect(admin_url()) as elsewhere, closing(Examination(url)) as examination:
+        elsewhere.execute("SET application_name = 'a long report'")
+        elsewhere.execute("SELECT pg_current_xact_id()")
+
+        def is_oldest() -> bool:
+            """Those who were there before, other tests' for example, have ended."""
+            [lag] = examination.cursor_lags()
+            return lag.waits_for is not None and lag.waits_for.pid == elsewhere.info.backend_pid
+
+        connection.execute(INSERT, [1, '["one"]'])
+        connection.execute("UPDATE journal SET decided_at = decided_at - interval '1 hour'")
+        page = read(cursor)
+        assert (page.events, page.lag_seconds >= 3600) == ((), True)
+        eventually(is_oldest, "no older transaction is left")
+        [lag] = examination.cursor_lags()
+        assert lag.name == "test"
+        assert lag.seconds >= 3600
+        assert lag.waits_for is not None
+        check = behind(lag, "relay", "test is late", "start a relay")
+        assert f"process {elsewhere.info.backend_pid}, a long report" in check.detail
+        assert f"pg_terminate_backend({elsewhere.info.backend_pid})" in check.mend
+        elsewhere.rollback()
+        assert events(cursor, 1)
 
 
 def test_a_cursor_reads_in_the_order_of_the_numbers_and_skips_none_at_the_end_of_a_page(
-    url: str, connection: psycopg.Connection
+    connection: psycopg.Connection, cursor: JournalCursor
 ) -> None:
     """Transaction 10 comes after 9, though "10" comes before "9"."""
     for version, xid in enumerate(("9", "10", "100")):
         connection.execute(INSERT, [version, f'["{xid}"]'])
         connection.execute("UPDATE journal SET xid = %s::xid8 WHERE version = %s", [xid, version])
-    cursor = JournalCursor(url, name="test")
     told = []
     for _ in range(3):
         page = cursor.read(ReadJournal(1))
         assert isinstance(page, JournalPage)
         told += page.events
         assert cursor.advance(Advance(page.start, page.end))
-    cursor.close()
     assert told == ['["9"]', '["10"]', '["100"]']
 
 
-def test_a_cursor_moves_only_from_where_it_was_read(url: str, connection: psycopg.Connection) -> None:
+def test_a_cursor_moves_only_from_where_it_was_read(connection: psycopg.Connection, cursor: JournalCursor) -> None:
     connection.execute(INSERT, [1, '["one"]'])
-    cursor = JournalCursor(url, name="test")
     events(cursor, 1)
     page = read(cursor)
     assert cursor.advance(Advance(page.start, page.end))
@@ -146,19 +183,17 @@ def test_a_cursor_moves_only_from_where_it_was_read(url: str, connection: psycop
     assert read(cursor).events == ()
     connection.execute(INSERT, [2, '["two"]'])
     assert events(cursor, 1) == ['["two"]']
-    cursor.close()
 
 
 def test_of_two_relays_one_has_the_cursor_and_the_other_gets_it_when_the_first_dies(
     url: str, connection: psycopg.Connection
 ) -> None:
     connection.execute(INSERT, [1, '["one"]'])
-    first, second = JournalCursor(url, name="test"), JournalCursor(url, name="test")
-    assert events(first, 1)
-    assert read(second).events == ()
-    first.close()
-    assert events(second, 1)
-    second.close()
+    with closing(JournalCursor(url, name="test")) as first, closing(JournalCursor(url, name="test")) as second:
+        assert events(first, 1)
+        assert read(second).events == ()
+        first.close()
+        assert events(second, 1)
 
 
 # --- agreements and settings ------------------------------------------------------------------------------------
@@ -210,21 +245,34 @@ def test_an_accepted_clock_can_be_told_from_an_earlier_one(house: House) -> None
 
 def test_the_line_is_in_the_order_of_joining(url: str, connection: psycopg.Connection) -> None:
     a, b = (Membership(url, Member(name, "gate", "host", 1, "1")) for name in ("a", "b"))
-    a.beat([0, 1], [])
-    view = b.beat([0], [])
+    a.beat(News(joined=(0, 1)))
+    view = b.beat(News(joined=(0,)))
     assert view.alive == ("a", "b")
     assert dict(view.lines) == {0: ("a", "b"), 1: ("a",)}
-    view = a.beat([0, 1], [0])
+    view = a.beat(News(joined=(0,), left=(0,)))
     assert view.lines[0] == ("b", "a")
     a.close()
     b.close()
 
 
+def test_who_is_served_strikes_out_whoever_was_recorded_before(url: str, connection: psycopg.Connection) -> None:
+    """Twice is no more than once, and who is not recorded strikes nobody out."""
+    a, b, c = (Membership(url, Member(name, "gate", "host", 1, "1")) for name in ("a", "b", "c"))
+    a.beat(News(joined=(0, 1)))
+    b.beat(News(joined=(0, 1)))
+    c.beat(News(joined=(0,)))
+    for _ in range(2):
+        assert dict(b.beat(News(served=(0,))).lines) == {0: ("b", "c"), 1: ("a", "b")}
+    assert dict(c.beat(News(served=(1,))).lines) == {0: ("b", "c"), 1: ("a", "b")}
+    for member in (a, b, c):
+        member.close()
+
+
 def test_who_has_not_beaten_for_a_while_is_not_counted(url: str, connection: psycopg.Connection) -> None:
     a, b = (Membership(url, Member(name, "gate", "host", 1, "1")) for name in ("a", "b"))
-    a.beat([0], [])
+    a.beat(News(joined=(0,)))
     connection.execute("UPDATE workers SET seen_at = seen_at - interval '10 s'")
-    view = b.beat([0], [])
+    view = b.beat(News(joined=(0,)))
     assert view.alive == ("b",)
     assert view.lines[0] == ("b",)
     a.close()
@@ -233,9 +281,9 @@ def test_who_has_not_beaten_for_a_while_is_not_counted(url: str, connection: psy
 
 def test_goodbye_frees_the_lines(url: str, connection: psycopg.Connection) -> None:
     a, b = (Membership(url, Member(name, "gate", "host", 1, "1")) for name in ("a", "b"))
-    a.beat([0], [])
+    a.beat(News(joined=(0,)))
     a.goodbye()
-    assert b.beat([], []).lines == {}
+    assert b.beat(News()).lines == {}
     a.close()
     b.close()
 

@@ -13,6 +13,7 @@ from tests.support.postgres import migrated_database
 
 from holdgate_schema.views import Payment
 from holdgate_workers.adapters.postgres.sales import Sales
+from holdgate_workers.cli import checks_selling
 from holdgate_workers.domain.bookings import Booking, HoldQuote
 from holdgate_workers.ids import new_request_id
 
@@ -84,6 +85,16 @@ def test_what_waits_for_a_person_is_first_then_what_is_under_way_then_the_latest
     assert [booking.id for booking in sales.bookings(2)] == [parked, refund]
 
 
+def test_the_doctor_says_what_waits_for_a_person(connection: psycopg.Connection[Any], url: str) -> None:
+    booked(connection, "confirmed")
+    assert [check.status for check in checks_selling.bookings(url)] == ["ok"]
+    for state in ("parked", "parked", "refund_required"):
+        booked(connection, state)
+    (check,) = checks_selling.bookings(url)
+    assert (check.status, check.detail) == ("warn", "2 parked, 1 refund_required")
+    assert check.mend.startswith("holdgate booking list --state parked --state refund_required")
+
+
 def test_bookings_are_chosen_by_state_occurrence_and_session(
     connection: psycopg.Connection[Any], sales: Sales
 ) -> None:
@@ -100,14 +111,14 @@ def test_one_booking_comes_with_whoever_buys(connection: psycopg.Connection[Any]
     row = sales.booking(booking_id)
     assert row is not None
     assert (row.booking.id, row.customer) == (booking_id, {"name": "Ada"})
-    assert sales.bookings_like(booking_id[:8]) == [booking_id]
+    assert sales.bookings_like(booking_id[:18]) == [booking_id]
     assert sales.booking(new_request_id()) is None
 
 
 def test_a_cart_is_found_by_the_beginning_of_its_id(connection: psycopg.Connection[Any], sales: Sales) -> None:
     cart_id = new_request_id()
     connection.execute(CART, [cart_id, '{"legs": []}'])
-    assert sales.carts_like(cart_id[:6]) == [cart_id]
+    assert sales.carts_like(cart_id[:18]) == [cart_id]
     row = sales.cart(cart_id)
     assert row is not None
     assert (row.state, row.document) == ("held", {"legs": []})

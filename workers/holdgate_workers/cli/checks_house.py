@@ -11,6 +11,7 @@ from holdgate_schema.messages import GetAvailability
 from holdgate_schema.slots import SLOTS, slot_of
 
 from .checks import Check, Checks
+from .checks_cursors import behind
 from .failures import one_line
 from .formats import span
 from .site import Access
@@ -22,7 +23,10 @@ ROLES = {
     "gate": "no request is decided: holdgate worker gate",
     "expiry": "holds are not expired: holdgate worker expiry",
     "relay": "events are not published: holdgate worker relay",
+    "feeder": "nothing follows from decisions, no price, order or mail: holdgate worker feeder",
 }
+CURSORS = {"tasks": "feeder"}
+"""Cursor of the journal -> who moves it, if it is not the relay."""
 LAG_WARN_SECONDS = 30.0
 OVERDUE_WARN_SECONDS = 10.0
 PROBE_SECONDS = 5.0
@@ -68,16 +72,16 @@ def expiry_and_relay(examination: Examination) -> Checks:
         f"{number} due holds, the oldest for {span(seconds)}" if late else "no hold is overdue",
         f"{ROLES['expiry']}; after a jump of the clock: holdgate expiry resume" if late else "",
     )
-    lags = examination.cursor_lags()
-    lags.pop("projection", None)  # has a check of its own
-    slow = {name: seconds for name, seconds in lags.items() if seconds > LAG_WARN_SECONDS}
+    # The projection's has a check of its own.
+    lags = [lag for lag in examination.cursor_lags() if lag.name != "projection"]
+    slow = [lag for lag in lags if lag.seconds > LAG_WARN_SECONDS]
     if not lags:
         yield Check("house", "relay", "warn", "has never run", ROLES["relay"])
-    elif slow:
-        detail = ", ".join(f"{name} is {span(seconds)} behind" for name, seconds in slow.items())
-        yield Check("house", "relay", "warn", detail, ROLES["relay"])
-    else:
+    elif not slow:
         yield Check("house", "relay", "ok", "events go out")
+    for lag in slow:
+        role = CURSORS.get(lag.name, "relay")
+        yield behind(lag, role, f"{lag.name} is {span(lag.seconds)} behind", ROLES[role])
 
 
 def round_trip(access: Access) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .checks import Check, Checks
+from .checks_cursors import behind
 from .formats import span
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def projection(config: ServiceConfig, examination: Examination) -> Checks:
     if config.redis_url is None:
         yield Check("house", CURSOR, "skip", "there is no Redis, so there is no read side")
         return
-    lag = examination.cursor_lags().get(CURSOR)
+    lag = next((lag for lag in examination.cursor_lags() if lag.name == CURSOR), None)
     if lag is None:
         yield Check("house", CURSOR, "warn", "has never run", MEND)
         return
@@ -38,7 +39,7 @@ def projection(config: ServiceConfig, examination: Examination) -> Checks:
         return
     if age is None:
         yield Check("house", CURSOR, "warn", "the read side is empty or being filled", MEND)
-    elif max(age, lag) > LAG_WARN_SECONDS:
-        yield Check("house", CURSOR, "warn", f"the read side is {span(max(age, lag))} behind", MEND)
+    elif max(age, lag.seconds) > LAG_WARN_SECONDS:
+        yield behind(lag, CURSOR, f"the read side is {span(max(age, lag.seconds))} behind", MEND)
     else:
         yield Check("house", CURSOR, "ok", f"the read side is {span(age)} old")

@@ -101,7 +101,7 @@ def _site(access: Access, config: ServiceConfig, *, probe: bool) -> Checks:
 def _house(access: Access, url: str, partitions: int, *, reachable: bool, probe: bool) -> Checks:
     from holdgate_workers.adapters.postgres.examination import Examination
 
-    from . import checks_house, checks_projection
+    from . import checks_house, checks_projection, checks_selling
 
     examination = Examination(url)
     try:
@@ -119,6 +119,8 @@ def _house(access: Access, url: str, partitions: int, *, reachable: bool, probe:
         yield from _guarded("house", lambda: iter([checks_house.dead_letters(access)]))
     yield from _guarded("house", lambda: checks_house.conservation(url))
     yield from _guarded("house", lambda: iter([checks_house.settings(url)]))
+    yield from _guarded("selling", lambda: checks_selling.tasks(url))
+    yield from _guarded("selling", lambda: checks_selling.bookings(url))
 
 
 def _guarded(area: str, checks: Callable[[], Iterator[Check]]) -> Checks:

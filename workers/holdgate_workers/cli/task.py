@@ -133,9 +133,7 @@ def _chosen_options(command: Any) -> Any:
     return _choosing(command)
 
 
-@task.command(
-    epilog=example("holdgate task retry 42 43", "holdgate task retry --all --kind order.create.v1 --yes")
-)
+@task.command(epilog=example("holdgate task retry 42 43", "holdgate task retry --all --kind order.create --yes"))
 @_chosen_options
 @output_option
 @pass_access
@@ -147,7 +145,7 @@ def retry(access: Access, /, out: Output, yes: bool, **chosen: Any) -> None:
     _change(access, out, "retry", "will be tried again", lambda book: book.retry, yes=yes, **chosen)
 
 
-@task.command(epilog=example("holdgate task drop 42", "holdgate task drop --all --kind mail.confirmation.v1"))
+@task.command(epilog=example("holdgate task drop 42", "holdgate task drop --all --kind mail.send.v1"))
 @_chosen_options
 @output_option
 @pass_access

@@ -25,10 +25,17 @@ WHERE (j.xid, j.id) > (%s::text::xid8, %s) AND j.xid < pg_snapshot_xmin(pg_curre
 ORDER BY j.xid, j.id LIMIT %s"""
 """A bare `ORDER BY xid` would mean the text that is selected, in which 10 comes before 9."""
 
+_WAITING = """
+SELECT extract(epoch FROM clock_timestamp() - j.decided_at) FROM journal j
+WHERE (j.xid, j.id) > (%s::text::xid8, %s) ORDER BY j.xid, j.id LIMIT 1"""
+
 
 @dataclass(slots=True, frozen=True)
 class JournalRows:
-    """Rows after a cursor: the columns that were asked for, where the page ends, how old its first row is."""
+    """Rows after a cursor: the columns that were asked for, where the page ends, how old the first row after it is.
+
+    That one may have to wait, and then there are none yet.
+    """
 
     start: Position
     end: Position
@@ -40,7 +47,8 @@ class Cursor:
     """A named place in the journal, on a connection that the caller brings. Not thread-safe.
 
     At most one process at a time has the right to it; the others see nothing to do. Rows come in the order (writing
-    transaction, id) and only from below the oldest transaction still running, so a late commit is never skipped.
+    transaction, id) and only from below the oldest transaction still running, so a late commit is never skipped. That
+    transaction may be anybody's on the server: PostgreSQL counts them for all its databases together.
     """
 
     def __init__(self, name: str) -> None:
@@ -59,9 +67,10 @@ class Cursor:
         start = self._position(connection)
         found = connection.execute(_ROWS.format(columns=columns), [str(start.xid), start.id, rows_max]).fetchall()
         if not found:
-            return JournalRows(start, start, (), 0.0)
+            waiting = connection.execute(_WAITING, [str(start.xid), start.id]).fetchone()
+            return JournalRows(start, start, (), _age(waiting[0]) if waiting else 0.0)
         end = Position(int(found[-1][0]), found[-1][1])
-        return JournalRows(start, end, [row[3:] for row in found], max(0.0, float(found[0][2])))
+        return JournalRows(start, end, [row[3:] for row in found], _age(found[0][2]))
 
     def advance(self, connection: Connection[tuple[Any, ...]], step: Advance) -> bool:
         """Move it if it is still where it was read."""
@@ -92,6 +101,10 @@ class Cursor:
         row = connection.execute("SELECT xid::text, id FROM relay_cursors WHERE name = %s", [self.name]).fetchone()
         assert row is not None
         return Position(int(row[0]), row[1])
+
+
+def _age(seconds: Any) -> float:
+    return max(0.0, float(seconds))
 
 
 class JournalCursor:

@@ -23,10 +23,18 @@ SELECT id, role, host, pid, version, extract(epoch FROM clock_timestamp() - seen
 FROM workers w ORDER BY role, id"""
 
 _CURSORS = """
-SELECT c.name, coalesce((
-  SELECT extract(epoch FROM clock_timestamp() - j.decided_at) FROM journal j
-  WHERE (j.xid, j.id) > (c.xid, c.id) ORDER BY j.xid, j.id LIMIT 1), 0)::float8
-FROM relay_cursors c ORDER BY c.name"""
+SELECT c.name, coalesce(w.seconds, 0)::float8, coalesce(w.xid >= pg_snapshot_xmin(pg_current_snapshot()), false)
+FROM relay_cursors c LEFT JOIN LATERAL (
+  SELECT j.xid, extract(epoch FROM clock_timestamp() - j.decided_at) AS seconds FROM journal j
+  WHERE (j.xid, j.id) > (c.xid, c.id) ORDER BY j.xid, j.id LIMIT 1) w ON true
+ORDER BY c.name"""
+
+# Whoever writes holds a lock on its own transaction's number; no right is needed to see that, unlike its age.
+_OLDEST_WRITER = """
+SELECT l.pid, a.datname, a.application_name, extract(epoch FROM clock_timestamp() - a.xact_start)::float8
+FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
+ORDER BY age(l.transactionid) DESC LIMIT 1"""
 
 _OVERDUE = """
 SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - expires_at)), 0)::float8 FROM holds
@@ -70,6 +78,26 @@ class WorkerLine:
         return self.silent_seconds <= DEAD_AFTER_SECONDS
 
 
+@dataclass(slots=True, frozen=True)
+class Writer:
+    """Whose transaction is the oldest of the whole server that writes; None where we may not know."""
+
+    pid: int | None
+    """None if it is a prepared transaction."""
+    database: str | None
+    application: str | None
+    seconds: float | None
+
+
+@dataclass(slots=True, frozen=True)
+class CursorLag:
+    """How long the first row after a cursor of the journal has been waiting, and for whom if not for its reader."""
+
+    name: str
+    seconds: float
+    waits_for: Writer | None = None
+
+
 class Examination(Reader):
     """Reads for the doctor."""
 
@@ -88,9 +116,16 @@ class Examination(Reader):
         """Everybody who beats, or did lately."""
         return self._read(lambda connection: [WorkerLine(*row) for row in connection.execute(_WORKERS).fetchall()])
 
-    def cursor_lags(self) -> dict[str, float]:
-        """Per cursor of the journal, how many seconds its oldest entry has been waiting."""
-        return self._read(lambda connection: dict(connection.execute(_CURSORS).fetchall()))
+    def cursor_lags(self) -> list[CursorLag]:
+        """Each cursor of the journal; `seconds` is 0 where nothing waits."""
+
+        def work(connection: Connection[tuple[Any, ...]]) -> list[CursorLag]:
+            oldest = connection.execute(_OLDEST_WRITER).fetchone()
+            writer = Writer(*oldest) if oldest else None
+            rows = connection.execute(_CURSORS).fetchall()
+            return [CursorLag(name, seconds, writer if waits else None) for name, seconds, waits in rows]
+
+        return self._read(work)
 
     def overdue(self) -> tuple[int, float]:
         """How many active holds are past their time, and the longest by how many seconds."""
