@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -21,6 +22,7 @@ from tests.support.tasks import KIND, ROLE, DeskLog, Recorder, UnreliableLine, d
 from holdgate_workers.adapters.postgres.tasks import TaskBook
 from holdgate_workers.app.tasks import Again, Dead, Done, Handler, Retries, Task, TaskOutcome
 from holdgate_workers.bootstrap import Site
+from holdgate_workers.config import read_config
 from holdgate_workers.entrypoints.feeder_worker import FeederWorker
 from holdgate_workers.entrypoints.process import Worker
 from holdgate_workers.entrypoints.task_worker import TaskRole
@@ -111,6 +113,23 @@ def test_what_follows_from_decisions_is_done_once_each(ground: Ground) -> None:
     assert metric(role, "holdgate_tasks_claimed_total", kind=KIND) == 100
     eventually(lambda: metric(role, "holdgate_tasks_settled_total", kind=KIND, outcome="done") == 100)
     assert metric(role, "holdgate_task_seconds_count", kind=KIND) == 100
+
+
+def test_a_role_works_at_as_many_tasks_at_once_as_the_setting_says(ground: Ground) -> None:
+    """No handler goes on before so many are in one, and no more threads than that have ever been in one."""
+    together, threads = threading.Barrier(3), set()
+
+    def meet(_: Task) -> TaskOutcome:
+        threads.add(threading.get_ident())
+        together.wait(PATIENCE_SECONDS)
+        return Done()
+
+    ground.site = replace(ground.site, config=read_config(task_threads=3))
+    ground.role(Recorder(meet))
+    ground.feeder()
+    decide(ground.connection, 30)
+    ground.wait_for_states(*["done"] * 30)
+    assert len(threads) == 3
 
 
 def test_a_wakeup_that_is_lost_is_sent_again(ground: Ground) -> None:

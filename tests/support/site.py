@@ -36,6 +36,8 @@ _CURSORS = int.from_bytes(b"rela", "big")
 _RIGHT_TO_CURSOR = f"""
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {_CURSORS} AND granted
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_UNREAD = """
+SELECT count(*) FROM journal j JOIN relay_cursors c ON c.name = %s AND (j.xid, j.id) > (c.xid, c.id)"""
 
 
 class TestSite:
@@ -75,6 +77,8 @@ class TestSite:
             "HOLDGATE_METRICS_PORT": "0",
             "HOLDGATE_MIGRATE": "false",
             "HOLDGATE_LOG_FORMAT": "json",
+            # Each thread has connections of its own, and other tests use the same server with its hundred.
+            "HOLDGATE_TASK_THREADS": "2",
             **({} if self.amqp_url is None else {"HOLDGATE_AMQP_URL": self.amqp_url}),
             **environment,
         }
@@ -84,9 +88,10 @@ class TestSite:
         return worker.wait_ready() if ready else worker
 
     def wait_lines(self, *workers: WorkerProcess) -> None:
-        """Wait until each partition is worked by its first choice among these, the second behind it, and all
-        have stopped moving."""
-        names = {f"{worker.name}.gate" for worker in workers}
+        """Wait until each partition is worked by its first choice among these (all gates by default), the second
+        behind it, and all have stopped moving. A gate that was starved of the machine for a while is taken for
+        silent and has its lines back afterwards, so whoever asks for lines later waits again."""
+        names = {f"{worker.name}.gate" for worker in workers or self.workers if "gate" in worker.roles}
         wanted = min(2, len(names))
 
         def settled() -> bool:
@@ -99,7 +104,7 @@ class TestSite:
                 for partition, line in lines.items()
             )
 
-        eventually(settled, "every partition has its workers in line", 30)
+        eventually(settled, "every partition has its workers in line")
 
     def line_of(self, occurrence_id: str) -> list[WorkerProcess]:
         """Who stands in line for an occurrence's requests, the one who works them first."""
@@ -126,7 +131,11 @@ class TestSite:
 
     def wait_cursor(self) -> None:
         """Wait until one worker has the right to move a cursor; the next one stands behind it."""
-        eventually(lambda: self.value(_RIGHT_TO_CURSOR) == 1, "somebody has the cursor", 30)
+        eventually(lambda: self.value(_RIGHT_TO_CURSOR) == 1, "somebody has the cursor")
+
+    def unread(self, cursor: str) -> int:
+        """How many rows of the journal lie before a cursor."""
+        return int(self.value(_UNREAD, cursor))
 
     # --- clients ------------------------------------------------------------------------------------------------
 

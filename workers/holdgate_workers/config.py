@@ -37,6 +37,7 @@ class ServiceConfig(OrderSettings, NoticeSettings):
     batch_messages_max: int = Field(500, ge=1, le=5000, description="requests decided in one transaction")
     prefetch_messages: int = Field(2000, ge=1, le=10000, description="requests delivered ahead, per partition")
     memory_weight_max: int = Field(200_000, ge=1, description="occurrences plus live holds kept in memory")
+    task_threads: int = Field(4, ge=1, le=64, description="tasks that a pricing or orders worker does at once")
     sweep_interval_seconds: float = Field(1.0, gt=0, le=60, description="how often due holds are looked for")
     metrics_host: str = Field("127.0.0.1", description="where /metrics, /livez and /readyz listen")
     metrics_port: int | None = Field(None, ge=0, le=65535, description="unset: not served; 0: any free port")

@@ -21,7 +21,6 @@ from .task_metrics import WorkMetrics
 
 log = structlog.get_logger("holdgate.tasks")
 
-THREADS = 4
 LEASE_SECONDS = 60.0
 """A handler must end well within it: afterwards the task is anybody's."""
 HUNG_LEASES = 2.0
@@ -45,7 +44,7 @@ class TaskRole(LoopWorker):
         *,
         retries: Mapping[str, Retries] | None = None,
         name: str | None = None,
-        threads: int = THREADS,
+        threads: int | None = None,
         lease_seconds: float = LEASE_SECONDS,
         resend_seconds: float = RESEND_SECONDS,
     ) -> None:
@@ -61,7 +60,11 @@ class TaskRole(LoopWorker):
         self._book = TaskBook(site.database_url, resend_seconds=resend_seconds)
         self._work = WorkMetrics(self.metrics.registry)
         self._worker = site.wakeups.worker(
-            role, self._desk, threads=threads, name=self.name, registry=self.metrics.registry
+            role,
+            self._desk,
+            threads=threads or site.config.task_threads,
+            name=self.name,
+            registry=self.metrics.registry,
         )
 
     def start(self) -> None:
