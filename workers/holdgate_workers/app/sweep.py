@@ -32,11 +32,12 @@ from .ports import Outgoing
 
 DUE_MAX = 5_000
 """So many due holds are looked at in a round; more than are swept before the next."""
-HOLDS_PER_COMMAND = 40
+HOLDS_PER_COMMAND = 60
 COMMAND_WEIGHT = 10
 """What a command costs the gate beside the holds that it ends, in holds."""
-WEIGHT_MAX = 100
-"""So much may be on its way: about what two batches of a busy gate can take on the side."""
+WEIGHT_MAX = COMMAND_WEIGHT + HOLDS_PER_COMMAND
+"""So much may be on its way: one full command, or several small ones. The rest of a batch is for those who wait.
+Measured: one of 60 at a time ends a storm no later than two of 40, and newcomers wait two thirds as long."""
 ROUND_SECONDS = 1.0
 """After so long it looks anew what is due."""
 SLOW_SECONDS = 0.5
