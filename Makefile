@@ -16,11 +16,12 @@ SCENARIO ?=
 SEEDS ?=
 SEED ?=
 SECONDS ?=
+FOLDER ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help setup demo test simulate crash chaos check format lock services services-stop bench clean
+.PHONY: help setup demo test simulate crash chaos judge check format lock services services-stop bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +42,9 @@ crash: $(DEV) services ## Break real workers at every step of every protocol (AR
 
 chaos: $(DEV) ## Break everything around real workers, and count (SECONDS=240, SEED=7; network faults need root)
 	@$(PY) -m tests.chaos --seconds $(or $(SECONDS),240) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+judge: $(DEV) ## Judge a recorded run with the history checker as machine code (FOLDER=…; needs a C compiler)
+	@$(PY) -m tests.checker.compiled $(FOLDER)
 
 check: $(DEV) ## Lint, formatting, types, import directions, the published contract
 	@failed=""; for step in $(CHECKS); do $(MAKE) --no-print-directory $$step || failed="$$failed $$step"; done; \

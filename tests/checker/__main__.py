@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ def main(words: Sequence[str]) -> int:
     except (OSError, ValueError) as exc:
         print(f"checker: unknown why=the recording cannot be read: {exc}")
         return EXIT_CODES["unknown"]
-    report = check(recording)
+    report = check(recording, processes=os.cpu_count() or 1)
     print(report.table())
     print(report.last_line())
     return report.exit_code

@@ -65,10 +65,10 @@ class Shown:
     def fits(self, told: Any) -> bool:
         """Whether what was told will do."""
         if not isinstance(self.value, dict):
-            return plain(told) == plain(self.value)
+            return bool(plain(told) == plain(self.value))
         if self.free and isinstance(told, dict) and told.get("reason"):
             self.value["reason"] = told["reason"]
-        return told == self.value or plain(told) == plain(self.value)
+        return bool(told == self.value or plain(told) == plain(self.value))
 
     def __repr__(self) -> str:
         return repr(self.value)

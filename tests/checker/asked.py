@@ -110,11 +110,15 @@ class Channel:
         self.asked: list[Asked] = []
 
 
-class Inquiry:
-    """Everything that the outside knows of the requests."""
+_ENOUGH = (b'"sent"', b'"end"', b"availability", b"booking")
+"""What stands in the notes that say what was asked, and what was read."""
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+
+class Inquiry:
+    """Everything that the outside knows of the requests; unless `whole`, only what was asked and what was read."""
+
+    def __init__(self, report: Report, *, whole: bool = True) -> None:
+        self.report, self._having = report, () if whole else _ENOUGH
         self.asked: dict[str, Asked] = {}
         self.channels: list[Channel] = []
         self.reads: dict[str, list[tuple[int, dict[str, Any], Asked]]] = defaultdict(list)
@@ -134,7 +138,7 @@ class Inquiry:
     def read_clients(self, recording: Recording) -> None:
         """All notes; more than one file may know of a request."""
         for name, lines in recording.clients.items():
-            notes = Notes(lines)
+            notes = Notes(lines, self._having)
             _Reader(self, name).read(notes)
             self.clients += 1
             if not notes.ended or notes.broken:

@@ -154,6 +154,32 @@ def somebody_leaves_the_line_for_somebody_else(history: History) -> None:
     note["body"] = body
 
 
+@edit("P19")
+def who_was_offered_seats_still_stands_in_the_rows(history: History) -> None:
+    transaction, change = next(one for one in changes(history, "waitlist") if one[1].row["state"] == "offered")
+    transaction.changes.remove(change)
+
+
+@edit("P19")
+def the_row_of_who_joins_is_missing(history: History) -> None:
+    transaction, row = decision(history, "waiting")
+    for change in [one for one in transaction.changes if one.row.get("id") == row["request_id"]]:
+        transaction.changes.remove(change)
+
+
+@edit("P19")
+def the_rows_have_a_line_the_other_way_round(history: History) -> None:
+    for _, change in changes(history, "waitlist"):
+        change.row["place"] = str(-int(change.row["place"] or 0))
+
+
+@edit("P19")
+def who_was_offered_seats_has_left_by_the_rows(history: History) -> None:
+    for _, change in changes(history, "waitlist"):
+        if change.row["state"] == "offered":
+            change.row["state"] = "left"
+
+
 # --- carts ------------------------------------------------------------------------------------------------------
 
 

@@ -12,8 +12,10 @@ from tests.checker.world import MINUTE, Hold, Occasion, World
 
 View = dict[str, Any]
 OVER = ("cancelled", "completed")
-_NOT_SAID = {"extras": {}, "user_id": None, "order": None, "confirmed_at": None, "ended_at": None, "refund": "none",
-             "reason": ""}  # fmt: skip
+_NOT_SAID: dict[str, Any] = {
+    "extras": {}, "user_id": None, "order": None, "confirmed_at": None, "ended_at": None, "refund": "none",
+    "reason": "",
+}  # fmt: skip
 
 
 class Deal:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.checker.allowed import plain
-from tests.checker.booker import Deal
 from tests.checker.books import Books
 from tests.checker.decoding import Change, Row, Transaction
 from tests.checker.jsonl import loads
@@ -122,26 +120,3 @@ class Bookings:
         if state not in _SEATS.get(str(booking.state), (None,)):
             what = "has no seats" if hold is None else f"has seats that are {state}"
             self.report.flag("P13", f"booking {booking_id} is {booking.state} and {what}, at transaction {xid}")
-
-    def unlike(self, deals: dict[str, Deal], lost: set[str]) -> list[str]:
-        """P5: what the rows of this transaction say otherwise than the model."""
-        problems = []
-        for booking_id, row in self.touched.items():
-            if row["occurrence_id"] in lost:
-                continue
-            deal = deals.get(booking_id)
-            if deal is None:
-                problems.append(f"booking {booking_id} is there, by the model it is not")
-                continue
-            document = self.rows[booking_id].document
-            wanted = {**deal.view, "quote": deal.price, "id": booking_id}
-            del wanted["booking_id"]
-            told = {name: one for name, one in document.items() if name != "ended_by"}
-            if plain(told) != plain(wanted):
-                names = [
-                    name
-                    for name in {**told, **wanted}
-                    if plain(told.get(name), name) != plain(wanted.get(name), name)
-                ]
-                problems.append(f"booking {booking_id} differs from the model in {', '.join(sorted(names))}")
-        return problems

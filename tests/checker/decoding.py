@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from tests.checker.instants import micros
 
-TABLES = ("journal", "occurrences", "pools", "holds", "shared_limits", "settings", "bookings", "follow_ups")
+TABLES = (
+    "journal", "occurrences", "pools", "holds", "shared_limits", "settings", "bookings", "follow_ups", "waitlist",
+)  # fmt: skip
+"""What is recorded."""
 END = "# end"
 
 Row = dict[str, str | None]
@@ -17,7 +20,21 @@ Row = dict[str, str | None]
 _FIELD = re.compile(r" (\w+)\[([^\]]*)\]:(?:'([^']*(?:''[^']*)*)'|([^ ]+))")
 _CHANGE = re.compile(r"table public\.(\w+): (INSERT|UPDATE|DELETE):(?: old-key:)?")
 _NEW_TUPLE = " new-tuple:"
-_layouts: dict[str, tuple[list[str], re.Pattern[str]]] = {}
+_UNCHANGED = "unchanged-toast-datum"
+
+
+class _Layout(NamedTuple):
+    """What lines of a table look like that begin alike."""
+
+    table: str
+    operation: str
+    start: int
+    columns: list[str]
+    pattern: re.Pattern[str]
+
+
+_layouts: dict[str, _Layout] = {}
+"""By what stands before the first column's type."""
 
 
 class Change(NamedTuple):
@@ -37,10 +54,10 @@ class Transaction(NamedTuple):
 
 
 class Stream:
-    """Reads the lines; afterwards `ended` says whether the record is whole."""
+    """Reads the lines about these tables; afterwards `ended` says whether the record is whole."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = lines
+    def __init__(self, lines: Iterable[str], tables: Sequence[str] = TABLES) -> None:
+        self._lines, self._tables = lines, frozenset(tables)
         self.ended = False
         self.problem: str | None = None
 
@@ -49,7 +66,7 @@ class Stream:
         opened: str | None = None
         for line in self._lines:
             if line.startswith("table "):
-                change = change_of(line)
+                change = change_of(line, self._tables)
                 if change is not None:
                     changes.append(change)
             elif line.startswith("BEGIN"):
@@ -70,26 +87,33 @@ class Stream:
             self.problem = f"the stream ends within transaction {opened}"
 
 
-def change_of(line: str) -> Change | None:
-    """A line of the stream; None if it is of a table that does not matter here."""
-    line = line.rstrip("\n")
-    head = _CHANGE.match(line)
-    if head is None or head[1] not in TABLES:
-        return None
-    table, start = head[1], head.end()
-    layout = _layouts.get(table)
-    if layout is not None and head[2] != "DELETE":
-        found = layout[1].match(line, start)
+def change_of(line: str, tables: Set[str]) -> Change | None:
+    """A line of the stream; None if it is of another table."""
+    layout = _layouts.get(line[: line.find("[")])
+    if layout is not None:
+        if layout.table not in tables:
+            return None
+        found = layout.pattern.match(line, layout.start)
         if found is not None:
-            return Change(table, head[2], dict(zip(layout[0], found.groups(), strict=True)))
+            return Change(layout.table, layout.operation, dict(zip(layout.columns, found.groups(), strict=True)))
+    return _slowly(line.rstrip("\n"), tables)
+
+
+def _slowly(line: str, tables: Set[str]) -> Change | None:
+    """Whatever it is; the first of its kind is remembered."""
+    head = _CHANGE.match(line)
+    if head is None or head[1] not in tables:
+        return None
+    start = head.end()
     if line.find(_NEW_TUPLE, start) >= 0 and "old-key:" in head[0]:
         start = line.index(_NEW_TUPLE, start) + len(_NEW_TUPLE)
     fields = _FIELD.findall(line, start)
-    if head[2] == "INSERT":
-        _layouts[table] = _layout([(name, kind) for name, kind, _, _ in fields])
+    if start == head.end() and head[2] != "DELETE" and all(bare != _UNCHANGED for *_, bare in fields):
+        columns = [(name, kind) for name, kind, _, _ in fields]
+        _layouts.setdefault(line[: line.find("[")], _layout(head[1], head[2], start, columns))
     row = {name: _value(None if bare else quoted, bare) for name, _, quoted, bare in fields
-           if bare != "unchanged-toast-datum"}  # fmt: skip
-    return Change(table, head[2], row)
+           if bare != _UNCHANGED}  # fmt: skip
+    return Change(head[1], head[2], row)
 
 
 def _value(quoted: str | None, bare: str | None) -> str | None:
@@ -98,12 +122,11 @@ def _value(quoted: str | None, bare: str | None) -> str | None:
     return None if bare == "null" else bare
 
 
-def _layout(columns: list[tuple[str, str]]) -> tuple[list[str], re.Pattern[str]]:
-    """The columns of a table, and what reads a line that has all of them, without any quotes inside: much faster than
-    one after another."""
+def _layout(table: str, operation: str, start: int, columns: list[tuple[str, str]]) -> _Layout:
+    """What reads a line that has all of the columns, without any quotes inside: much faster than one after another."""
     parts = [rf" {name}\[{re.escape(kind)}\]:(?:{_BARE_VALUE if kind in _BARE else _QUOTED_VALUE}|null)"
              for name, kind in columns]  # fmt: skip
-    return [name for name, _ in columns], re.compile("".join(parts) + r"\Z")
+    return _Layout(table, operation, start, [name for name, _ in columns], re.compile("".join(parts) + r"\n?\Z"))
 
 
 _BARE_VALUE, _QUOTED_VALUE = "(-?[0-9]+)", "'([^']*)'"

@@ -1,4 +1,4 @@
-"""Good histories, small for the tests and big for measuring: `python -m tests.checker.generate FOLDER REQUESTS`.
+"""Good histories, small for the tests, big for measuring: `python -m tests.checker.generate FOLDER REQUESTS [holds]`.
 
 The decisions come from the model itself; that the model is right is for the runs with the real service to show.
 """
@@ -37,7 +37,9 @@ class Sale:
         seed: int,
         pause: int = 1_000,
         service: type[Service] = Service,
+        sells: bool = True,
     ) -> None:
+        self._sells = sells
         self._sink, self._batch, self._clients, self._pause = sink, batch, clients, pause
         self._random = random.Random(seed)
         self._service = service(sink, seed + 1)
@@ -167,6 +169,8 @@ class Sale:
 
     def _next(self) -> Body:
         chance = self._random.randrange(100)
+        if not self._sells:
+            return self._about_a_hold() if self._live and chance < 30 else self._place()
         if chance < 12 and (bought := self._till.next()) is not None:
             return bought
         if self._live and chance < 40:
@@ -200,7 +204,7 @@ class Sale:
             body["ttl_seconds"] = 1
         if chance % 7 == 0:
             body["user_id"] = f"user-{chance}"
-        if chance % 3 == 0:
+        if chance % 3 == 0 and self._sells:
             body["pricing"] = {"voucher": VOUCHER} if chance % 2 else {"payment_method": "card"}
         return {**body, **more}
 
@@ -233,13 +237,14 @@ def small(requests: int = 150, seed: int = 1, service: type[Service] = Service) 
     return history
 
 
-def big(folder: Path, requests: int) -> None:
-    """A history for measuring, in files."""
+def big(folder: Path, requests: int, *, sells: bool) -> None:
+    """A history for measuring, in files; holds alone, or all that follows from them."""
     sink = FolderSink(folder)
-    sale = Sale(sink, occurrences=40, capacity=max(100, requests // 100), batch=200, clients=8, seed=7)
+    capacity = max(100, requests // 100)
+    sale = Sale(sink, occurrences=40, capacity=capacity, batch=200, clients=8, seed=7, sells=sells)
     sale.run(requests)
     sink.close(*sale.finish())
 
 
 if __name__ == "__main__":
-    big(Path(sys.argv[1]), int(sys.argv[2]))
+    big(Path(sys.argv[1]), int(sys.argv[2]), sells="holds" not in sys.argv[3:])

@@ -23,7 +23,7 @@ from tests.checker.recording import (
 )
 
 Note = dict[str, Any]
-_END_NOTE = '{"end":true}\n'
+_END_NOTE = b'{"end":true}\n'
 
 
 class Sink(Protocol):
@@ -95,7 +95,7 @@ class History:
         )
 
     def _jsonl(self, notes: list[Note], name: str) -> Lines:
-        lines = [json.dumps(note) + "\n" for note in notes]
+        lines = [f"{json.dumps(note)}\n".encode() for note in notes]
         if name not in self.cut:
             lines.append(_END_NOTE)
         return lambda: lines
@@ -137,7 +137,7 @@ class FolderSink:
         self._file(STREAM).write(f"{END}\n")
         for name, file in self._files.items():
             if name != STREAM:
-                file.write(_END_NOTE)
+                file.write(_END_NOTE.decode())
             file.close()
         (self._folder / RUN).write_text(json.dumps(run), encoding="utf-8")
         (self._folder / FINAL).write_text(json.dumps(final), encoding="utf-8")

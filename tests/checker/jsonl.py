@@ -10,7 +10,7 @@ import msgspec
 _decode = msgspec.json.Decoder().decode
 
 
-def loads(text: str) -> Any:
+def loads(text: str | bytes) -> Any:
     """As json.loads; raises ValueError."""
     try:
         return _decode(text)

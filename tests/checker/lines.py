@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.checker.allowed import Among, Issued, Option, refused
 from tests.checker.model import ENDED_MAX, Basket, Body, fill, fits, live, on_sale, own_hold
-from tests.checker.world import MINUTE, TOTAL, Entry, Hold, Occasion, Taken, World
+from tests.checker.world import MINUTE, TOTAL, Entry, Hold, Occasion, Shape, Taken, World
 
 LINE_MAX = 500
 IN_THE_WAY = "granted, since a hold that is over held the seats: "
@@ -24,17 +24,18 @@ def serve(
     offers: list[Hold] = []
     problems: list[str] = []
     wanted = () if told is None else set(told)
-    if occasion.line and occasion.pools[TOTAL].free() != 0 and on_sale(occasion, now) is None:
+    free = occasion.pools[TOTAL].free()
+    hopeless: set[Shape] = set()
+    if occasion.line and free != 0 and on_sale(occasion, now) is None:
         for entry in list(occasion.line.values()):
-            free = occasion.pools[TOTAL].free()
-            if free is not None and entry.seats > free:
+            if (free is not None and entry.seats > free) or entry.shape in hopeless:
                 continue
             can = could_have(world, occasion, entry, now)
-            takes = can is not False and (
-                _has_limits(world, occasion, entry) if told is None else entry.id in wanted
-            )
-            if takes:
+            if can is False:
+                hopeless.add(entry.shape)  # what is left only gets less
+            elif _has_limits(world, occasion, entry) if told is None else entry.id in wanted:
                 offers.append(offer(world, occasion, entry, now))
+                free = occasion.pools[TOTAL].free()
             elif can:
                 problems.append(f"entry {entry.id} is passed over: its seats are free, and it is not offered them")
     made = [hold.id for hold in offers]
@@ -120,19 +121,19 @@ def would_take(world: World, occasion: Occasion, now: int) -> tuple[Taken, bool]
         for pool, number in hold.draws.items():
             moved[pool] -= number
     is_certain = len(due) <= ENDED_MAX
+    hopeless: set[Shape] = set()
     for entry in occasion.line.values():
-        left = occasion.pools[TOTAL].free(-moved[TOTAL])
-        if left is not None and entry.seats > left:
+        if entry.shape in hopeless:
             continue
         body = {"items": entry.items, "extras": entry.extras}
-        if Basket(world, occasion, body, now).refusal() is not None:
-            continue
-        draws = occasion.draws(entry.items, entry.extras)
+        draws = {} if Basket(world, occasion, body, now).refusal() else occasion.draws(entry.items, entry.extras)
         free = {pool: occasion.pools[pool].free(-moved[pool]) for pool in draws}
-        if all(left is None or left >= draws[pool] for pool, left in free.items()):
-            is_certain = is_certain and _surely_has_limits(world, occasion, entry, now)
-            for pool, number in draws.items():
-                moved[pool] += number
+        if not draws or any(left is not None and left < draws[pool] for pool, left in free.items()):
+            hopeless.add(entry.shape)
+            continue
+        is_certain = is_certain and _surely_has_limits(world, occasion, entry, now)
+        for pool, number in draws.items():
+            moved[pool] += number
     return moved, is_certain
 
 

@@ -184,7 +184,8 @@ def _session_full(world: World, session: str, now: int) -> list[Option]:
 def _nobody_waits(occasion: Occasion, option: Option, now: int, ended: int = 0) -> Option:
     if ended >= ENDED_MAX:
         return option
-    dead = [hold for hold in occasion.due(now) if option.fields["subject"] in (*hold.draws, *hold.stock)]
+    subject = option.fields["subject"]
+    dead = [hold for hold in occasion.due(now) if subject in hold.draws or subject in hold.stock]
     if dead:
         return Option("granted, since a hold that is over held the seats: " + dead[0].id)
     return option

@@ -233,7 +233,7 @@ def capacity(occasion: Occasion, body: Body) -> list[Option]:
     pools = {**occasion.pools, key: pool}
 
     def apply() -> None:
-        before.capacity = number
+        before.resize(number)
 
     deficits = [event for event in _deficits(occasion, pools) if event["pool"] == key]
     fields = _stored(occasion, occasion.status, pools)

@@ -22,6 +22,7 @@ _COLUMNS = {
     "occurrences": ("version", "status"),
     "bookings": ("state", "hold_id", "session_id", "occurrence_id"),
     "follow_ups": ("answered_by",),
+    "waitlist": ("state", "session_id", "user_id", "occurrence_id", "basket", "seats"),
     "journal": ("request_id", "version", "outcome", "reason", "kind", "decided_at", "occurrence_id", "xid"),
 }  # fmt: skip
 _STATES = ("active", "released", "expired", "converting", "confirmed")
@@ -79,7 +80,7 @@ def a_change_is_lost(history: History, rng: random.Random) -> str:
 
 def _matters(history: History, lost: Change) -> bool:
     """Whether a row is not written just as it was before. The service writes no such rows."""
-    if lost.table in ("journal", "holds", "bookings", "follow_ups"):
+    if lost.table in ("journal", "holds", "bookings", "follow_ups", "waitlist"):
         return True
     names = {"pools": ("occurrence_id", "key"), "shared_limits": ("scope", "key"), "occurrences": ("id",)}[
         lost.table

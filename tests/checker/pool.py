@@ -6,18 +6,20 @@ from __future__ import annotations
 class Pool:
     """A counter of seats."""
 
-    __slots__ = ("buffer", "capacity", "held", "overbooking", "sold")
+    __slots__ = ("buffer", "capacity", "held", "overbooking", "sold", "target")
 
     def __init__(self, capacity: int | None, overbooking: int = 0, buffer: int = 0) -> None:
-        self.capacity, self.overbooking, self.buffer = capacity, overbooking, buffer
+        self.overbooking, self.buffer = overbooking, buffer
         self.held = self.sold = 0
+        self.resize(capacity)
 
-    @property
-    def target(self) -> int | None:
+    def resize(self, capacity: int | None) -> None:
+        """Give it another capacity."""
+        self.capacity = capacity
+        self.target: int | None = None
         """What may be sold by its definition; None for unlimited."""
-        if self.capacity is None:
-            return None
-        return max(0, self.capacity * (100 + self.overbooking) // 100 - self.buffer)
+        if capacity is not None:
+            self.target = max(0, capacity * (100 + self.overbooking) // 100 - self.buffer)
 
     @property
     def sellable(self) -> int | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.checker.jsonl import note_of
 
-Lines = Callable[[], Iterable[str]]
+Lines = Callable[[], Iterable[bytes]]
+"""The lines of a file of notes."""
 
 RUN = "run.json"
 CLIENTS = "clients"
@@ -29,7 +30,7 @@ class Recording:
     clients: dict[str, Lines] = field(default_factory=dict)
     tap_requests: Lines | None = None
     tap_events: Lines | None = None
-    stream: Lines | None = None
+    stream: Callable[[], Iterable[str]] | None = None
     nemesis: Lines | None = None
     final: dict[str, Any] | None = None
 
@@ -37,19 +38,19 @@ class Recording:
 def of_folder(folder: Path) -> Recording:
     """Everything that is there. Raises OSError and ValueError if run.json is missing or no JSON."""
 
-    def lines(name: str) -> Lines | None:
+    def notes_of(name: str) -> Lines | None:
         path = folder / name
-        return (lambda: _lines_of(path)) if path.exists() else None
+        return _reader(path) if path.exists() else None
 
     notes = sorted((folder / CLIENTS).glob("*.jsonl*"))
     final = folder / FINAL
     return Recording(
         run=json.loads((folder / RUN).read_text(encoding="utf-8")),
         clients={path.name.replace(".jsonl", ""): _reader(path) for path in notes},
-        tap_requests=lines(TAP_REQUESTS),
-        tap_events=lines(TAP_EVENTS),
-        stream=lines(STREAM),
-        nemesis=lines(NEMESIS),
+        tap_requests=notes_of(TAP_REQUESTS),
+        tap_events=notes_of(TAP_EVENTS),
+        stream=(lambda: _text_of(folder / STREAM)) if (folder / STREAM).exists() else None,
+        nemesis=notes_of(NEMESIS),
         final=json.loads(final.read_text(encoding="utf-8")) if final.exists() else None,
     )
 
@@ -58,7 +59,12 @@ def _reader(path: Path) -> Lines:
     return lambda: _lines_of(path)
 
 
-def _lines_of(path: Path) -> Iterator[str]:
+def _lines_of(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=1 << 20) as file:
+        yield from file
+
+
+def _text_of(path: Path) -> Iterator[str]:
     # Only "\n" ends a line: JSON may hold other characters that Python takes for line ends.
     with path.open(encoding="utf-8", newline="\n", buffering=1 << 20) as file:
         yield from file
@@ -66,15 +72,18 @@ def _lines_of(path: Path) -> Iterator[str]:
 
 class Notes:
     """The objects of a JSONL file. A last line that was cut off is left out; `ended` says whether the file's own
-    end mark was there."""
+    end mark was there. `having`: only lines in which one of these stands are looked at."""
 
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
+    def __init__(self, lines: Lines, having: Sequence[bytes] = ()) -> None:
+        self._lines, self._having = lines, having
         self.ended = False
         self.broken = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        having = self._having
         for line in self._lines():
+            if having and not any(one in line for one in having):
+                continue
             try:
                 note = note_of(line)
             except ValueError:

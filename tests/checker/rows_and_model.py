@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from tests.checker.allowed import plain
 from tests.checker.asked import Asked
-from tests.checker.books import Books, basket_of
-from tests.checker.decoding import Row
+from tests.checker.books import basket_of
+from tests.checker.decoding import Row, Transaction
 from tests.checker.instants import SECOND, micros
 from tests.checker.jsonl import loads
 from tests.checker.judge import Judge
@@ -19,35 +20,90 @@ from tests.checker.world import Hold, Occasion, World
 Reads = list[tuple[int, dict[str, Any], Asked]]
 
 
-def check_rows(report: Report, books: Books, judge: Judge, xid: int) -> None:
+class Written:
+    """The rows that a transaction wrote, and what is left of those before it."""
+
+    def __init__(self) -> None:
+        self.holds: dict[str, Row] = {}
+        self.occurrences: dict[str, Row] = {}
+        self.bookings: dict[str, Row] = {}
+        self.pools: dict[str, dict[str, Row | None]] = defaultdict(dict)
+        """Occurrence -> pool -> its row, or None if it is gone; of all transactions."""
+        self.documents: dict[str, dict[str, Any]] = {}
+        """What bookings say in their documents; of all transactions."""
+        self.occurrences_of_pools: set[str] = set()
+
+    def take(self, transaction: Transaction) -> None:
+        """The next transaction."""
+        self.holds, self.occurrences, self.bookings = {}, {}, {}
+        self.occurrences_of_pools = set()
+        for table, operation, row in transaction.changes:
+            if table == "holds":
+                if operation != "DELETE":
+                    self.holds[str(row["id"])] = row
+                    self.occurrences_of_pools.add(str(row["occurrence_id"]))
+            elif table == "pools":
+                occurrence_id = str(row["occurrence_id"])
+                self.pools[occurrence_id][str(row["key"])] = None if operation == "DELETE" else row
+                self.occurrences_of_pools.add(occurrence_id)
+            elif table == "occurrences" and operation != "DELETE":
+                self.occurrences[str(row["id"])] = row
+            elif table == "bookings" and operation != "DELETE":
+                self._booking(str(row["id"]), row)
+
+    def _booking(self, booking_id: str, row: Row) -> None:
+        self.bookings[booking_id] = row
+        if row.get("document") is not None:
+            self.documents[booking_id] = loads(str(row["document"]))
+
+
+def check_rows(report: Report, written: Written, judge: Judge, xid: int) -> None:
     """What a transaction left behind is what the model has."""
-    world = judge.world
-    for hold_id, row in books.touched_holds.items():
-        occasion = world.occasions.get(str(row["occurrence_id"]))
-        if occasion is None or occasion.id in judge.lost:
-            continue
-        hold = occasion.live.get(hold_id) or world.just_ended.get(hold_id) or occasion.sold.get(hold_id)
-        if hold is not None:
-            problems = _hold_problems(hold, row, offered=hold_id in world.offered)
-        else:
-            ended = world.ended.get(hold_id)
-            told = (row["occurrence_id"], row["session_id"], row["state"])
-            problems = [] if ended == told else [f"is {told}, by the model {ended}"]
-        for problem in problems:
-            report.flag("P5", f"hold {hold_id} after transaction {xid}: {problem}")
-    for occurrence_id, key in books.touched_pools:
-        occasion = world.occasions.get(occurrence_id)
-        if occasion is not None and occurrence_id not in judge.lost:
-            _check_pool(report, occasion, key, books.pools[occurrence_id, key].row, xid)
-    for occurrence_id, row in books.touched_occurrences.items():
-        occasion = world.occasions.get(occurrence_id)
+    for hold_id, row in written.holds.items():
+        if row["occurrence_id"] not in judge.lost:
+            for problem in _unlike_hold(judge.world, hold_id, row):
+                report.flag("P5", f"hold {hold_id} after transaction {xid}: {problem}")
+    for occurrence_id in written.occurrences_of_pools - judge.lost:
+        occasion = judge.world.occasions.get(occurrence_id)
+        if occasion is not None:
+            rows = written.pools[occurrence_id]
+            for key in {**rows, **occasion.pools}:
+                _check_pool(report, occasion, key, rows.get(key), xid)
+    for occurrence_id, row in written.occurrences.items():
+        occasion = judge.world.occasions.get(occurrence_id)
         if occasion is None or occurrence_id in judge.lost:
             continue
         if row["status"] != occasion.status:
             report.flag("P5", f"{occurrence_id} is {row['status']} after {xid}, by the model {occasion.status}")
-        for key in occasion.pools:
-            if (occurrence_id, key) not in books.pools:
-                report.flag("P5", f"pool {occurrence_id}/{key} was never made, up to {xid}")
+    for booking_id, row in written.bookings.items():
+        if row["occurrence_id"] not in judge.lost:
+            for problem in _unlike_booking(judge.world, booking_id, written.documents.get(booking_id, {})):
+                report.flag("P5", f"after transaction {xid}: booking {booking_id} {problem}")
+
+
+def _unlike_hold(world: World, hold_id: str, row: Row) -> list[str]:
+    occasion = world.occasions.get(str(row["occurrence_id"]))
+    if occasion is None:
+        return []
+    hold = occasion.live.get(hold_id) or world.just_ended.get(hold_id) or occasion.sold.get(hold_id)
+    if hold is not None:
+        return _hold_problems(hold, row, offered=hold_id in world.offered)
+    ended = world.ended.get(hold_id)
+    told = (row["occurrence_id"], row["session_id"], row["state"])
+    return [] if ended == told else [f"is {told}, by the model {ended}"]
+
+
+def _unlike_booking(world: World, booking_id: str, document: dict[str, Any]) -> list[str]:
+    deal = world.deals.get(booking_id)
+    if deal is None:
+        return ["is there, by the model it is not"]
+    wanted = {**deal.view, "quote": deal.price, "id": booking_id}
+    del wanted["booking_id"]
+    told = {name: one for name, one in document.items() if name != "ended_by"}
+    if plain(told) == plain(wanted):
+        return []
+    names = [name for name in {**told, **wanted} if plain(told.get(name), name) != plain(wanted.get(name), name)]
+    return [f"differs from the model in {', '.join(sorted(names))}"]
 
 
 def _hold_problems(hold: Hold, row: Row, *, offered: bool) -> list[str]:

@@ -17,7 +17,7 @@ from tests.checker.lines import serve, told_of
 from tests.checker.model import ENDED_MAX, Body, on_sale
 from tests.checker.recording import Limits
 from tests.checker.rooms import Rooms, alerts, rooms
-from tests.checker.service_rows import follow_up_row, hold_row, occurrence_row
+from tests.checker.service_rows import entry_row, follow_up_row, hold_row, occurrence_row
 from tests.checker.turns import AFTER_THE_LINE, EXPIRED, WALK_INS
 from tests.checker.verdict import Report
 from tests.checker.world import Hold, Occasion, World
@@ -40,6 +40,9 @@ class Service:
         self._journal_id = 0
         self._arrived = 0
         self._made: set[str] = set()
+        self._waiting: dict[str, dict[str, Row]] = {}
+        """Occurrence -> who stands in its line by the rows."""
+        self._place = 0
         self._limits: set[tuple[str, str]] = set()
 
     def uuid(self) -> str:
@@ -63,6 +66,7 @@ class Service:
             journal.append(Change("journal", "INSERT", self._journal(body, reply, text, told, now)))
         rows = self._rows({body["occurrence_id"] for body in bodies}, holds, now)
         rows += self._bookings(booked) + self.follow_ups(bodies, answers)
+        rows += self._lines({body["occurrence_id"] for body in bodies}, now)
         self._sink.transaction(Transaction(self._xid, committed_at, [*journal, *rows]))
         for event in events:
             self._arrived += 1
@@ -278,6 +282,24 @@ class Service:
         for scope, key, cap in sorted(limits):
             row = {"scope": scope, "key": key, "used": str(self.world.gauge(scope, key).used), "cap": str(cap)}
             changes.append(self._change("shared_limits", f"{scope}/{key}", row))
+        return changes
+
+    def _lines(self, occurrence_ids: set[str], now: int) -> list[Change]:
+        """Who has joined and who has left since the last transaction."""
+        changes = []
+        for occasion in (self.world.occasions.get(one) for one in sorted(occurrence_ids)):
+            if occasion is None:
+                continue
+            known = self._waiting.setdefault(occasion.id, {})
+            for entry in occasion.line.values():
+                if entry.id not in known:
+                    self._place += 1
+                    known[entry.id] = entry_row(entry, occasion.id, self._place, now)
+                    changes.append(self._change("waitlist", entry.id, known[entry.id]))
+            for entry_id in [one for one in known if one not in occasion.line]:
+                state = "offered" if entry_id in self.world.offered else "left"
+                row = known.pop(entry_id) | {"state": state, "ended_at": row_stamp(now)}
+                changes.append(self._change("waitlist", entry_id, row))
         return changes
 
     def _bookings(self, booked: dict[str, Deal]) -> list[Change]:

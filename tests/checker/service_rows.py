@@ -7,7 +7,7 @@ from typing import Any
 from tests.checker.decoding import Row
 from tests.checker.history import compact
 from tests.checker.instants import SECOND, row_stamp
-from tests.checker.world import Hold, Occasion
+from tests.checker.world import Entry, Hold, Occasion
 
 
 def occurrence_row(occasion: Occasion) -> Row:
@@ -42,6 +42,23 @@ def hold_row(hold: Hold, now: int, *, offered: bool) -> Row:
         "ended_at": None if hold.state in ("active", "converting", "confirmed") else row_stamp(now),
         "quote": None if hold.price is None else compact(hold.price),
         "cart_id": hold.cart,
+    }
+
+
+def entry_row(entry: Entry, occurrence_id: str, place: int, now: int) -> Row:
+    """The row of somebody who has joined a line."""
+    basket: dict[str, Any] = {"items": entry.items} | ({"extras": entry.extras} if entry.extras else {})
+    return {
+        "id": entry.id,
+        "occurrence_id": occurrence_id,
+        "session_id": entry.session,
+        "user_id": entry.user,
+        "state": "waiting",
+        "basket": compact(basket),
+        "seats": str(entry.seats),
+        "place": str(place),
+        "joined_at": row_stamp(now),
+        "ended_at": None,
     }
 
 

@@ -14,7 +14,8 @@ from tests.checker.verdict import Report
 
 _UNRECORDED = ("availability.get.v1", "hold.sweep.v1", "booking.get.v1")
 _AFRESH = ("availability", "swept", "booking")
-_NOTHING_NEW = "booking.note_order.v1"
+_MAY_BE_UNRECORDED = (*_UNRECORDED, "booking.note_order.v1")
+_MAY_BE_ANSWERED_ONLY = (*_UNRECORDED, *INTERNAL)
 
 
 class Settled:
@@ -25,16 +26,15 @@ class Settled:
     ) -> None:
         self.report, self.recording, self.inquiry = report, recording, inquiry
         self.faults, self.limits = faults, limits
-        self.again: dict[str, tuple[str, set[int]]] = {}
-        """Requests whose answers must be read once more: (recorded answer, numbers of the bodies that fit it)."""
+        self.again: dict[str, str] = {}
+        """Requests whose answers must be read once more, with the recorded ones."""
+        self._fitting: dict[str, list[int]] = {}
         self._final = recording.final or {}
         self._tapped = recording.tap_requests is not None
 
     # --- while the stream is read -------------------------------------------------------------------------------
 
-    def decided(
-        self, asked: Asked, reply_text: str, bodies: list[int], version: int, occurrence: str, at_commit: int
-    ) -> None:
+    def decided(self, asked: Asked, reply_text: str, version: int, occurrence: str, at_commit: int) -> None:
         """A journal row was committed."""
         asked.decided += 1
         if asked.decided > 1:
@@ -50,12 +50,13 @@ class Settled:
             self.report.flag("P4", f"request {asked.id} was answered {early:.6f} s before its commit")
         unlike = asked.reply_hash is not None and asked.reply_hash != hash(reply_text)
         if unlike or len(asked.bodies) > 1 or asked.conflicts:
-            self.again[asked.id] = (reply_text, set(bodies))
+            self.again[asked.id] = reply_text
 
     # --- at the end ---------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Everything that needs the whole."""
+    def close(self, fitting: dict[str, list[int]]) -> None:
+        """Everything that needs the whole; `fitting`: of requests with several bodies, those that were decided."""
+        self._fitting = fitting
         self._read_dead()
         missing = [asked for asked in self.inquiry.asked.values() if self._is_missing(asked)]
         queued = sum(self._final.get("queued", {}).values())
@@ -101,7 +102,7 @@ class Settled:
             return False
         kind = _kind(asked)
         refused = kind in INTERNAL and asked.sends
-        return not (refused or kind in (*_UNRECORDED, _NOTHING_NEW))
+        return not (refused or kind in _MAY_BE_UNRECORDED)
 
     def _account(self, asked: Asked) -> None:
         self.report.count("P2")
@@ -140,7 +141,7 @@ class Settled:
 
     def _answers(self) -> None:
         for asked in self.inquiry.asked.values():
-            if asked.answered and not asked.decided and _kind(asked) not in (*_UNRECORDED, *INTERNAL):
+            if asked.answered and not asked.decided and _kind(asked) not in _MAY_BE_ANSWERED_ONLY:
                 self.report.flag("P4", f"request {asked.id} was answered, but nothing is recorded")
             if asked.conflicts and not asked.decided:
                 self.report.flag("P4", f"request {asked.id} was told request_conflict, but nothing is recorded")
@@ -155,7 +156,7 @@ class Settled:
         answer = loads(got) if isinstance(got, str) else got
         if answer.get("request_id") != asked.id and asked.id in self.inquiry.answered_by:
             return  # its second answer
-        recorded, decided = self.again[asked.id]
+        recorded, decided = self.again[asked.id], set(self._fitting.get(asked.id, ()))
         sent = self.inquiry.bodies_of(asked, client) if len(asked.bodies) > 1 else {0}
         if answer.get("reason") == "request_conflict":
             if len(asked.bodies) < 2 or (len(sent) == 1 and sent == decided):

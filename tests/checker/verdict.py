@@ -57,6 +57,17 @@ class Report:
         """So many things were looked at for a property."""
         self.judged[name] += times
 
+    def add(self, other: Report) -> None:
+        """What somebody else has found."""
+        self.violations += other.violations
+        self.doubts += other.doubts
+        self.judged += other.judged
+        for mine, theirs in ((self.examples, other.examples), (self.whys, other.whys)):
+            for name, messages in theirs.items():
+                mine[name] = [*mine[name], *messages][:EXAMPLES_MAX]
+        self.figures |= other.figures
+        self.notes += other.notes
+
     @property
     def verdict(self) -> str:
         """valid, invalid or unknown."""

@@ -13,6 +13,8 @@ TOTAL = "total"
 MINUTE = 60 * SECOND
 
 Taken = dict[str, int]
+Shape = tuple[frozenset[tuple[str, int]], frozenset[tuple[str, int]]]
+"""Items and extras of a basket."""
 
 HOUSE = {
     "hold.ttl_minutes": 15,
@@ -77,11 +79,13 @@ class Hold:
 class Entry:
     """Who stands in line, and for what."""
 
-    __slots__ = ("extras", "id", "items", "seats", "session", "user")
+    __slots__ = ("extras", "id", "items", "seats", "session", "shape", "user")
 
     def __init__(self, entry_id: str, session: str, user: str | None, items: Taken, extras: Taken) -> None:
         self.id, self.session, self.user = entry_id, session, user
         self.items, self.extras, self.seats = items, extras, sum(items.values())
+        self.shape: Shape = (frozenset(items.items()), frozenset(extras.items()))
+        """Baskets that are alike can be had, or not, alike."""
 
 
 class Ticket:
