@@ -114,6 +114,8 @@ def run(
             started = time.monotonic() + LEAD_SECONDS
             late = _send(replies.wire, out, messages, [started + moment for moment in moments], alarms, started)
             asked_again = _ask_again(replies, out, commands) if somebody_dies else 0
+            # Nothing else meanwhile: what is read late counts as answered late.
+            replies.wait_for(len(commands), GRACE_SECONDS)
             while len(answers := _first_answers(replies)) < len(commands):
                 replies.wait_for(len(replies.received) + len(commands) - len(answers), GRACE_SECONDS)
     finally:
