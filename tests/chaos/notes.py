@@ -53,10 +53,10 @@ class NotingLink:
     def send(self, requests: Sequence[Request]) -> None:
         requests = [request for request in requests if request.request_id not in self._done]
         for request in requests:
-            self._unconfirmed.add(request.request_id)
             # Who asks only once cannot count on the answer: it is best-effort, the outcome is not.
             mute = {"mute": True} if is_asked_once(request.request_id) else {}
             self.note(sent=request.body.decode(), id=request.request_id, ch=self._connects, **mute)
+            self._unconfirmed.add(request.request_id)
         self._link.send(requests)
 
     def is_done(self, request_id: str) -> bool:
@@ -75,9 +75,8 @@ class NotingLink:
 
     def down(self, detail: str) -> None:
         self.note(down=detail)
-        for request_id in self._unconfirmed:
-            self.note(lost=request_id)
-        self._unconfirmed.clear()
+        while self._unconfirmed:  # others send meanwhile
+            self.note(lost=self._unconfirmed.pop())
         self._events.down(detail)
 
     def blocked(self, reason: str) -> None:

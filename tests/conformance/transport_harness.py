@@ -16,7 +16,7 @@ from holdgate_schema.topology import REQUESTS_EXCHANGE
 from holdgate_workers.app.ports import ChannelId, Consumer, DeadLetters, Delivery, Outgoing, Publisher, Sink
 
 PARTITIONS = 2
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 class ReplyQueue(Protocol):

@@ -1,14 +1,28 @@
-"""What a PostgreSQL client says, cut so that a COMMIT stands alone (PostgreSQL manual, "Message Formats")."""
+"""What a PostgreSQL client says, cut so that the COMMIT of a change stands alone ("Message Formats" in its manual).
+
+The end of a transaction that only read is no COMMIT here: nobody waits for its rows, and nothing is lost with it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from struct import Struct
 
 _START = Struct("!II")
 _HEAD = Struct("!cI")
 _ENCRYPTION_WANTED = (80877103, 80877104)
 """SSLRequest and GSSENCRequest: another start follows."""
+_CHANGES = re.compile(rb"\b(INSERT|UPDATE|DELETE)\b")
+
+
+@dataclass(slots=True, frozen=True)
+class _Statement:
+    """What matters of a statement: whether it ends a transaction, and whether it changes rows."""
+
+    is_commit: bool
+    changes: bool
 
 
 class Frames:
@@ -17,11 +31,13 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = b""
         self._started = False
-        self._commits: dict[bytes, bool] = {}
-        """Which prepared statements are a COMMIT, by their names."""
+        self._prepared: dict[bytes, _Statement] = {}
+        """By their names."""
+        self._changed = False
+        """Whether the transaction has changed rows so far."""
 
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
-        """What may be passed on, and whether it is a COMMIT."""
+        """What may be passed on, and whether it is the COMMIT of a change."""
         self._buffer += data
         begin = at = 0
         while (end := self._end(at)) is not None:
@@ -54,14 +70,23 @@ class Frames:
     def _is_commit(self, at: int, end: int) -> bool:
         kind, text = self._buffer[at : at + 1], self._buffer[at + 5 : end]
         if kind == b"Q":
-            return _says_commit(text.partition(b"\0")[0])
+            return self._ends_change(_statement(text.partition(b"\0")[0]))
         if kind == b"P":  # Parse: the statement's name, its text
             name, _, rest = text.partition(b"\0")
-            self._commits[name] = _says_commit(rest.partition(b"\0")[0])
+            self._prepared[name] = _statement(rest.partition(b"\0")[0])
         elif kind == b"B":  # Bind: the portal's name, the statement's name
-            return self._commits.get(text.partition(b"\0")[2].partition(b"\0")[0], False)
+            prepared = self._prepared.get(text.partition(b"\0")[2].partition(b"\0")[0])
+            return prepared is not None and self._ends_change(prepared)
         return False
 
+    def _ends_change(self, statement: _Statement) -> bool:
+        if not statement.is_commit:
+            self._changed = self._changed or statement.changes
+            return False
+        changed, self._changed = self._changed, False
+        return changed
 
-def _says_commit(statement: bytes) -> bool:
-    return statement.strip().rstrip(b";").upper() == b"COMMIT"
+
+def _statement(text: bytes) -> _Statement:
+    words = text.strip().rstrip(b";").upper()
+    return _Statement(words == b"COMMIT", _CHANGES.search(words) is not None)

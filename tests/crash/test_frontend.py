@@ -38,5 +38,13 @@ def test_a_commit_stands_alone_and_nothing_is_lost(commit: bytes, chunk_bytes: i
 
 def test_a_statement_that_was_prepared_once_is_known_each_time() -> None:
     frames = Frames()
-    said = START + NAMED + EXECUTE + message(b"B", b"", b"s1") + EXECUTE
+    said = START + UPDATE + NAMED + EXECUTE + UPDATE + message(b"B", b"", b"s1") + EXECUTE
     assert [is_commit for _, is_commit in frames.feed(said)] == [False, True, False, True, False]
+
+
+def test_the_end_of_a_transaction_that_only_read_is_passed_on_like_anything_else() -> None:
+    """A batch of questions alone locks nothing; a case that keeps its COMMIT would wait for nobody."""
+    select = message(b"P", b"", b"SELECT a FROM t") + message(b"B", b"", b"")
+    frames = Frames()
+    said = START + UPDATE + NAMED + EXECUTE + select + message(b"B", b"", b"s1") + EXECUTE
+    assert [is_commit for _, is_commit in frames.feed(said)] == [False, True, False]

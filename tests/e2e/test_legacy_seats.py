@@ -71,7 +71,7 @@ def test_b7_fifty_parallel_holds_of_one_session_on_fifty_occurrences_grant_exact
 ) -> None:
     """The occurrences lie in all partitions, which two workers share; a full session may still change a hold."""
     ids = [i for partition in occurrences_in(PARTITIONS, 13, "b7").values() for i in partition][:50]
-    assert len(house.line_of(ids[0])) == 2
+    house.wait_lines()
     for answer in [f.result() for f in client.send_many([put_of(i, 5) for i in ids])]:
         assert isinstance(answer, OccurrenceStored)
     answers = [f.result() for f in client.send_many([place_of(i, session_id="b7-ann") for i in ids])]
@@ -168,6 +168,7 @@ def test_b28_two_occurrences_in_two_partitions_compete_for_the_last_unit_of_a_st
 ) -> None:
     """Time and again, with two workers: always exactly one gets it."""
     lots = occurrences_in(PARTITIONS, 15, "b28")
+    house.wait_lines()
     first = lots[0]
     second = next(ids for ids in lots.values() if house.line_of(ids[0])[0] is not house.line_of(first[0])[0])
     for number, ids in enumerate(zip(first, second, strict=True)):

@@ -104,7 +104,7 @@ def test_the_entry_is_what_availability_get_answers(
         return comparable(msgspec.json.encode(answer)) == comparable(entry.body)
 
     try:
-        eventually(same, "the entry is the gate's answer", 5)
+        eventually(same, "the entry is the gate's answer")
     finally:
         reader.close()
         gate.die()

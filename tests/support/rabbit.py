@@ -19,7 +19,7 @@ from tests.support.servers import SERVICES, as_root
 from tests.support.vhosts import vhosts
 
 AMQP_PORT = 5672
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 _SERVICE = next(service for service in SERVICES if service.name == "rabbitmq")
 

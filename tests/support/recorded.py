@@ -155,7 +155,7 @@ class RecordedRun:
             lambda: not self.value(f"SELECT count(*) FROM holds WHERE {due}"), "short-lived holds are expired", 30
         )
         committed = "SELECT coalesce(sum(json_array_length(events)), 0) FROM journal"
-        eventually(lambda: len(self._events.ids) >= self.value(committed), "all events are told", 30)
+        eventually(lambda: len(self._events.ids) >= self.value(committed), "all events are told", 60)
         ended_at = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
         run = {"clients": self._names, "faults": self._faults, "ended_at": self.value(ended_at), **limits}
         self.nemesis.close()

@@ -18,7 +18,7 @@ from holdgate_workers.adapters.postgres.products import PriceBook
 from holdgate_workers.ids import new_request_id
 
 ADULT = 2500
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 OVER = ("cancelled", "refunded", "trash")
 
 Row = Mapping[str, Any]
