@@ -8,7 +8,7 @@ from tests.crash.selling_house import SellingHouse
 from tests.crash.selling_scenes import Buyers
 from tests.support.cart_rows import CartBooks
 from tests.support.rabbit import eventually
-from tests.support.recount import Books
+from tests.support.recount import Books, Broken
 
 from holdgate_schema.messages import PlaceHold
 from holdgate_schema.outcomes import Answer, Held
@@ -85,13 +85,13 @@ def _orders(house: SellingHouse) -> Iterable[str]:
     """One order that is paid for each confirmed booking, of its total and known to it, and no other."""
     for booking, state, total, known, order, status, charged in house.site.rows(_SOLD):
         if state != "confirmed" or status != "paid" or total != charged or known != order:
-            yield f"booking {booking} {state} {total} {known}, order {order} {status} {charged}"
+            yield Broken(f"booking {booking} {state} {total} {known}, order {order} {status} {charged}")
 
 
-def _rows(house: SellingHouse) -> list[str]:
+def _rows(house: SellingHouse) -> list[Broken]:
     if house.scene == "carting":
         return CartBooks(house.site).problems()
     problems = Books(house.site.database_url).problems()
     if house.redis is not None and not house.read_side_is_right():
-        problems.append("the read side is not as the rows are")
+        problems.append(Broken("the read side is not as the rows are"))
     return problems

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from tests.support.recount import Books
+from tests.support.recount import Books, Broken
 from tests.support.site import TestSite
 
 _CARTS = """
@@ -35,10 +35,11 @@ class CartBooks:
         words = {"cart_held": "held", "refused": "refused", None: "open"}
         return {cart[0]: words[cart[2]] for cart in self.carts}
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Broken]:
         """Whatever does not add up; empty once all carts have ended and all is well. Nobody else may hold anything, and
         no hold may have expired."""
-        return [*self._each(), *self._totals(), *self._tasks(), *Books(self._site.database_url).problems()]
+        found = [*self._each(), *self._totals(), *self._tasks(), *Books(self._site.database_url).problems()]
+        return [Broken(problem) for problem in found]
 
     def _each(self) -> Iterable[str]:
         for cart_id, events, outcome, reply, state, document in self.carts:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psycopg
-from tests.support.recount import Books
+from tests.support.recount import Books, Broken
 
 Draws = Mapping[str, int]
 _ENDS = ("hold.released.v1", "hold.expired.v1")
@@ -27,7 +27,7 @@ class LineBooks:
             ).fetchall()
         self.entries = {row[0]: row for row in rows}
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Broken]:
         """Whatever was not served as it should have been; empty if all is well."""
         found = list(self._rows())
         for occurrence_id in {row[1] for row in self.entries.values()}:
@@ -39,7 +39,7 @@ class LineBooks:
             left = [row[0] for row in self.entries.values() if row[1] == occurrence_id and row[2] == "waiting"]
             if left != replay.line:
                 found.append(f"{occurrence_id}: in line by the rows {left}, by the events {replay.line}")
-        return found
+        return [Broken(problem) for problem in found]
 
     def draws(self, entry_id: str) -> Draws:
         """What an entry wants from each pool."""

@@ -9,6 +9,7 @@ from typing import Any
 from tests.support.fake_woocommerce import KEY, PRODUCT_ID, SECRET, FakeWooCommerce
 from tests.support.pricing import a_product, a_ticket
 from tests.support.rabbit import eventually
+from tests.support.recount import Broken
 from tests.support.requests import put
 from tests.support.site import TestSite
 
@@ -114,7 +115,7 @@ def alive(orders: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [order for order in orders if order["status"] not in OVER]
 
 
-def shop_problems(site: TestSite, shop: FakeWooCommerce) -> list[str]:
+def shop_problems(site: TestSite, shop: FakeWooCommerce) -> list[Broken]:
     """The shop's orders against the house's bookings, past our own code."""
     problems = []
     references = set()
@@ -144,4 +145,4 @@ def shop_problems(site: TestSite, shop: FakeWooCommerce) -> list[str]:
         reference = next(m["value"] for m in order["meta_data"] if m["key"] == "holdgate_reference")
         if reference not in references:
             problems.append(f"order {order['id']} is of no booking: {reference}")
-    return problems
+    return [Broken(problem) for problem in problems]
