@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from holdgate_schema.slots import partition_of, slot_of
@@ -12,7 +14,7 @@ from .contest import BASELINES, arena, drain_baseline
 from .drain import Drained, drain
 from .load import an_occurrence, message, places
 from .place import Place, fresh_place
-from .processes import children, start_ready
+from .processes import Child, children, start_ready
 from .result import Options, Result, Row, Target, shown
 
 OCCURRENCE = "bench-hot"
@@ -102,9 +104,22 @@ def drain_gate(place: Place, messages: list[bytes]) -> Drained:
 def drain_floor(requests: int) -> Drained:
     """A consumer of the same queue that only replies and acknowledges."""
     with fresh_place() as place, children() as started:
-        queue = partition_queue(partition_of(slot_of(OCCURRENCE), place.site.partitions))
-        started += start_ready(1, "bench.floor", [place.amqp_url, queue])
+        started.append(_floor(place, OCCURRENCE))
         return drain(place.amqp_url, _backlog(requests), started)
+
+
+@contextmanager
+def floor_served(place: Place, occurrence_id: str) -> Iterator[None]:
+    """The floor at work on the queue of an occurrence."""
+    with children() as started:
+        started.append(_floor(place, occurrence_id))
+        started[0].go()
+        yield
+
+
+def _floor(place: Place, occurrence_id: str) -> Child:
+    queue = partition_queue(partition_of(slot_of(occurrence_id), place.site.partitions))
+    return start_ready(1, "bench.floor", [place.amqp_url, queue])[0]
 
 
 def _backlog(requests: int) -> list[bytes]:

@@ -1,11 +1,14 @@
-"""Publish → answer on one occurrence, at several rates of arrival, and at 70 % of what can be kept up."""
+"""Publish → answer on one occurrence, at several rates of arrival, and at 70 % of what can be kept up.
+
+Beside the last, the floor at the same rate: how long broker and load take for it when nobody decides anything.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .hot import drain_ours
+from .hot import drain_ours, floor_served
 from .load import a_place, an_occurrence
 from .open_loop import Run, percentile, poisson
 from .open_loop import run as run_open_loop
@@ -49,16 +52,23 @@ def _round(backlog: int) -> tuple[Row, dict[str, list[float]]]:
     rates = {**{str(rate): float(rate) for rate in RATES}, f"{SHARE_PERCENT}_percent": shared}
     with _served() as place:
         for number, (name, rate) in enumerate(rates.items()):
-            found = _at(place, rate, first=number << 24)
-            latencies = found.latencies(WARM_UP_SECONDS)
-            curves[name] = [percentile(latencies, percent / 10) * 1e3 for percent in range(1, 1000)]
-            for percent in PERCENTS:
-                row[f"at_{name}_p{percent:g}_ms"] = percentile(latencies, percent) * 1e3
-            row[f"at_{name}_max_ms"] = latencies[-1] * 1e3
-            row[f"at_{name}_sent_late_ms"] = found.late_seconds * 1e3
-            tail = "  ".join(f"p{percent:g} {shown(row[f'at_{name}_p{percent:g}_ms'])} ms" for percent in PERCENTS)
-            print(f"{rate:,.0f}/s: {tail}", flush=True)
+            curves[name] = _note(row, f"at_{name}", rate, _at(place, rate, first=number << 24))
+    with fresh_place() as place, floor_served(place, OCCURRENCE):
+        name = f"floor_at_{SHARE_PERCENT}_percent"
+        curves[name] = _note(row, name, shared, _at(place, shared, first=0))
     return row, curves
+
+
+def _note(row: Row, name: str, rate_per_second: float, found: Run) -> list[float]:
+    """Put down and print what was found at a rate. Every tenth of a percentile, in ms, for the plot."""
+    latencies = found.latencies(WARM_UP_SECONDS)
+    for percent in PERCENTS:
+        row[f"{name}_p{percent:g}_ms"] = percentile(latencies, percent) * 1e3
+    row[f"{name}_max_ms"] = latencies[-1] * 1e3
+    row[f"{name}_sent_late_ms"] = found.late_seconds * 1e3
+    tail = "  ".join(f"p{percent:g} {shown(row[f'{name}_p{percent:g}_ms'])} ms" for percent in PERCENTS)
+    print(f"{name} ({rate_per_second:,.0f}/s): {tail}", flush=True)
+    return [percentile(latencies, percent / 10) * 1e3 for percent in range(1, 1000)]
 
 
 def _saturation(offered_per_second: float) -> float:

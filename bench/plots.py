@@ -89,18 +89,20 @@ def _bars(
 
 
 def _latency(document: Document) -> Figure:
-    figure, axes = plt.subplots(figsize=(7, 3.6))
+    figure, axes = plt.subplots(figsize=(8.4, 3.6), layout="constrained")
     share = [tenth / 10 for tenth in range(1, 1000)]
     for name, curve in document["series"]["curves_ms"].items():
-        label = f"{int(name):,}/s" if name.isdigit() else f"{name.split('_')[0]} % of saturation"
-        axes.plot([1 / (1 - percent / 100) for percent in share], curve, label=label)
+        words = name.replace("_percent", " % of saturation").replace("_", " ")
+        label = f"{int(name):,}/s" if name.isdigit() else words
+        style = ":" if name.startswith("floor") else "-"
+        axes.plot([1 / (1 - percent / 100) for percent in share], curve, style, label=label)
     axes.set(xscale="log", yscale="log", ylabel="ms")
     _plain_numbers(axes)
     axes.set_xticks([2, 10, 100, 1000], ["p50", "p90", "p99", "p99.9"])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.set_title("publish → answer, from the moment it was meant to be sent (last round)")
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
