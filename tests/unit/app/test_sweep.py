@@ -137,6 +137,26 @@ def test_it_asks_again_after_a_while_in_case_the_command_was_lost() -> None:
     assert world.round().sent == 1
 
 
+def test_a_queue_that_nobody_serves_is_asked_less_and_less_often() -> None:
+    """An hour later there are not thousands of commands in it; and once it is served, all is as before."""
+    world = World()
+    world.works = False
+    world.due = {"occ-1": 3}
+    while world.seconds < 3600:
+        world.round()
+        world.seconds += 1
+    assert 60 < len(world.sent) < 70
+    world.works = True
+    world.round()
+    world.due = {"occ-1": 1}
+    world.works = False
+    world.round()
+    sent = len(world.sent)
+    world.seconds += RESEND_SECONDS
+    world.round()
+    assert len(world.sent) == sent + 1
+
+
 def test_it_asks_again_at_once_for_what_came_due_since() -> None:
     world = World()
     world.works = False

@@ -42,7 +42,11 @@ ROUND_SECONDS = 1.0
 """After so long it looks anew what is due."""
 SLOW_SECONDS = 0.5
 """A command that takes longer waits in a long queue, or in one that nobody serves; others need not wait for it."""
-RESEND_SECONDS = 5.0
+RESEND_SECONDS = 2.0
+"""So long a command counts as on its way. One that was worked with a clock a few milliseconds behind the database's has
+found nothing, and leaves no trace; so soon after it the occurrence is asked again."""
+RESEND_MAX_SECONDS = 60.0
+"""A queue that nobody serves is not filled with commands: each that is not heard of is waited for twice as long."""
 LINES_SECONDS = 30.0
 """So often it looks for waiting lists that could be served."""
 
@@ -142,6 +146,8 @@ class Sweeper:
         self._weight_max = weight_max
         self._under_way: dict[str, _Asked] = {}
         """Request id -> what was sent and is not known to have been worked."""
+        self._unheard: dict[str, int] = {}
+        """Occurrence -> how often in a row its commands were given up, while something is due there."""
         self._lines_at = monotonic()
 
     def round(self) -> Generator[SweepEffect, Any, Round]:
@@ -172,6 +178,7 @@ class Sweeper:
 
         Each occurrence has its first command before any has its second, so that none waits for a larger one.
         """
+        self._unheard = {key: times for key, times in self._unheard.items() if key in due.holds}
         asked = Counter[str]()
         for command in self._under_way.values():
             asked[command.occurrence_id] += command.holds
@@ -223,11 +230,18 @@ class Sweeper:
 
     def _forget(self, worked: Set[str]) -> None:
         now = self._monotonic()
-        self._under_way = {
-            request_id: command
-            for request_id, command in self._under_way.items()
-            if request_id not in worked and now - command.at < RESEND_SECONDS
-        }
+        heard = {self._under_way[request_id].occurrence_id for request_id in worked}
+        for key in heard:
+            self._unheard.pop(key, None)
+        left = {key: command for key, command in self._under_way.items() if key not in worked}
+        given_up = {key for key, command in left.items() if now - command.at >= self._patience(command)}
+        for key in {left[request_id].occurrence_id for request_id in given_up} - heard:
+            self._unheard[key] = self._unheard.get(key, 0) + 1
+        self._under_way = {key: command for key, command in left.items() if key not in given_up}
+
+    def _patience(self, command: _Asked) -> float:
+        doubled = min(self._unheard.get(command.occurrence_id, 0), 10)
+        return min(RESEND_MAX_SECONDS, RESEND_SECONDS * 2.0**doubled)
 
     def _message(self, request_id: str, asked: _Asked) -> Outgoing:
         return sweep_message(
