@@ -14,7 +14,6 @@ from holdgate_schema.outcomes import Answer, Availability, Changed, Extended, He
 from holdgate_schema.selling import Pricing
 
 from . import commands
-from .amqp import AmqpLink
 from .answers import expect
 from .cache import Cache, cache_of, cached_answer
 from .config import ClientConfig, is_positive
@@ -22,6 +21,7 @@ from .core import Core
 from .entry import Answers
 from .errors import InvalidConfig, InvalidRequest
 from .link import Link
+from .links import open_link
 from .outgoing import command_of, request_of
 from .selling_calls import SellingCalls
 from .stats import Stats
@@ -35,7 +35,7 @@ def core_of(config: ClientConfig | None, link: Link | None) -> tuple[ClientConfi
         if link is None:
             raise InvalidConfig([FieldError("config", "must be given unless a link is")])
         config = DEFAULTS_FOR_A_GIVEN_LINK
-    return config, Core(link or AmqpLink(config), config.in_flight_max, config.repeat_seconds)
+    return config, Core(link or open_link(config), config.in_flight_max, config.repeat_seconds)
 
 
 def timeout_of(config: ClientConfig, timeout_seconds: float | None) -> float:

@@ -34,7 +34,9 @@ _SECONDS = (
 class ClientConfig:
     """Settings of one client. Raises `InvalidConfig` with every problem at once.
 
-    - `url`: `amqp://user:password@host:port/vhost` or `amqps://…`; never shown in errors or `repr`.
+    - `url`: `amqp://user:password@host:port/vhost` or `amqps://…`; never shown in errors or `repr`. Where
+      the service is installed beside the client also `embedded:` and the data folder of a `holdgate up` on this
+      machine (`embedded:.holdgate`).
     - `app_id`: the name of your program, 1 to 64 of `A–Z a–z 0–9 _ . -`; seen by operators.
     - `timeout_seconds`: how long a request may wait for its answer, reconnects included.
     - `confirm_timeout_seconds`: so long without any publisher confirm while some are due, and the connection
@@ -80,6 +82,11 @@ class ClientConfig:
     def __repr__(self) -> str:
         return f"ClientConfig(app_id={self.app_id!r}, timeout_seconds={self.timeout_seconds!r}, …)"
 
+    @property
+    def scheme(self) -> str:
+        """What the URL begins with: `amqp`, `amqps` or `embedded`."""
+        return urlsplit(self.url).scheme
+
     def _other_errors(self) -> Iterator[FieldError]:
         if not isinstance(self.app_id, str) or not APP_ID.match(self.app_id):
             yield FieldError("app_id", "must be 1 to 64 of A-Z a-z 0-9 _ . -")
@@ -117,11 +124,11 @@ def _is_redis(url: object) -> bool:
 
 def _url_errors(url: object) -> Iterator[FieldError]:
     """What is wrong with the URL, without repeating any of it: it has a password."""
-    wanted = "must be amqp://user:password@host:port/vhost or amqps://…"
+    wanted = "must be amqp://user:password@host:port/vhost, amqps://… or embedded:folder"
     try:
-        if not isinstance(url, str) or urlsplit(url).scheme not in ("amqp", "amqps"):
+        if not isinstance(url, str) or urlsplit(url).scheme not in ("amqp", "amqps", "embedded"):
             yield FieldError("url", wanted)
-            return
-        pika.URLParameters(url)
+        elif urlsplit(url).scheme != "embedded":
+            pika.URLParameters(url)
     except (ValueError, TypeError, OSError):
         yield FieldError("url", wanted)

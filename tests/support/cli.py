@@ -96,12 +96,12 @@ class Up:
 
 
 @contextmanager
-def data_folder() -> Iterator[Path]:
+def data_folder(name: str = "data") -> Iterator[Path]:
     """A folder with a short path that every account can enter, and nothing left of it afterwards."""
-    with tempfile.TemporaryDirectory(prefix="hg-") as name:
-        outer = Path(name)
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        outer = Path(folder)
         outer.chmod(0o755)
-        data = outer / "data"
+        data = outer / name
         yield data
         if find_running(data) is not None:
             EmbeddedServer(data).__enter__().stop()

@@ -15,6 +15,7 @@ GOOD = {"url": "amqp://guest:secret@localhost:5672/vhost", "app_id": "webshop"}
         ("url", "amqps://user:secret@mq.example:5671/", "http://user:secret@localhost/"),
         ("url", "amqp://localhost", "amqp://guest:secret@localhost:port/"),
         ("url", "amqp://localhost/?frame_max=8192", None),
+        ("url", "embedded:.holdgate", "embedded"),
         ("app_id", "web-shop_2.0", "web shop"),
         ("app_id", "a" * 64, "a" * 65),
         ("app_id", "a", ""),

@@ -17,7 +17,7 @@ from holdgate_workers.app.ports import Outgoing, TransportError
 
 from .queue_tables import changing, drop_queues, sweep_reply_queues
 from .routes import Posting, Routes, unpack
-from .session import Session, SessionThread, broken, translated
+from .session import Address, Session, SessionThread, broken, translated
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,10 @@ class EmbeddedLink:
     `app_id` names the program that sends, as on RabbitMQ.
     """
 
-    def __init__(self, url: str, *, name: str = "holdgate-client", app_id: str | None = None) -> None:
-        self._url = url
+    def __init__(
+        self, address: str | Address, *, name: str = "holdgate-client", app_id: str | None = None
+    ) -> None:
+        self._address = address
         self._name = name
         self._app_id = app_id
         self._given: deque[Request] = deque()
@@ -48,7 +50,7 @@ class EmbeddedLink:
         self._closing = threading.Lock()
 
     def open(self, events: LinkEvents) -> None:
-        self._thread = _LinkThread(self._url, self._name, self._app_id, events, self._given)
+        self._thread = _LinkThread(self._address, self._name, self._app_id, events, self._given)
         self._thread.start()
 
     def send(self, requests: Sequence[Request]) -> None:
@@ -63,13 +65,15 @@ class EmbeddedLink:
 
 
 class _LinkThread(SessionThread):
-    def __init__(self, url: str, name: str, app_id: str | None, events: LinkEvents, given: deque[Request]) -> None:
-        super().__init__(url, f"{name}.link")
+    def __init__(
+        self, address: str | Address, name: str, app_id: str | None, events: LinkEvents, given: deque[Request]
+    ) -> None:
+        super().__init__(address, f"{name}.link")
         self._app_id = app_id
         self._events = events
         self._given = given
         self._routes = Routes()
-        self._address = f"{topology.REPLY_QUEUE_PREFIX}{secrets.token_hex(12)}"
+        self._reply_address = f"{topology.REPLY_QUEUE_PREFIX}{secrets.token_hex(12)}"
         self._queue = 0
         self._next_beat = self._next_poll = 0.0
 
@@ -79,7 +83,7 @@ class _LinkThread(SessionThread):
         with translated():
             session.connection.execute("SET synchronous_commit = off")
         self._beat(session)
-        self._events.up(self._address)
+        self._events.up(self._reply_address)
 
     def dropped(self, detail: str) -> None:
         self._events.down(detail)
@@ -102,7 +106,7 @@ class _LinkThread(SessionThread):
     def _beat(self, session: Session) -> None:
         """Say that the reply queue has an owner; make it if it is not there, or no more."""
         with translated():
-            row = session.connection.execute(_BEAT, (self._address,)).fetchone()
+            row = session.connection.execute(_BEAT, (self._reply_address,)).fetchone()
         if row is None:
             raise TransportError("the reply queue could not be made")
         self._queue = row[0]
@@ -146,7 +150,7 @@ class _LinkThread(SessionThread):
         properties = Properties(
             message_id=request.request_id,
             correlation_id=request.request_id,
-            reply_to=self._address,
+            reply_to=self._reply_address,
             type=request.type,
             app_id=self._app_id,
             headers={"traceparent": request.traceparent} if request.traceparent else {},

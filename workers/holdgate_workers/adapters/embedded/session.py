@@ -7,7 +7,7 @@ import secrets
 import selectors
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString, TypeAlias
 
@@ -16,6 +16,8 @@ import psycopg
 from holdgate_workers.app.ports import TransportError
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+Address: TypeAlias = Callable[[], str]
+"""Where the database is now, asked before each attempt to connect. Raises `TransportError` if there is none."""
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +147,8 @@ class Session:
 class SessionThread:
     """A thread with a session, which it makes again with back-off and jitter whenever it breaks."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self._url = url
+    def __init__(self, address: str | Address, name: str) -> None:
+        self._address: Address = address if callable(address) else lambda: address
         self._name = name
         self.wake = Wake()
         self._stopping = threading.Event()
@@ -186,7 +188,7 @@ class SessionThread:
         while True:
             session = None
             try:
-                session = Session(self._url, self._name, self.wake)
+                session = Session(self._address(), self._name, self.wake)
                 self._live(session)
                 return
             except TransportError as exc:
