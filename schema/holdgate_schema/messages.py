@@ -131,6 +131,9 @@ class PutOccurrence(CommandBase, frozen=True, kw_only=True, tag="occurrence.put.
     `capacity`, `overbooking_percent` and `buffer` are those of the pool `total`. Sales open and close at wall
     times of the occurrence's zone; a time that the clock skips means the instant after the gap, a time that it
     shows twice means the first. Sales also close `cutoff_minutes` before the start.
+
+    Its start is its own among the occurrences of the product that are not cancelled. With `yields_start` it keeps its
+    time, but another one may be put there: the first of two that swap gives way like that, and is moved afterwards.
     """
 
     product_id: ProductId
@@ -149,6 +152,7 @@ class PutOccurrence(CommandBase, frozen=True, kw_only=True, tag="occurrence.put.
     status: Literal["active", "closed"] = "active"
     hold: HoldOverrides | None = None
     alerts: AlertOverrides | None = None
+    yields_start: bool = False
 
 
 class CloseOccurrence(CommandBase, frozen=True, kw_only=True, tag="occurrence.close.v1"):

@@ -238,7 +238,7 @@ class Judge:
             more = bool(occasion.due(now))
             return [Option("swept", None, {"expired": ended, "more": more})]
         if kind == "occurrence.close.v1":
-            return model_catalogue.close(occasion, body)
+            return model_catalogue.close(self.world, occasion, body)
         return model_catalogue.capacity(occasion, body)
 
     # --- what was said about it ---------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ def put_faults(world: World, occasion: Occasion | None, body: Body) -> list[str]
     low, nearly_full, full = world.alerts(body.get("alerts") or {})
     if not low < nearly_full < full:
         found.append("the thresholds of the alerts do not rise")
-    if world.starts.get((body["product_id"], starts), body["occurrence_id"]) != body["occurrence_id"]:
+    taken_by = world.starts.get((body["product_id"], starts))
+    if not body.get("yields_start") and taken_by not in (None, body["occurrence_id"]):
         found.append("another occurrence starts then")
     return found + _against_present(occasion, pools)
 
@@ -91,9 +92,10 @@ def put(world: World, occasion: Occasion | None, body: Body) -> list[Option]:
 
     def apply() -> None:
         world.occasions[after.id] = after
-        world.starts.pop((after.product, after.starts), None)
+        _leave_start(world, after)
         _define(after, body)
-        world.starts[after.product, after.starts] = after.id
+        if not body.get("yields_start"):
+            world.starts[after.product, after.starts] = after.id
         _count(after, numbers)
 
     status = body.get("status") or "active"
@@ -112,6 +114,12 @@ def put(world: World, occasion: Occasion | None, body: Body) -> list[Option]:
         "deficit": {event["pool"]: event["taken"] - event["target"] for event in deficits},
     }
     return [Option("occurrence_stored", None, fields, [*deficits, changed], apply)]
+
+
+def _leave_start(world: World, occasion: Occasion) -> None:
+    """Another one may have it already, if this one gave way."""
+    if world.starts.get((occasion.product, occasion.starts)) == occasion.id:
+        del world.starts[occasion.product, occasion.starts]
 
 
 def _pools(body: Body) -> dict[str, Pool]:
@@ -195,7 +203,7 @@ def _stored(occasion: Occasion, status: str, pools: dict[str, Pool]) -> dict[str
     }
 
 
-def close(occasion: Occasion, body: Body) -> list[Option]:
+def close(world: World, occasion: Occasion, body: Body) -> list[Option]:
     """`occurrence.close.v1`. Closing what is final already is not described: both answers will do."""
     status = body.get("status") or "closed"
     final = occasion.status in _FINAL
@@ -204,6 +212,8 @@ def close(occasion: Occasion, body: Body) -> list[Option]:
         occasion.status = status
         if status in _FINAL:
             occasion.line.clear()
+        if status == "cancelled":
+            _leave_start(world, occasion)
 
     stored = Option("occurrence_stored", None, _stored(occasion, status, occasion.pools), [], apply)
     if status != occasion.status:

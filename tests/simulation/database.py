@@ -20,7 +20,7 @@ from holdgate_workers.domain.decision import Claim
 from holdgate_workers.domain.occurrence import Definition
 
 from .swarm import Options
-from .tables import DOWN, Tables, start_of
+from .tables import DOWN, Tables
 from .transaction import Head, Lock, RolledBack, Script, Transaction
 from .world import MS, World
 
@@ -232,7 +232,8 @@ class Database(Tables):
 
     def start_taken(self, definition: Definition) -> bool:
         """Whether the product has another occurrence at that time."""
-        return any(start_of(head.definition) == start_of(definition) for head in self.heads.values())
+        start = definition.claim
+        return start is not None and any(head.definition.claim == start for head in self.heads.values())
 
     def _lock(self, transaction: Transaction, lock: Lock) -> bool:
         owner = self._owners.get(lock)

@@ -12,7 +12,7 @@ from holdgate_workers.app.relay import Advance, JournalPage, Position, ReadJourn
 from holdgate_workers.app.sweep import Due, ReadDue, ReadWorked
 from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import LimitKey
-from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool, WaitEntry
+from holdgate_workers.domain.occurrence import Hold, Occurrence, Pool, WaitEntry
 
 from .swarm import Options
 from .transaction import FollowUp, Head, Lock, Recording, Transaction
@@ -121,7 +121,7 @@ class Tables:
         holds = booked_holds | {key: self.holds[key] for key in wanted.holds if key in self.holds}
         yield
         asked = set(wanted.starts)
-        starts = {start: key for key, head in self.heads.items() if (start := start_of(head.definition)) in asked}
+        starts = {start: key for key, head in self.heads.items() if (start := head.definition.claim) in asked}
         limits = {limit: self.limits.get(limit, (0, 0))[0] for limit in wanted.limits}
         now = self.clock()
         answer(
@@ -256,8 +256,3 @@ class Tables:
     def is_at_the_end(self, cursor: Position) -> bool:
         """Whether there is no row after it."""
         return not self._by_xid or (cursor.xid, cursor.id) >= self._by_xid[-1]
-
-
-def start_of(definition: Definition) -> tuple[str, datetime]:
-    """What no two occurrences may share."""
-    return definition.product_id, definition.starts_at

@@ -343,8 +343,9 @@ class House:
             limits=self.limits,
             ended_holds=self.ended,
             start_taken_by={
-                (item.definition.product_id, item.definition.starts_at): item.id
+                item.definition.claim: item.id
                 for item in self.occurrences.values()
+                if item.definition.claim is not None
             },
             trusted_proxies=self.trusted_proxies,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -14,10 +15,9 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import INET, JSON, JSONB, UUID
+from sqlalchemy.dialects.postgresql import INET, JSON, JSONB, UUID, ExcludeConstraint
 
 from .base import NOW, XID8, Time, metadata
 
@@ -32,7 +32,23 @@ occurrences = Table(
     Column("definition", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("created_at", Time, nullable=False, server_default=NOW),
-    UniqueConstraint("product_id", "starts_at"),
+    Column(
+        "yields_start",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="another occurrence of the product may take the start: this one is to move",
+    ),
+    ExcludeConstraint(
+        ("product_id", "="),
+        ("starts_at", "="),
+        name="occurrences_product_id_starts_at_key",
+        using="btree",
+        where=text("status <> 'cancelled' AND NOT yields_start"),
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    Index("occurrences_product_idx", "product_id", "starts_at", "id"),
     CheckConstraint("status IN ('active', 'closed', 'cancelled', 'completed')", name="status_known"),
     postgresql_with={"fillfactor": "70"},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -14,7 +14,7 @@ from holdgate_schema.events import event_type
 from holdgate_schema.outcomes import Refused
 from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import Claim, Context, Decision, LimitKey
-from holdgate_workers.domain.occurrence import Hold, Occurrence, Unsaved
+from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Unsaved
 
 from .answers import answer_message, recorded_of
 from .effects import Commit, DefinitionRow, Fence, JournalRow, Loaded, PoolRow, Recorded
@@ -130,8 +130,7 @@ class Batch:
         if occurrence is None:
             return
         if decision.definition is not None:
-            definition = decision.definition
-            self.starts[(definition.product_id, definition.starts_at.astimezone(UTC))] = occurrence_id
+            self._claim_start(occurrence.definition, decision.definition, occurrence_id)
         decision.apply_to(occurrence)
         for hold in decision.holds:
             self.ended_holds[hold.id] = hold
@@ -145,6 +144,13 @@ class Batch:
         for claim in decision.claims:
             delta, cap = self._claims.get(claim.limit, (0, 0))
             self._claims[claim.limit] = (delta + claim.delta, max(cap, claim.cap))
+
+    def _claim_start(self, before: Definition, after: Definition, occurrence_id: str) -> None:
+        """What moves away leaves its start to the next request of the same batch."""
+        if before.claim is not None and self.starts.get(before.claim) == occurrence_id:
+            del self.starts[before.claim]
+        if after.claim is not None:
+            self.starts[after.claim] = occurrence_id
 
     def _save(self, commit: Commit, occurrence: Occurrence, unsaved: Unsaved) -> None:
         row = DefinitionRow(occurrence.id, occurrence.definition, occurrence.version)

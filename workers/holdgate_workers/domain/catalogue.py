@@ -160,7 +160,8 @@ def _clashing_limits(command: PutOccurrence) -> list[FieldError]:
 
 
 def _conflicts(command: PutOccurrence, occurrence: Occurrence | None, context: Context) -> list[FieldError]:
-    taken_by = context.start_taken_by.get((command.product_id, command.starts_at.astimezone(UTC)))
+    start = command.product_id, command.starts_at.astimezone(UTC)
+    taken_by = None if command.yields_start else context.start_taken_by.get(start)
     if taken_by is not None and taken_by != command.occurrence_id:
         return [FieldError("starts_at", f"is taken: occurrence {taken_by!r} of this product starts then")]
     if occurrence is None:
@@ -193,6 +194,7 @@ def _definition(command: PutOccurrence) -> Definition:
         extras=shared_extras({extra.key: extra for extra in command.extras}),
         hold=command.hold,
         alerts=command.alerts,
+        yields_start=command.yields_start,
     )
 
 

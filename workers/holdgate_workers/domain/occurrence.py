@@ -36,6 +36,15 @@ class Definition(Struct, frozen=True, kw_only=True):
     extras: dict[str, ExtraDefinition]
     hold: HoldOverrides | None = None
     alerts: AlertOverrides | None = None
+    yields_start: bool = False
+    """Whether another occurrence of the product may take the start, because this one is to move away from it."""
+
+    @property
+    def claim(self) -> tuple[str, datetime] | None:
+        """The product's start that no other occurrence may have; None if it is free for another one."""
+        if self.status == "cancelled" or self.yields_start:
+            return None
+        return self.product_id, self.starts_at
 
 
 def target_sellable(capacity: int | None, overbooking_percent: int, buffer: int) -> int | None:

@@ -38,15 +38,15 @@ FROM occurrences o JOIN unnest(%s::text[], %s::bigint[]) AS f (id, version)
 _NOT_EARLY = f"SELECT holdgate_require(%s::timestamptz <= clock_timestamp(), '{EARLY}', 'a hold is not due yet')"
 
 _CREATE = """
-INSERT INTO occurrences (id, product_id, starts_at, ends_at, status, definition, version)
+INSERT INTO occurrences (id, product_id, starts_at, ends_at, status, definition, yields_start, version)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::jsonb[],
-  %s::bigint[])"""
+  %s::boolean[], %s::bigint[])"""
 
 _REDEFINE = """
 UPDATE occurrences o SET product_id = d.product_id, starts_at = d.starts_at, ends_at = d.ends_at,
-  status = d.status, definition = d.definition
-FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::jsonb[])
-  AS d (id, product_id, starts_at, ends_at, status, definition)
+  status = d.status, definition = d.definition, yields_start = d.yields_start
+FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::jsonb[], %s::boolean[])
+  AS d (id, product_id, starts_at, ends_at, status, definition, yields_start)
 WHERE o.id = d.id"""
 
 _REMOVE_POOLS = f"""
@@ -180,6 +180,7 @@ def _define(trip: Trip, plan: Commit) -> None:
                 arrays.times(row.definition.ends_at for row in rows),
                 arrays.quoted(row.definition.status for row in rows),
                 arrays.quoted(definition_text(row.definition) for row in rows),
+                arrays.plain(row.definition.yields_start for row in rows),
             ]
             if versioned:
                 columns.append(arrays.plain(row.version for row in rows))

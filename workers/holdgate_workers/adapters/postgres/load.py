@@ -27,7 +27,8 @@ _HOLDS = f"SELECT {HOLD_COLUMNS} FROM holds WHERE id = ANY(%s::uuid[])"
 _STARTS = """
 SELECT o.product_id, o.starts_at, o.id FROM occurrences o
 JOIN unnest(%s::text[], %s::timestamptz[]) AS s (product_id, starts_at)
-  ON o.product_id = s.product_id AND o.starts_at = s.starts_at"""
+  ON o.product_id = s.product_id AND o.starts_at = s.starts_at
+WHERE o.status <> 'cancelled' AND NOT o.yields_start"""
 _LIMITS = """
 SELECT c.scope, c.key, coalesce(s.used, 0) FROM unnest(%s::text[], %s::text[]) AS c (scope, key)
 LEFT JOIN shared_limits s ON s.scope = c.scope AND s.key = c.key"""

@@ -32,6 +32,7 @@ FROZEN_AFTER_SECONDS = 4
 """Less than the lock timeout: whoever waited for that long has waited for somebody who is frozen."""
 
 _LOCK_TIMEOUT = "55P03"
+_UNIQUE, _EXCLUSION = "23505", "23P01"
 _CONFLICTS = {
     STALE: "stale",
     LIMIT: "limit",
@@ -130,7 +131,7 @@ class PostgresStore:
         constraint = exc.diag.constraint_name or ""
         if state in _CONFLICTS:
             return Conflict(_CONFLICTS[state], _first_line(exc))
-        if state == "23505" and constraint in _DUPLICATES:
+        if state in (_UNIQUE, _EXCLUSION) and constraint in _DUPLICATES:
             return Conflict(_DUPLICATES[constraint], _first_line(exc))
         if state[:2] in _TRANSIENT_CLASSES:
             return Unavailable(_first_line(exc))
