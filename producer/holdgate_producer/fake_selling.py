@@ -60,6 +60,8 @@ class FakeSelling:
     failures: list[str] = field(default_factory=list)
     """Why the next orders fail, one each."""
     lines: dict[str, list[Waiting]] = field(default_factory=dict)
+    methods: dict[str, str | None] = field(default_factory=dict)
+    """How each hold is to be paid, as it was last asked for."""
 
     def answers(self, command: Command, occurrence: Occurrence) -> list[Answer]:
         """One answer or two."""
@@ -80,7 +82,9 @@ class FakeSelling:
 
     def priced(self, command: PlaceHold | ChangeHold, occurrence: Occurrence, hold: HoldView) -> list[Answer]:
         """Give the hold its price; the second answer, if it was asked for."""
-        method = command.pricing.payment_method if command.pricing else None
+        if command.pricing is not None:
+            self.methods[hold.hold_id] = command.pricing.payment_method
+        method = self.methods.get(hold.hold_id)
         quote = self._price(command, hold.items, hold.extras, method)
         if isinstance(quote, QuoteView):
             ref = QuoteRef(

@@ -74,10 +74,15 @@ class Held(AnswerBase, frozen=True, kw_only=True, tag="held"):
 
 
 class Changed(AnswerBase, frozen=True, kw_only=True, tag="changed"):
-    """The hold now has these quantities."""
+    """The hold now has these quantities.
+
+    `keeps_pricing`: the change named no `pricing`, so the hold is priced by the way of paying and the voucher that were
+    asked for before.
+    """
 
     hold: HoldView
     available: dict[str, int | None]
+    keeps_pricing: bool = False
 
 
 class Extended(AnswerBase, frozen=True, kw_only=True, tag="extended"):

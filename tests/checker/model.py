@@ -195,6 +195,7 @@ def held(world: World, occasion: Occasion, body: Body, now: int) -> Option:
     hold = Hold(body["request_id"], occasion.id, body.get("session_id") or "", body.get("user_id"))
     ttl = body.get("ttl_seconds")
     fill(occasion, hold, body["items"], body.get("extras") or {})
+    hold.terms = _said(body["pricing"]) if body.get("pricing") else {}
     live(hold, now, ttl * SECOND if ttl is not None else world.rule(occasion, "ttl_minutes") * MINUTE)
     hold.cart = body.get("cart_id")
 
@@ -249,14 +250,22 @@ def change(world: World, occasion: Occasion, body: Body, now: int) -> list[Optio
         return [_nobody_waits(occasion, one, now) for one in short]
     options = basket.stale_refusals(hold)
     found = hold
+    kept = body.get("pricing") is None
+    terms = hold.terms if kept else _said(body["pricing"])
 
     def apply() -> Hold:
         world.swap(occasion, found, basket.items, basket.extras, now)
+        found.terms = terms
         return found
 
     events = [{"type": "hold.changed.v1", "hold": hold}]
-    granted = Option("changed", None, {"hold": hold}, events, apply)
+    granted = Option("changed", None, {"hold": hold, "keeps_pricing": kept and bool(terms)}, events, apply)
     return [*options, granted] if basket.is_short_of_stock(hold) else [granted, *options]
+
+
+def _said(pricing: Body) -> Body:
+    """What a request says of how it is to be priced; null says nothing."""
+    return {name: value for name, value in pricing.items() if value is not None}
 
 
 def extend(world: World, occasion: Occasion, body: Body, now: int) -> list[Option]:

@@ -133,7 +133,7 @@ def _hold_problems(hold: Hold, row: Row, *, offered: bool) -> list[str]:
             problems.append(f"it says that it was {'' if not offered else 'not '}offered to somebody in line")
         problems += [
             f"its {name} are {basket.get(name)}, not {getattr(hold, name)}"
-            for name in ("items", "extras", "draws", "stock")
+            for name in ("items", "extras", "draws", "stock", "terms")
             if (basket.get(name) or {}) != getattr(hold, name)
         ]
     return problems

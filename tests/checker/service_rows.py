@@ -26,6 +26,7 @@ def hold_row(hold: Hold, now: int, *, offered: bool) -> Row:
     basket: dict[str, Any] = {"draws": hold.draws, "items": hold.items}
     basket |= {"extras": hold.extras, "stock": hold.stock} if hold.extras else {}
     basket |= {"offered": True} if offered else {}
+    basket |= {"terms": hold.terms} if hold.terms else {}
     return {
         "id": hold.id,
         "occurrence_id": hold.occurrence,

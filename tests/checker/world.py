@@ -36,7 +36,7 @@ class Hold:
 
     __slots__ = (
         "cart", "created", "draws", "expires", "extensions", "extras", "id", "items", "occurrence", "price", "seats",
-        "session", "state", "stock", "ttl", "user",
+        "session", "state", "stock", "terms", "ttl", "user",
     )  # fmt: skip
 
     def __init__(self, hold_id: str, occurrence: str, session: str, user: str | None) -> None:
@@ -50,6 +50,8 @@ class Hold:
         self.price: dict[str, Any] | None = None
         """With its voucher, as its row has it."""
         self.cart: str | None = None
+        self.terms: dict[str, Any] = {}
+        """How its owner asked to have it priced; a change that says nothing of it keeps it."""
 
     def view(self) -> dict[str, Any]:
         """As answers and events show it; defaults are left out."""

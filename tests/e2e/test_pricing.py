@@ -219,6 +219,29 @@ def test_a_voucher_is_taken_off_and_its_limit_goes_with_the_price(
     assert b"HALF-OFF" not in encode(told), "a voucher's code is money"
 
 
+def test_a_change_without_pricing_keeps_the_voucher_and_says_so(
+    shop: TestSite, client: BookingClient, book: PriceBook
+) -> None:
+    sell(book, client, "kept-voucher")
+    book.vouchers.put("KEPT-50", Voucher(code="KEPT-50", percent=50, uses_max=3), changed_by="test")
+    hold = priced(
+        client.place_priced("kept-voucher", {"adult": 2}, pricing=Pricing(voucher="KEPT-50")).final.result(LONG)
+    ).hold
+    answer = client.change("kept-voucher", hold.session_id, hold.hold_id, {"adult": 4})
+    assert isinstance(answer, Changed)
+    assert answer.keeps_pricing
+    price = "SELECT (quote ->> 'total')::integer, quote ->> 'voucher' FROM holds WHERE id = %s"
+    eventually(
+        lambda: shop.rows(price, hold.hold_id) == [(with_fees(2 * ADULT), "KEPT-50")],
+        "the voucher counts for four",
+    )
+    dropped = client.change_priced("kept-voucher", hold.session_id, hold.hold_id, {"adult": 4}, pricing=Pricing())
+    assert priced(dropped.final.result(LONG)).quote.total == with_fees(4 * ADULT)
+    again = client.change("kept-voucher", hold.session_id, hold.hold_id, {"adult": 1})
+    assert isinstance(again, Changed)
+    assert not again.keeps_pricing
+
+
 def test_a_basket_costs_the_same_before_it_is_held_and_after(client: BookingClient, book: PriceBook) -> None:
     """Its own seats are no demand; those of others are."""
     step = DemandTier(share_percent=50, percent=20)

@@ -13,7 +13,7 @@ from holdgate_schema.products import Voucher
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
 from holdgate_schema.selling import PriceHold, PutQuote
 from holdgate_workers.app.pricing_tasks import QUOTE_MINUTES
-from holdgate_workers.app.quoting import Priced, Wanted, hold_command, quote_command
+from holdgate_workers.app.quoting import HoldSeen, Priced, Wanted, hold_command, quote_command, terms_of
 from holdgate_workers.app.seals import internal_message
 from holdgate_workers.app.tasks import PRICING, Again, Done, Task, TaskOutcome
 
@@ -37,7 +37,7 @@ class PricingWorker(Desk):
     def protocol(self, task: Task) -> Generator[Any, Any, TaskOutcome]:
         """As `PricingHandler`."""
         wanted: Wanted = task.payload["wanted"]
-        is_answered, quote = yield LookUp(wanted)
+        is_answered, wanted, quote = yield LookUp(wanted)
         if is_answered:
             return Done()
         commands = [self._command(wanted, quote)]
@@ -62,8 +62,11 @@ class PricingWorker(Desk):
         self.site.tasks.quotes[quote.hash] = quote
         return quote
 
-    def _look_up(self, wanted: Wanted) -> tuple[bool, Quote]:
-        return wanted.answer_id in self.site.database.journal, self.quote(wanted)
+    def _look_up(self, wanted: Wanted) -> tuple[bool, Wanted, Quote]:
+        hold = self.site.database.holds.get(wanted.hold_id or "")
+        seen = None if hold is None else HoldSeen(hold.state, is_changed=False, terms=hold.terms)
+        meant = replace(wanted, pricing=terms_of(wanted, seen))
+        return meant.answer_id in self.site.database.journal, meant, self.quote(meant)
 
     def _command(self, wanted: Wanted, quote: Quote) -> PriceHold | PutQuote:
         found = Priced(quote=quote)

@@ -418,3 +418,18 @@ def test_holds_and_quotes_are_two_kinds_and_no_third() -> None:
     with pytest.raises(AssertionError):
         PricingHandler("order.create", Rows(look()), Line(), SEALS)
     assert replace(task_of(wanted()), kind=PRICE_QUOTE).kind == PRICE_QUOTE
+
+
+def test_a_change_that_asks_for_nothing_keeps_what_the_owner_asked_for_before() -> None:
+    before = Pricing(payment_method="card")
+    seen = look(hold=HoldSeen("active", is_changed=False, terms=before))
+    found = priced(wanted(is_asked=False), seen)
+    assert found.quote is not None
+    assert found.quote.payment_method == "card"
+
+
+def test_what_is_asked_for_now_replaces_what_was_asked_for_before() -> None:
+    seen = look(hold=HoldSeen("active", is_changed=False, terms=Pricing(payment_method="card")))
+    found = priced(wanted(pricing=Pricing()), seen)
+    assert found.quote is not None
+    assert found.quote.payment_method is None

@@ -68,6 +68,8 @@ class HoldSeen(Struct, frozen=True, gc=False):
 
     state: HoldState
     is_changed: bool
+    terms: Pricing | None = None
+    """How its owner asked to have it priced, before or by what changed it."""
 
 
 class PriceLook(Struct, frozen=True, kw_only=True, gc=False):
@@ -100,7 +102,7 @@ class Priced(Struct, frozen=True, kw_only=True, gc=False):
 
 def priced(wanted: Wanted, look: PriceLook) -> Priced:
     """The price: an earlier quote that is still valid as it is, else what the rules come to now. Pure."""
-    asked, earlier = wanted.pricing, look.earlier
+    asked, earlier = terms_of(wanted, look.hold), look.earlier
     terms = asked
     if earlier is not None:
         # Whoever names a quote means its terms where they say nothing else.
@@ -115,6 +117,13 @@ def priced(wanted: Wanted, look: PriceLook) -> Priced:
         return Priced(problems=[_cut(problem) for problem in result.problems[:PROBLEMS_MAX]])
     outdated = asked.quote_hash if asked.quote_hash != result.hash else None
     return Priced(quote=result, outdated_hash=outdated)
+
+
+def terms_of(wanted: Wanted, hold: HoldSeen | None) -> Pricing:
+    """How it is to be priced: as it was asked for, else as the hold's owner asked for before."""
+    if wanted.is_asked or hold is None or hold.terms is None:
+        return wanted.pricing
+    return hold.terms
 
 
 def _is_honoured(wanted: Wanted, terms: Pricing, earlier: KeptQuote) -> bool:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from holdgate_schema.ids import TOTAL_POOL
 from holdgate_schema.messages import AlertOverrides, ExtraDefinition, HoldOverrides, TicketType
 from holdgate_schema.outcomes import HoldState, HoldView, OccurrenceStatus
+from holdgate_schema.selling import Pricing
 
 from .bookings import HoldQuote
 from .sharing import shared_counts
@@ -124,6 +125,8 @@ class Hold(Struct, frozen=True, kw_only=True, gc=False):
     cart_id: str | None = None
     offered: bool = False
     """Whether it was offered to somebody in line."""
+    terms: Pricing | None = None
+    """How its owner asked to have it priced, which a change that names no pricing keeps."""
 
     def view(self) -> HoldView:
         """The hold as its owner sees it."""

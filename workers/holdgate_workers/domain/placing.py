@@ -13,6 +13,7 @@ from holdgate_schema.errors import FieldError
 from holdgate_schema.events import HoldChanged, HoldCreated
 from holdgate_schema.messages import ChangeHold, ExtraDefinition, PlaceHold, TicketType
 from holdgate_schema.outcomes import Changed, Held, NotOnSale, Reason
+from holdgate_schema.selling import Pricing
 
 from .addresses import client_address
 from .decision import Decision
@@ -24,6 +25,7 @@ from .settings import HoldRules
 from .sharing import shared_counts
 
 _wishes = msgspec.json.Encoder()
+_NOTHING_SPECIAL = Pricing()
 
 
 class Basket(Protocol):
@@ -70,6 +72,7 @@ def place(draft: Draft, occurrence: Occurrence, command: PlaceHold, *, cart_id: 
         expires_at=context.now + ttl,
         client_address=client_address(command.client, context.trusted_proxies) if command.client else None,
         cart_id=cart_id,
+        terms=_terms_of(command.pricing),
     )
     draft.wish = wish_of(command)
     draft.holds.append(hold)
@@ -120,6 +123,7 @@ def change(draft: Draft, occurrence: Occurrence, command: ChangeHold) -> Decisio
         stock=stock,
         seats=sum(command.items.values()),
         quote=None,
+        terms=hold.terms if command.pricing is None else _terms_of(command.pricing),
     )
     draft.wish = wish_of(command)
     draft.holds.append(changed)
@@ -140,6 +144,7 @@ def change(draft: Draft, occurrence: Occurrence, command: ChangeHold) -> Decisio
         decided_at=context.now,
         hold=view,
         available=draft.available(draws),
+        keeps_pricing=command.pricing is None and changed.terms is not None,
     )
     return draft.decided(answer)
 
@@ -147,6 +152,11 @@ def change(draft: Draft, occurrence: Occurrence, command: ChangeHold) -> Decisio
 def wish_of(command: PlaceHold | ChangeHold) -> bytes | None:
     """What the second answer needs, if one is wanted."""
     return None if command.pricing is None else _wishes.encode(command.pricing)
+
+
+def _terms_of(pricing: Pricing | None) -> Pricing | None:
+    """What a hold keeps of it: nothing where nothing special was asked for."""
+    return None if pricing == _NOTHING_SPECIAL else pricing
 
 
 def not_on_sale(definition: Definition, now: datetime) -> NotOnSale | None:

@@ -10,7 +10,8 @@ from psycopg import Connection
 
 from holdgate_schema.products import PRODUCT, VOUCHER
 from holdgate_schema.quotes import Quote
-from holdgate_workers.app.quoting import HoldSeen, KeptQuote, PriceLook, Wanted
+from holdgate_schema.selling import Pricing
+from holdgate_workers.app.quoting import HoldSeen, KeptQuote, PriceLook, Wanted, terms_of
 
 from .products import Shelf, fees_now, occurrence_now
 from .session import Session
@@ -24,11 +25,13 @@ SET valid_until = greatest(q.valid_until, excluded.valid_until), created_at = cl
 _HOLD = """
 SELECT CASE WHEN state = 'active' AND expires_at <= %(now)s THEN 'expired' ELSE state END, EXISTS (
     SELECT FROM journal j
-    WHERE j.occurrence_id = h.occurrence_id AND j.version > %(version)s AND j.hold_id = h.id AND j.outcome = 'changed')
+    WHERE j.occurrence_id = h.occurrence_id AND j.version > %(version)s AND j.hold_id = h.id AND j.outcome = 'changed'),
+  (basket -> 'terms')::text
 FROM holds h WHERE h.id = %(hold)s"""
 _ANSWERED = "SELECT EXISTS (SELECT FROM journal WHERE request_id = %s)"
 
 _quotes = msgspec.json.Decoder(Quote)
+_terms = msgspec.json.Decoder(Pricing)
 
 
 class QuoteBook:
@@ -62,10 +65,10 @@ class QuoteBook:
     def _look(self, connection: Connection[tuple[Any, ...]], wanted: Wanted) -> PriceLook:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         now = _one(connection, "SELECT clock_timestamp()", [])[0]
-        earlier = None
-        if wanted.pricing.quote_hash is not None:
-            earlier = _kept(connection, wanted.pricing.quote_hash)
-        code = wanted.pricing.voucher or (earlier.quote.voucher if earlier is not None else None)
+        hold = _hold(connection, wanted, now)
+        asked = terms_of(wanted, hold)
+        earlier = None if asked.quote_hash is None else _kept(connection, asked.quote_hash)
+        code = asked.voucher or (earlier.quote.voucher if earlier is not None else None)
         found = occurrence_now(connection, wanted.occurrence_id, now, wanted.hold_id)
         product = None if found is None else self._products.read(connection, found.product_id)
         voucher = None if code is None else self._vouchers.read(connection, code)
@@ -77,7 +80,7 @@ class QuoteBook:
             voucher=None if voucher is None else voucher.definition,
             occasion=None if found is None else found.occasion,
             earlier=earlier,
-            hold=_hold(connection, wanted, now),
+            hold=hold,
             is_answered=_one(connection, _ANSWERED, [wanted.answer_id])[0],
         )
 
@@ -92,7 +95,9 @@ def _hold(connection: Connection[tuple[Any, ...]], wanted: Wanted, now: datetime
         return None
     values = {"hold": wanted.hold_id, "version": wanted.version, "now": now}
     row = connection.execute(_HOLD, values).fetchone()
-    return None if row is None else HoldSeen(row[0], row[1])
+    if row is None:
+        return None
+    return HoldSeen(row[0], row[1], None if row[2] is None else _terms.decode(row[2]))
 
 
 def _one(connection: Connection[tuple[Any, ...]], statement: str, values: list[object]) -> tuple[Any, ...]:

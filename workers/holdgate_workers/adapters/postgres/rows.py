@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from holdgate_schema.selling import Pricing
 from holdgate_workers.domain.bookings import Booking, HoldQuote
 from holdgate_workers.domain.occurrence import Definition, Hold, Pool
 from holdgate_workers.domain.sharing import shared_extras, shared_ticket_types
@@ -31,6 +32,7 @@ class Basket(Struct, frozen=True, omit_defaults=True):
     stock: dict[str, int] = {}
     offered: bool = False
     """Whether it was offered to somebody in line."""
+    terms: Pricing | None = None
 
 
 _baskets = msgspec.json.Decoder(Basket)
@@ -42,7 +44,14 @@ _encoder = msgspec.json.Encoder()
 
 def basket_of(hold: Hold) -> str:
     """The document of a hold's basket."""
-    basket = Basket(items=hold.items, extras=hold.extras, draws=hold.draws, stock=hold.stock, offered=hold.offered)
+    basket = Basket(
+        items=hold.items,
+        extras=hold.extras,
+        draws=hold.draws,
+        stock=hold.stock,
+        offered=hold.offered,
+        terms=hold.terms,
+    )
     return _encoder.encode(basket).decode()
 
 
@@ -117,6 +126,7 @@ def hold_from(row: tuple[Any, ...]) -> Hold:
         quote=None if row[13] is None else _quotes.decode(row[13]),
         cart_id=row[14],
         offered=basket.offered,
+        terms=basket.terms,
     )
 
 
