@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 LONG_FIRST = ("chaos", "crash", "simulation", "e2e", "mutants", "properties")
 """Rooms whose files take long: begun early, so that no process is left with one of them at the end."""
 LOGGERS = ("", "pika", "psycopg", "holdgate_workers", "holdgate_producer")
+
+# How hard hypothesis looks, in every room that uses it: `HOLDGATE_EXAMPLES=5000 pytest tests/properties` looks harder.
+settings.register_profile(
+    "holdgate",
+    max_examples=int(os.environ.get("HOLDGATE_EXAMPLES", "100")),
+    deadline=None,  # a shared machine is slow at times, which is no defect
+    derandomize="CI" in os.environ,  # a change is not held up by what another one did
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("holdgate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
