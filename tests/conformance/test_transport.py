@@ -18,6 +18,7 @@ from tests.conformance.transport_harness import (
     occurrence_of_partition,
     request,
 )
+from tests.support.rabbit import eventually
 
 from holdgate_schema.envelope import Properties
 from holdgate_schema.slots import routing_key
@@ -37,7 +38,9 @@ def publish(publisher: Publisher, messages: list[Outgoing]) -> None:
 
 
 def leave(transport: TransportHarness, consumer: Consumer) -> None:
-    consumer.leave(0)
+    channel = consumer.standing()[0]
+    assert channel is not None
+    consumer.leave(channel)
 
 
 def close(transport: TransportHarness, consumer: Consumer) -> None:
@@ -200,7 +203,7 @@ def test_an_acknowledgement_covers_all_before_it(transport: TransportHarness) ->
     consumer.subscribe(0)
     sixth = sink.wait_for_deliveries(10)[5]
     consumer.ack(sixth.channel, sixth.tag)
-    consumer.leave(0)
+    consumer.leave(sixth.channel)
     sink.wait_for_loss()
     transport.consumer(other).subscribe(0)
     other.wait_for_deliveries(4)
@@ -226,7 +229,7 @@ def test_acknowledging_on_a_lost_channel_does_nothing(transport: TransportHarnes
     publish(transport.publisher(), numbered(1, 5))
     consumer.subscribe(0)
     old = sink.wait_for_deliveries(5)[4]
-    consumer.leave(0)
+    consumer.leave(old.channel)
     sink.wait_for_loss()
     consumer.subscribe(0)
     sink.wait_for_deliveries(10)
@@ -234,7 +237,7 @@ def test_acknowledging_on_a_lost_channel_does_nothing(transport: TransportHarnes
     assert new.channel != old.channel
     consumer.ack(old.channel, old.tag)
     consumer.ack(new.channel, new.tag)
-    consumer.leave(0)
+    consumer.leave(new.channel)
     sink.wait_for_loss(2)
     consumer.subscribe(0)
     sink.wait_for_deliveries(14)
@@ -315,7 +318,7 @@ def test_leaving_one_partition_leaves_the_other_alone(transport: TransportHarnes
     consumer.subscribe(0)
     consumer.subscribe(1)
     sink.wait_for_subscription(2)
-    consumer.leave(0)
+    consumer.leave(next(channel for partition, channel in sink.subscriptions if partition == 0))
     sink.wait_for_loss()
     publish(transport.publisher(), [request(b"still", 1)])
     assert sink.wait_for_deliveries(1)[0].partition == 1
@@ -332,10 +335,11 @@ def test_subscribing_and_leaving_twice_is_like_once(transport: TransportHarness)
     publish(transport.publisher(), numbered(1, 3))
     sink.wait_for_deliveries(3)
     assert sink.bodies == bodies(1, 3)
-    consumer.leave(0)
-    consumer.leave(0)
-    consumer.leave(1)
+    channel = sink.subscriptions[0][1]
+    consumer.leave(channel)
+    consumer.leave(channel)
     sink.wait_for_loss()
+    consumer.leave(channel)
     consumer.close()
     consumer.close()
     assert len(sink.subscriptions) == len(sink.losses) == 1
@@ -346,8 +350,7 @@ def test_a_partition_can_be_wanted_again_at_once(transport: TransportHarness) ->
     consumer = transport.consumer(sink)
     publish(transport.publisher(), numbered(1, 10))
     consumer.subscribe(0)
-    sink.wait_for_deliveries(10)
-    consumer.leave(0)
+    consumer.leave(sink.wait_for_deliveries(10)[0].channel)
     consumer.subscribe(0)
     sink.wait_for_deliveries(20)
     assert sink.bodies == bodies(1, 10) * 2
@@ -355,16 +358,38 @@ def test_a_partition_can_be_wanted_again_at_once(transport: TransportHarness) ->
     assert {delivery.channel for delivery in sink.deliveries[10:]} == {sink.subscriptions[1][1]}
 
 
-def test_a_partition_can_be_left_before_it_is_subscribed(transport: TransportHarness) -> None:
-    sink, other = RecordingSink(), RecordingSink()
+def test_a_leave_means_the_channel_that_it_names_and_none_after_it(transport: TransportHarness) -> None:
+    """It may have waited for a batch to end while the channel was cut and the partition joined anew."""
+    sink = RecordingSink()
     consumer = transport.consumer(sink)
     consumer.subscribe(0)
-    consumer.leave(0)
-    transport.consumer(other).subscribe(0)
+    old = sink.wait_for_subscription()
+    consumer.leave(old)
+    consumer.subscribe(0)
+    consumer.leave(old)
+    new = sink.wait_for_subscription(2)
+    consumer.leave(old)
     publish(transport.publisher(), numbered(1, 3))
-    other.wait_for_deliveries(3)
-    assert sink.deliveries == []
-    assert sink.losses == sink.subscriptions
+    assert {delivery.channel for delivery in sink.wait_for_deliveries(3)} == {new}
+    assert sink.losses == [(0, old)]
+    assert consumer.standing() == {0: new}
+
+
+def test_a_consumer_says_what_it_wants_and_where_it_stands(transport: TransportHarness) -> None:
+    sink = RecordingSink()
+    consumer = transport.consumer(sink)
+    assert consumer.standing() == {}
+    consumer.subscribe(0)
+    consumer.subscribe(1)
+    sink.wait_for_subscription(2)
+    channels = dict(sink.subscriptions)
+    assert consumer.standing() == channels
+    consumer.leave(channels[0])
+    sink.wait_for_loss()
+    assert consumer.standing() == {1: channels[1]}
+    transport.crash(consumer)
+    sink.wait_for_loss(2)
+    eventually(lambda: consumer.standing() == {1: None}, "what is cut off is wanted and stands nowhere")
 
 
 # --- the publisher's end ----------------------------------------------------------------------------------------

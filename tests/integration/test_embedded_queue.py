@@ -294,7 +294,7 @@ def test_leaving_flushes_what_was_acknowledged_and_returns_the_rest(url: str) ->
     with consuming(url, 1, prefetch=4) as (consumer, sink), consuming(url, 1) as (_, next_sink):
         sink.wait_for_deliveries(4)
         consumer.ack(sink.deliveries[0].channel, 2)
-        consumer.leave(1)
+        consumer.leave(sink.deliveries[0].channel)
         sink.wait_for(lambda: sink.losses == [(1, sink.deliveries[0].channel)])
         assert bodies(next_sink, 4)[:4] == [b"m2", b"m3", b"m4", b"m5"]
     # What it had fetched between the acknowledgement and the leave, if anything, counts as delivered before.

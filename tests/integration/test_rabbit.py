@@ -222,10 +222,10 @@ def test_two_takeovers_in_a_row_keep_the_order(
         worker.subscribe(0)
         sink.wait_for_subscription()
     sinks[0].wait_for_deliveries(50)
-    line[0].leave(0)
+    line[0].leave(sinks[0].subscriptions[0][1])
     third = sinks[1].wait_for_deliveries(50)[2]
     line[1].ack(third.channel, third.tag)
-    line[1].leave(0)
+    line[1].leave(third.channel)
     last = sinks[2].wait_for_deliveries(heir_prefetch)[-1]
     line[2].ack(last.channel, last.tag)
     sinks[2].wait_for_deliveries(97)

@@ -42,9 +42,17 @@ class Consumer:
         """Want this partition."""
         self._call(self._want, partition)
 
-    def leave(self, partition: int) -> None:
-        """Stop wanting it."""
-        self._call(self._unwant, partition)
+    def leave(self, channel_id: int) -> None:
+        """Stop wanting its partition, if it is there still."""
+        self._call(self._depart, channel_id)
+
+    def standing(self) -> dict[int, int | None]:
+        """The wanted partitions, each with the channel that stands in line."""
+        return {
+            partition: line.channel.id if line.channel and line.subscribed and not line.leaving else None
+            for partition, line in self._lines.items()
+            if line.wanted
+        }
 
     def ack(self, channel_id: int, tag: int) -> None:
         """Acknowledge up to the tag; a no-op on a channel known to be gone."""
@@ -56,8 +64,8 @@ class Consumer:
 
     def close(self) -> None:
         """Leave everything."""
-        for partition in list(self._lines):
-            self._unwant(partition)
+        for line in list(self._lines.values()):
+            self._unwant(line)
 
     def arrive(self, channel: Channel, deliveries: Sequence[Delivery]) -> None:
         """Messages came over the wire."""
@@ -98,13 +106,17 @@ class Consumer:
             self._process.later(2 * self._process.delay(), self._stand, line)
         line.wanted = True
 
-    def _unwant(self, partition: int) -> None:
-        line = self._lines.get(partition)
-        if line is None:
-            return
+    def _depart(self, channel_id: int) -> None:
+        for line in self._lines.values():
+            if line.channel is not None and line.channel.id == channel_id and not line.leaving:
+                self._unwant(line)
+                return
+        self._process.world.sometimes("a leave came too late for the channel that it meant")
+
+    def _unwant(self, line: Line) -> None:
         line.wanted = False
         if line.channel is None:
-            del self._lines[partition]
+            del self._lines[line.partition]
         elif not line.leaving:
             # The connection is dropped once the broker has settled what was acknowledged before.
             line.leaving = True

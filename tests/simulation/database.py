@@ -35,6 +35,8 @@ class Database(Tables):
         super().__init__(world, options)
         self._waiting: dict[Lock, deque[Transaction]] = {}
         self._row_id = 0
+        self.stalled_until = 0
+        """Until then somebody holds the tables; commits wait."""
 
     # --- committing ---------------------------------------------------------------------------------------------
 
@@ -43,6 +45,9 @@ class Database(Tables):
         world, options = self.world, self.options
         if self.down:
             answer(DOWN)
+            return
+        if self.stalled_until > world.now:
+            world.after(self.stalled_until - world.now, self.commit, plan, began_at, answer)
             return
         transaction = Transaction(self, plan, began_at)
         if world.fault(options.p_unknown):

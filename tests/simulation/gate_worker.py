@@ -1,8 +1,7 @@
-"""The gate's process: the product's gate, intake and membership steps, driven as entrypoints/engine.py does."""
+"""The gate's process: the product's gate, turns, intake and membership, driven as entrypoints/engine.py does."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -23,7 +22,9 @@ from holdgate_workers.app.effects import (
     Reply,
 )
 from holdgate_workers.app.gate import Gate, GateConfig, Observer
-from holdgate_workers.app.ports import Delivery
+from holdgate_workers.app.line_watch import LineWatch, correct
+from holdgate_workers.app.ports import Delivery, Place
+from holdgate_workers.app.turns import Forget, Leave, Settle, Take, Turns
 from holdgate_workers.domain.sessions import SessionKeys
 from holdgate_workers.entrypoints.intake import Intake
 
@@ -32,10 +33,13 @@ from .consumer import Consumer
 from .members import View
 from .process import Process, Site
 from .requests import SECRET
-from .world import MS, SECOND, World
+from .world import MS, SECOND, Violation, World
 
 BREAKS = "breaks"
 """A session id at which deciding breaks, as it would at a message that violates an invariant."""
+
+
+WATCH_EVERY = 2 * SECOND
 
 
 class BrittleKeys(SessionKeys):
@@ -64,6 +68,9 @@ class GateWorker(Process):
     """Consumes its partitions, life after life."""
 
     role = "gate"
+    mends = False
+    """Whether what the second look finds is put right, as in production. Else finding something is a violation: the
+    protocol itself must not need it."""
     risky = (Commit, AwaitCommit)
 
     def __init__(self, site: Site, number: int) -> None:
@@ -88,16 +95,17 @@ class GateWorker(Process):
         self.intake = Intake()
         self.publisher = Publisher(self.site.broker, 5 * SECOND)
         self.consumer = Consumer(self, self.intake)
+        self.turns = Turns(ahead_messages_min=1)
         self.busy = False
-        self._turns = False
+        self._turn_due = False
         self._began_at = 0
         self._outcome: CommitResult | None = None
         self._awaits_outcome = False
         self._beats = 0
         self._accepted = self.site.clock_accepted
-        self._standing = membership.Standing(self.name, self.site.options.partitions)
-        self._to_leave: dict[int, None] = {}
-        self._lost: deque[int] = deque()
+        self.standing = membership.Standing(self.name, self.site.options.partitions)
+        self._watch = LineWatch()
+        self._looks_at = self.world.now + WATCH_EVERY
         self.beat_soon()
 
     # --- as entrypoints/membership.py ---------------------------------------------------------------------------
@@ -111,14 +119,15 @@ class GateWorker(Process):
         if number != self._beats or self.stopping:
             return
         self._beats += 1
-        for change, partition in self.intake.changes():
-            self._standing.note(change, partition)
+        for change, place in self.intake.changes():
+            self.standing.note(change, place)
             if change == "lost":
-                self._lost.append(partition)
-        news = self._standing.news()
+                self.turns.lost(place)
+        self._look_again()
+        news = self.standing.news()
         view = self.site.members.beat(self.name, news)
         if view is not None:
-            self._standing.told(news)
+            self.standing.told(news)
             self.later(self.delay(), self._follow, self._beats, view)
         self.later(self.site.options.beat, self._beat, self._beats)
 
@@ -128,78 +137,96 @@ class GateWorker(Process):
         if self._accepted != self.site.clock_accepted:
             self._accepted = self.site.clock_accepted
             self.time.accept_jump()
-        todo = self._standing.follow(view)
+        todo = self.standing.follow(view)
         for partition in todo.join:
             self.world.note("joins", self.name, partition)
-            self.stay(partition)
             self.consumer.subscribe(partition)
-        for partition in todo.leave:
-            is_recorded = self.name in view.lines.get(partition, ())
+        for place in todo.leave:
+            is_recorded = self.name in view.lines.get(place.partition, ())
             self.world.sometimes(
                 "handed a partition over" if is_recorded else "stood in line another way than was recorded"
             )
-            self.world.note("leaves", self.name, partition)
-            self._to_leave[partition] = None
+            self.world.note("leaves", self.name, *place)
+            self.turns.leave(place)
             self.wake()
 
-    def stay(self, partition: int) -> None:
-        """What was to be left and is joined again is not left: the engine may have been busy all the while."""
-        self._to_leave.pop(partition, None)
+    def _look_again(self) -> None:
+        if self.world.now < self._looks_at:
+            return
+        self._looks_at = self.world.now + WATCH_EVERY
+        found = self._watch.look(self.standing, self.consumer.standing(), self.turns.to_leave())
+        if found and not self.mends:
+            raise Violation(f"LINES: {self.name} does not stand where it believes to stand: {found}")
+        if found:
+            self.world.sometimes("the second look put something right")
+        for partition in correct(self.standing, found):
+            self.consumer.subscribe(partition)
 
     # --- as entrypoints/engine.py -------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """There may be something to do."""
-        if not self.busy and not self._turns:
-            self._turns = True
+        if not self.busy and not self._turn_due:
+            self._turn_due = True
             self.later(self.world.between(0, MS), self._turn)
 
     def _turn(self) -> None:
-        self._turns = False
+        self._turn_due = False
         if self.busy:
             return
-        if self.gate.is_committing and (self.stopping or not self._goes_ahead()):
-            self.busy = True
-            self._began_at = self.world.now
-            self.drive(self.gate.settle(), self._worked)
-            return
-        if self.stopping:
-            self._quit()
-            return
-        self.between_batches()
-        while len(self.intake):
-            batch = self.intake.take(self.site.options.batch_max, 0)
-            if batch:
-                self.busy = True
-                self._began_at = self.world.now
-                self.world.note("batch", self.name, len(batch))
-                if self.gate.is_committing:
-                    self.world.sometimes("decided on top of a batch that was on its way")
-                self.drive(self.gate.work(batch), self._worked)
-                return
-        if self.gate.is_committing:
-            self.wake()
+        while True:
+            step = self.turns.next(
+                is_committing=self.gate.is_committing,
+                messages_waiting=len(self.intake),
+                is_stopping=self.stopping,
+            )
+            match step:
+                case Settle():
+                    self._begin()
+                    self.drive(self.gate.settle(), self._worked)
+                    return
+                case Leave(place):
+                    self.leave(place)
+                case Forget(partitions):
+                    self._forget(partitions)
+                case Take():
+                    if self._take() or not (len(self.intake) or self.gate.is_committing):
+                        return
+                case _:
+                    self._quit()
+                    return
 
-    def _goes_ahead(self) -> bool:
-        return len(self.intake) > 0 and not self._to_leave and not self._lost
+    def _take(self) -> bool:
+        batch = self.intake.take(self.site.options.batch_max, 0)
+        if batch:
+            self._begin()
+            self.world.note("batch", self.name, len(batch))
+            if self.gate.is_committing:
+                self.world.sometimes("decided on top of a batch that was on its way")
+            self.drive(self.gate.work(batch), self._worked)
+        return bool(batch)
+
+    def _forget(self, gone: frozenset[int]) -> None:
+        partitions = self.site.options.partitions
+        self.gate.forget_where(lambda key: partition_of(slot_of(key), partitions) in gone)
+
+    def _begin(self) -> None:
+        self.busy = True
+        self._began_at = self.world.now
 
     def _worked(self, _: Any) -> None:
         self.busy = False
         self.wake()
 
-    def between_batches(self) -> None:
-        """Leave what is to be left, forget what was lost."""
-        while self._to_leave:
-            partition, _ = self._to_leave.popitem()
-            if any(incoming.delivery.partition == partition for incoming in self.intake._queue):
-                self.world.sometimes("handed over with messages in hand")
-            self.intake.drop(partition)
-            self.consumer.leave(partition)
-            self._lost.append(partition)
-        gone = {self._lost.popleft() for _ in range(len(self._lost))}
-        if gone:
-            partitions = self.site.options.partitions
-            self.gate.forget_where(lambda key: partition_of(slot_of(key), partitions) in gone)
+    def leave(self, place: Place) -> None:
+        """Hand a partition over."""
+        in_hand = any(incoming.delivery.channel == place.channel for incoming in self.intake._queue)
+        if not self.intake.drop(place.channel):
+            self.world.sometimes("a leave came too late for the channel that it meant")
+            return
+        if in_hand:
+            self.world.sometimes("handed over with messages in hand")
+        self.consumer.leave(place.channel)
 
     def stop(self) -> None:
         """SIGTERM: finish the batch, answer, leave the lines, say goodbye."""

@@ -6,7 +6,7 @@ product's code. Should the code move, the assertions here fail before a mutant q
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from holdgate_workers.app.effects import Ack, Commit, Conflict, Effect, Fence, R
 from holdgate_workers.app.gate import Gate
 from holdgate_workers.app.incoming import Incoming
 from holdgate_workers.app.memory import Occurrences
+from holdgate_workers.app.ports import ChannelId, Place
 from holdgate_workers.domain.decision import Claim
 from holdgate_workers.domain.occurrence import Hold, Occurrence
 from holdgate_workers.entrypoints.intake import Intake
@@ -27,6 +28,7 @@ from .database import Database
 from .gate_worker import GateWorker
 from .tables import BEGINNING
 from .transaction import Head, RolledBack, Script, Transaction
+from .world import MS
 
 Plant = Callable[[Any, str, Any], None]
 Protocol = Generator[Effect, Any, Any]
@@ -124,51 +126,56 @@ def fingerprint_ignored(plant: Plant) -> None:
 def leaving_by_cancel_first(plant: Plant) -> None:
     """The consumer is cancelled, and what it still has is worked while the next one gets what comes after."""
 
-    def between_batches(self: GateWorker) -> None:
-        in_hand = {incoming.delivery.partition for incoming in self.intake._queue}
-        for partition in list(self._to_leave):
-            line = self.consumer._lines.get(partition)
-            if line is not None and line.channel is not None and not line.channel.cancelled:
-                self.site.broker.cancel(line.channel)
-            if partition not in in_hand:
-                del self._to_leave[partition]
-                self.consumer.leave(partition)
+    def leave(self: GateWorker, place: Place) -> None:
+        line = self.consumer._lines.get(place.partition)
+        if line is None or line.channel is None or line.channel.id != place.channel:
+            return
+        if not line.channel.cancelled:
+            self.site.broker.cancel(line.channel)
+        if any(incoming.delivery.channel == place.channel for incoming in self.intake._queue):
+            self.later(MS, self.turns.leave, place)
+        else:
+            self.consumer.leave(place.channel)
 
-    _replace(plant, GateWorker, "between_batches", between_batches)
+    _replace(plant, GateWorker, "leave", leave)
 
 
 def worked_while_leaving(plant: Plant) -> None:
     """Of a partition that is being left, what is in hand is dropped and what still arrives is worked: to acknowledge
     that is to acknowledge all before it."""
 
-    def drop(self: Intake, partition: int) -> None:
-        kept = [incoming for incoming in self._queue if incoming.delivery.partition != partition]
+    def drop(self: Intake, channel: ChannelId) -> bool:
+        kept = [incoming for incoming in self._queue if incoming.delivery.channel != channel]
         self._queue.clear()
         self._queue.extend(kept)
+        return channel in self._live
 
     _replace(plant, Intake, "drop", drop)
 
 
-def leave_outlives_a_join(plant: Plant) -> None:
-    """A busy worker is told to leave and then to join again, and leaves when it has time."""
-    steps = membership.steps
+def leave_by_partition_number(plant: Plant) -> None:
+    """A leave waits behind a batch that is stuck; the channel that it meant is cut, the partition is joined again, and
+    then it ends the new stay, of which the membership believes that it lasts."""
 
-    def steps_blind(
-        me: str,
-        workers: Sequence[str],
-        lines: Mapping[int, Sequence[str]],
-        partitions: int,
-        *,
-        standing_in: frozenset[int],
-    ) -> membership.Steps:
-        others = {
-            partition: [worker for worker in line if worker != me or partition in standing_in]
-            for partition, line in lines.items()
-        }
-        return steps(me, workers, others, partitions, standing_in=standing_in)
+    def leave(self: GateWorker, place: Place) -> None:
+        channel = self.consumer.standing().get(place.partition)
+        if channel is not None:
+            self.intake.drop(channel)
+            self.consumer.leave(channel)
 
-    _replace(plant, membership, "steps", steps_blind)
-    _replace(plant, GateWorker, "stay", lambda self, partition: None)
+    _replace(plant, GateWorker, "leave", leave)
+
+
+def void_leave_believed_in(plant: Plant) -> None:
+    """The leave was void, the worker stands in line again, and goes on believing that it does not want to."""
+    note = membership.Standing.note
+
+    def forgetful(self: membership.Standing, change: membership.Change, place: Place) -> None:
+        wanted = set(self.wanted)
+        note(self, change, place)
+        self.wanted = wanted
+
+    _replace(plant, membership.Standing, "note", forgetful)
 
 
 # --- time ---------------------------------------------------------------------------------------------------------

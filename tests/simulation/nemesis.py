@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from .broker import Channel
 from .process import Process, Site
 from .requests import occurrence_name
 from .world import MS, SECOND
@@ -14,7 +16,7 @@ BACK_MAX = timedelta(seconds=15)
 class Nemesis:
     """Strikes again and again until the world is healed."""
 
-    def __init__(self, site: Site, gates: list[Process], background: list[Process]) -> None:
+    def __init__(self, site: Site, gates: Sequence[Process], background: Sequence[Process]) -> None:
         self.site = site
         self.world = site.world
         self._gates = gates
@@ -77,6 +79,30 @@ class Nemesis:
         if not self.site.database.down:
             self.world.sometimes("database restarted")
             self.site.database.restart(self.world.between(20 * MS, 500 * MS))
+
+    def _stall(self) -> None:
+        """Somebody holds the tables for a while. Meanwhile the lines of a partition are cut again and again, or the
+        broker closes what has been given messages and has acknowledged none (406)."""
+        world = self.world
+        database, broker = self.site.database, self.site.broker
+        lasts = world.between(200 * MS, world.choice((800, 4000)) * MS)
+        database.stalled_until = max(database.stalled_until, world.now + lasts)
+        world.sometimes("the tables were held by somebody else")
+        partition = world.between(0, self.site.options.partitions)
+        strikes = world.choice(
+            (
+                lambda: list(broker.lines[partition]),
+                lambda: [c for line in broker.lines for c in line if c.unacked],
+            )
+        )
+        for _ in range(world.between(1, 5)):
+            world.after(world.between(0, lasts), self._cut_all, strikes)
+
+    def _cut_all(self, which: Callable[[], list[Channel]]) -> None:
+        if self.world.faulty:
+            for channel in which():
+                self.world.sometimes("lines were cut while the tables were held")
+                self.site.broker.close(channel, self.world.between(0, 5 * MS))
 
     def _clock_ahead(self) -> None:
         self.world.sometimes("clock jumped ahead")

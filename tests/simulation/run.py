@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from holdgate_schema.slots import slot_of
@@ -15,6 +16,7 @@ from .clients import Client
 from .database import Database
 from .desks import FeederWorker, OrdersWorker
 from .gate_worker import GateWorker
+from .lines import amiss
 from .members import Members
 from .nemesis import Nemesis
 from .oracle import Oracle
@@ -75,7 +77,7 @@ class Run:
         self.site = Site(
             world, self.options, self.broker, self.database, members, oracle, self.tasks, self.shop, self.seals
         )
-        self.gates: list[Process] = [GateWorker(self.site, number) for number in range(self.options.workers)]
+        self.gates = [GateWorker(self.site, number) for number in range(self.options.workers)]
         roles = (*BACKGROUND, *BEHIND) if self.options.sells else BACKGROUND
         self.background = [make(self.site, number) for number, make in enumerate(roles)]
         share = self.options.requests // self.options.clients
@@ -121,6 +123,7 @@ class Run:
         world.note("HEALED")
         world.faulty = False
         self.broker.alarm_until = world.now
+        self.database.stalled_until = world.now
         for server in (self.broker, self.database):
             server.down = False
         self.nemesis.accept_clock()
@@ -130,7 +133,7 @@ class Run:
         for behind in (FeederWorker, OrdersWorker) if self.options.sells else ():
             self._retire([process for process in self.background if isinstance(process, behind)])
 
-    def _retire(self, processes: list[Process]) -> None:
+    def _retire(self, processes: Sequence[Process]) -> None:
         core = self.world.choice(processes)
         for process in processes:
             if process is not core and self.world.chance(0.4):
@@ -155,6 +158,7 @@ class Run:
             and self.broker.is_empty
             and self.database.cursor_is_at_the_end
             and self.site.oracle.nothing_is_overdue
+            and not self._amiss()
             and (not self.options.sells or (self.tasks.is_at_rest and self.shop.untold == 0))
         )
 
@@ -166,4 +170,10 @@ class Run:
             if not request.is_answered
         ]
         queued = [len(queue) for queue in self.broker.queues]
-        return f"{len(waiting)} unanswered {waiting[:2]}, queued {queued}, down to {self.database.cursor}"
+        return (
+            f"{len(waiting)} unanswered {waiting[:2]}, queued {queued}, down to {self.database.cursor}; "
+            f"{self._amiss() or 'the lines are right'}"
+        )
+
+    def _amiss(self) -> str:
+        return amiss(self.broker, [gate for gate in self.gates if gate.up])

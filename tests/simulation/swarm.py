@@ -20,6 +20,7 @@ NEMESES = (
     "broker_restart",
     "alarm",
     "database_restart",
+    "stall",
     "clock_ahead",
     "clock_far_ahead",
     "clock_back",
@@ -227,7 +228,7 @@ def _outages(options: Options) -> Options:
         requests=40,
         p_unknown=0.2,
         p_slow=0.3,
-        nemeses=("broker_restart", "database_restart"),
+        nemeses=("broker_restart", "database_restart", "stall"),
         nemesis_every=300 * MS,
         safety=4 * SECOND,
     )

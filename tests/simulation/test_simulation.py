@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 from tests.simulation.campaign import EXPECTED, EXPECTING, Campaign, campaign
+from tests.simulation.gate_worker import GateWorker
 from tests.simulation.planting import MUTANTS, Mutant, planted
 from tests.simulation.run import Outcome, Run
 from tests.simulation.swarm import PROFILES
 from tests.simulation.world import Violation, World
 
+from holdgate_workers.app.line_watch import LineWatch
+
+LEAVE_BY_PARTITION_NUMBER = next(mutant for mutant in MUTANTS if mutant.name == "leave_by_partition_number")
 ROOT = Path(__file__).parents[2]
 SEEDS = int(os.environ.get("HOLDGATE_SIMULATION_SEEDS", "2000"))
 """As many as a merge can wait for: about half a minute on two quiet cores."""
@@ -62,6 +66,25 @@ def test_a_planted_bug_is_found_within_its_seeds(mutant: Mutant) -> None:
     assert found is not None, f"not found in {mutant.seeds} seeds of the profile {mutant.profile}"
     print(f"seed {found.seed}: {found.what}")
     assert Run(found.seed, profile=mutant.profile).go().what == "", "the seed is red without the bug too"
+
+
+def test_the_judge_sees_a_line_without_its_consumers_without_the_second_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LineWatch, "look", lambda *_: ())
+    with planted(LEAVE_BY_PARTITION_NUMBER):
+        found = _first_failure(LEAVE_BY_PARTITION_NUMBER)
+    assert found is not None
+    assert "NO REST" in found.what
+    assert "stands in line" in found.what
+
+
+def test_the_second_look_puts_right_what_a_bug_does_to_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GateWorker, "mends", True)
+    with planted(LEAVE_BY_PARTITION_NUMBER):
+        outcomes = [Run(seed, profile=LEAVE_BY_PARTITION_NUMBER.profile).go() for seed in range(20)]
+    assert [outcome.what for outcome in outcomes] == [""] * 20
+    assert any("the second look put something right" in outcome.seen for outcome in outcomes)
 
 
 def test_a_planted_bug_is_gone_afterwards() -> None:

@@ -42,7 +42,7 @@ from holdgate_workers.app.breaker import BackOff, CircuitBreaker
 from holdgate_workers.app.cart_saga import CartHandler, Send
 from holdgate_workers.app.converting import AskShop
 from holdgate_workers.app.order_handler import OrderHandler
-from holdgate_workers.app.ports import Consumer, Sink
+from holdgate_workers.app.ports import ChannelId, Consumer, Sink
 from holdgate_workers.bootstrap import Site, open_site
 from holdgate_workers.bootstrap_carts import cart_handlers
 from holdgate_workers.bootstrap_tasks import RETRIES
@@ -113,12 +113,13 @@ class FailingConsumer:
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
         self.ack = consumer.ack
+        self.standing = consumer.standing
 
     def subscribe(self, partition: int) -> None:
         failpoints.around("Subscribe", partial(self._consumer.subscribe, partition))
 
-    def leave(self, partition: int) -> None:
-        failpoints.around("Leave", partial(self._consumer.leave, partition))
+    def leave(self, channel: ChannelId) -> None:
+        failpoints.around("Leave", partial(self._consumer.leave, channel))
 
     def close(self) -> None:
         failpoints.around("Close", self._consumer.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter, defaultdict
 from itertools import takewhile
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdgate_workers.app.membership import Change, News, Standing, Steps, ranked, steps
+from holdgate_workers.app.membership import Change, Moves, News, Standing, ranked, steps
+from holdgate_workers.app.ports import Place
 
 PARTITIONS = 16
 FEW = 3
@@ -145,17 +147,23 @@ def test_a_line_that_is_being_left_is_not_joined_before_it_was_left() -> None:
 
 
 class Post:
-    """Queues that nobody can look into, workers that tell what they know of them, and time in between."""
+    """Queues that nobody can look into, workers that tell what they know of them, and time in between: a wish to join
+    is on its way, and a wish to leave waits until its worker's batch has ended."""
 
     def __init__(self, draw: random.Random) -> None:
         self.draw = draw
-        self.queues: dict[int, list[str]] = defaultdict(list)
+        self.queues: dict[int, list[tuple[str, int]]] = defaultdict(list)
+        """Partition -> (worker, channel), the one that is served first."""
         self.record: dict[int, list[str]] = defaultdict(list)
         self.workers: dict[str, Standing] = {}
+        self.wanted: set[tuple[str, int]] = set()
+        """What the consumers want, which come back by themselves for as long as they do."""
         self._forgetting = 0.2
-        self._served: set[tuple[str, int]] = set()
+        self._served: set[int] = set()
+        self._channels = itertools.count(1)
         self._on_their_way: list[tuple[str, int]] = []
-        self._unnoted: dict[str, list[tuple[Change, int]]] = defaultdict(list)
+        self._to_leave: list[tuple[str, Place]] = []
+        self._unnoted: dict[str, list[tuple[Change, Place]]] = defaultdict(list)
 
     def start(self) -> None:
         name = f"worker-{len(self.workers)}"
@@ -165,23 +173,32 @@ class Post:
         """A wish reaches its queue."""
         if self._on_their_way:
             name, partition = self._on_their_way.pop(self.draw.randrange(len(self._on_their_way)))
-            self.queues[partition].append(name)
-            self._unnoted[name].append(("joined", partition))
+            channel = next(self._channels)
+            self.queues[partition].append((name, channel))
+            self._unnoted[name].append(("joined", Place(partition, channel)))
 
     def message(self) -> None:
         """One for each partition, which goes to whom the queue serves."""
         for partition, line in self.queues.items():
-            if line and (line[0], partition) not in self._served:
-                self._served.add((line[0], partition))
-                self._unnoted[line[0]].append(("served", partition))
+            if line and line[0][1] not in self._served:
+                name, channel = line[0]
+                self._served.add(channel)
+                self._unnoted[name].append(("served", Place(partition, channel)))
 
     def cut(self) -> None:
         """Somebody loses his place in a queue, and takes a new one."""
-        places = [(name, partition) for partition, line in self.queues.items() for name in line]
+        lines = self.queues.items()
+        places = [(name, Place(partition, channel)) for partition, line in lines for name, channel in line]
         if places:
-            name, partition = self.draw.choice(places)
-            self._lose(name, partition)
-            self._on_their_way.append((name, partition))
+            self._lose(*self.draw.choice(places))
+
+    def leave(self) -> None:
+        """A batch has ended: what its worker was to leave is left, if it is there still."""
+        if self._to_leave:
+            name, place = self._to_leave.pop(0)
+            if (name, place.channel) in self.queues[place.partition]:
+                self.wanted.discard((name, place.partition))
+                self._lose(name, place)
 
     def beat(self) -> None:
         if self.workers:
@@ -189,21 +206,23 @@ class Post:
 
     def settle(self) -> None:
         self._forgetting = 0.0
-        for _ in range(30):
+        for _ in range(40):
             before = {partition: list(line) for partition, line in self.queues.items()}
             while self._on_their_way:
                 self.arrive()
+            while self._to_leave:
+                self.leave()
             self.message()
             for name in self.workers:
                 self._beat(name)
-            if before == self.queues and not self._on_their_way and not any(self._unnoted.values()):
+            if before == self.queues and not (self._on_their_way or self._to_leave or any(self._unnoted.values())):
                 return
         raise AssertionError("the lines never come to rest")
 
     def _beat(self, name: str) -> None:
         standing = self.workers[name]
-        for change, partition in self._unnoted.pop(name, []):
-            standing.note(change, partition)
+        for change, place in self._unnoted.pop(name, []):
+            standing.note(change, place)
         news = standing.news()
         self._write(name, news)
         if self.draw.random() < self._forgetting:
@@ -211,12 +230,11 @@ class Post:
         standing.told(news)
         lines = {partition: tuple(line) for partition, line in self.record.items()}
         todo = standing.follow(SimpleNamespace(alive=tuple(self.workers), lines=lines))
-        self._on_their_way += [(name, partition) for partition in todo.join]
-        for partition in todo.leave:
-            if name in self.queues[partition]:
-                self._lose(name, partition)
-            else:
-                self._on_their_way.remove((name, partition))
+        for partition in todo.join:
+            if (name, partition) not in self.wanted:
+                self.wanted.add((name, partition))
+                self._on_their_way.append((name, partition))
+        self._to_leave += [(name, place) for place in todo.leave]
 
     def _write(self, name: str, news: News) -> None:
         for partition in news.left:
@@ -229,13 +247,14 @@ class Post:
             for before in list(takewhile(name.__ne__, self.record[partition])):
                 self.record[partition].remove(before)
 
-    def _lose(self, name: str, partition: int) -> None:
-        self.queues[partition].remove(name)
-        self._served.discard((name, partition))
-        self._unnoted[name].append(("lost", partition))
+    def _lose(self, name: str, place: Place) -> None:
+        self.queues[place.partition].remove((name, place.channel))
+        self._unnoted[name].append(("lost", place))
+        if (name, place.partition) in self.wanted:
+            self._on_their_way.append((name, place.partition))
 
 
-WHAT = ("start", "arrive", "message", "cut", "beat", "beat")
+WHAT = ("start", "arrive", "message", "cut", "leave", "beat", "beat")
 
 
 @given(st.lists(st.sampled_from(WHAT), max_size=60), st.integers(0, 2**32))
@@ -248,7 +267,10 @@ def test_the_right_one_is_served_in_whatever_order_joining_was_told(history: lis
             getattr(post, what)()
     post.settle()
     for partition in range(FEW):
-        assert tuple(post.queues[partition]) == ranked(partition, list(post.workers))[:2]
+        standing = tuple(name for name, _ in post.queues[partition])
+        assert standing == ranked(partition, list(post.workers))[:2]
+        for name, worker in post.workers.items():
+            assert (partition in worker.wanted) == (partition in worker.in_line) == (name in standing)
 
 
 def test_who_was_recorded_before_the_one_who_is_served_takes_a_new_place() -> None:
@@ -256,14 +278,32 @@ def test_who_was_recorded_before_the_one_who_is_served_takes_a_new_place() -> No
     first, second = ranked(0, ["ann", "bob"])
     standing = Standing(first, 1)
     standing.follow(SimpleNamespace(alive=("ann", "bob"), lines={}))
-    standing.note("joined", 0)
+    standing.note("joined", Place(0, 7))
     standing.told(standing.news())
     unseen = SimpleNamespace(alive=(second,), lines={0: (second,)})
-    assert standing.follow(unseen) == Steps(), "nobody says so of one who does not seem to live"
+    assert standing.follow(unseen) == Moves(), "nobody says so of one who does not seem to live"
     struck = SimpleNamespace(alive=("ann", "bob"), lines={0: (second,)})
-    assert standing.follow(struck).leave == (0,)
+    assert standing.follow(struck).leave == (Place(0, 7),)
     assert standing.follow(struck) == standing.follow(struck)
     assert standing.follow(struck).join == ()
-    standing.note("lost", 0)
+    standing.note("lost", Place(0, 7))
     assert standing.news() == News(left=(0,))
     assert standing.follow(struck).join == (0,)
+
+
+def test_a_stay_that_was_to_be_left_and_was_cut_before_is_judged_anew() -> None:
+    """The leave is void by then: the consumer has taken a new place by itself, and stands there."""
+    first, second = ranked(0, ["ann", "bob"])
+    alive = (first, second)
+    standing = Standing(second, 1)
+    standing.note("joined", Place(0, 7))
+    standing.told(standing.news())
+    assert standing.follow(SimpleNamespace(alive=alive, lines={0: (second, first)})).leave == (Place(0, 7),)
+    for change, channel in (("lost", 7), ("joined", 8)):
+        standing.note(change, Place(0, channel))  # type: ignore[arg-type]
+    assert standing.news() == News(joined=(0,), left=(0,))
+    standing.told(standing.news())
+    assert standing.wanted == {0}
+    assert standing.follow(SimpleNamespace(alive=alive, lines={0: (first, second)})) == Moves()
+    standing.note("lost", Place(0, 7))
+    assert standing.in_line == {0: 8}, "word of a stay that is over does not touch the one that came after it"

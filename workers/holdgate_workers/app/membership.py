@@ -20,8 +20,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal, Protocol
 
+from .ports import ChannelId, Place
+
 Change = Literal["joined", "served", "lost"]
-"""What became of a wish for a partition: it stands in line, it got its first message, it is out of the line."""
+"""What became of a channel: it stands in line, it got its first message, it is out of the line."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -30,6 +32,15 @@ class Steps:
 
     join: tuple[int, ...] = ()
     leave: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Moves:
+    """What a worker should do now: partitions to ask for, and stays to end. A leave means the stay that it names and
+    no later one: by the time somebody can act on it, the channel may be gone and another one in its place."""
+
+    join: tuple[int, ...] = ()
+    leave: tuple[Place, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,26 +76,32 @@ class Standing:
         self._partitions = partitions
         self.wanted: set[int] = set()
         """Asked for, whether or not it stands in line yet."""
-        self.in_line: set[int] = set()
+        self.in_line: dict[int, ChannelId] = {}
+        """Partition -> the channel that stands in its line."""
         self._told: set[int] = set()
         self._left: set[int] = set()
         self._served: set[int] = set()
 
-    def note(self, change: Change, partition: int) -> None:
+    def note(self, change: Change, place: Place) -> None:
         """What the queues say, in the order in which it happened."""
-        match change:
-            case "joined":
-                self.in_line.add(partition)
-            case "served":
-                self._served.add(partition)
-            case "lost":
-                for known in (self.in_line, self._told, self._served):
-                    known.discard(partition)
-                self._left.add(partition)
+        partition, channel = place
+        if change == "joined":
+            self.in_line[partition] = channel
+            # Perhaps it was to be left, and the leave came too late for the channel that it meant: judged anew.
+            self.wanted.add(partition)
+        elif self.in_line.get(partition) != channel:
+            return  # of a stay that is over
+        elif change == "served":
+            self._served.add(partition)
+        else:
+            del self.in_line[partition]
+            self._told.discard(partition)
+            self._served.discard(partition)
+            self._left.add(partition)
 
     def news(self) -> News:
         """What the others do not know yet."""
-        joined, left, served = self.in_line - self._told, self._left, self._served
+        joined, left, served = self.in_line.keys() - self._told, self._left, self._served
         return News(tuple(sorted(joined)), tuple(sorted(left)), tuple(sorted(served)))
 
     def told(self, news: News) -> None:
@@ -93,20 +110,20 @@ class Standing:
         self._left.difference_update(news.left)
         self._served.difference_update(news.served)
 
-    def follow(self, view: View) -> Steps:
-        """What to join and to leave, as the others stand. Taken as done."""
+    def follow(self, view: View) -> Moves:
+        """What to join and to leave, as the others stand. Taken as asked for."""
         is_seen = self._me in view.alive
         workers = view.alive if is_seen else (*view.alive, self._me)
         todo = steps(self._me, workers, view.lines, self._partitions, standing_in=frozenset(self.wanted))
         # Struck out by whoever was served. The place that it has is anywhere; a new one is at the end.
         told = self.wanted & self._told if is_seen else ()
         struck = [partition for partition in told if self._me not in view.lines.get(partition, ())]
-        # A leave may wait for a batch to end. What is joined before would be undone by it.
+        # A leave may wait for a batch to end: until the channel is gone there is no place at the end to ask for.
         join = [partition for partition in todo.join if partition not in self.in_line]
-        leave = sorted({*todo.leave, *struck})
+        leave = [partition for partition in sorted({*todo.leave, *struck}) if partition in self.in_line]
         self.wanted.update(join)
         self.wanted.difference_update(leave)
-        return Steps(tuple(join), tuple(leave))
+        return Moves(tuple(join), tuple(Place(partition, self.in_line[partition]) for partition in leave))
 
 
 def ranked(partition: int, workers: Sequence[str]) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ was lost never comes back; its tags are void, and acknowledging one is a no-op.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -19,6 +19,13 @@ ChannelId = int
 
 class TransportError(Exception):
     """The queue cannot be reached or refused an operation; try again later."""
+
+
+class Place(NamedTuple):
+    """One stay in one partition's line: it begins with a channel and ends with it."""
+
+    partition: int
+    channel: ChannelId
 
 
 class Delivery(Struct, frozen=True, gc=False):
@@ -67,12 +74,19 @@ class Consumer(Protocol):
     def subscribe(self, partition: int) -> None:
         """Want this partition. Returns at once; idempotent."""
 
-    def leave(self, partition: int) -> None:
-        """Stop wanting it, in the way that keeps the queue's order: what is unacknowledged goes back to the front
-        before anyone else is served. Returns at once; `Sink.lost` follows. Idempotent."""
+    def leave(self, channel: ChannelId) -> None:
+        """Stop wanting the channel's partition, in the way that keeps the queue's order: what is unacknowledged goes
+        back to the front before anyone else is served. Returns at once; `Sink.lost` follows.
+
+        It means this stay in the line and no later one: where the channel is gone already it is void, and the
+        partition is wanted as before. Idempotent."""
 
     def ack(self, channel: ChannelId, tag: int) -> None:
         """Acknowledge every delivery of the channel up to and including the tag. Returns at once."""
+
+    def standing(self) -> Mapping[int, ChannelId | None]:
+        """The partitions that are wanted now, each with the channel that stands in the queue's line, None while there
+        is none. Asked of the connections themselves. From any thread; does not wait."""
 
     def close(self) -> None:
         """Leave everything, flush acknowledgements, stop the threads. Waits; idempotent."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Face
@@ -28,7 +27,8 @@ from holdgate_workers.app.effects import (
     Unavailable,
 )
 from holdgate_workers.app.gate import Gate, Protocol
-from holdgate_workers.app.ports import Consumer, Publisher
+from holdgate_workers.app.ports import Consumer, Place, Publisher
+from holdgate_workers.app.turns import Forget, Leave, Settle, Take, Turns
 
 from .acknowledging import Acknowledger
 from .intake import Intake
@@ -89,8 +89,7 @@ class Engine:
         self._batch_messages_max = batch_messages_max
         self._partitions = partitions
         self._stopping = threading.Event()
-        self._to_leave: deque[int] = deque()
-        self._lost: deque[int] = deque()
+        self._turns = Turns(ahead_messages_min=AHEAD_MESSAGES_MIN)
         self._thread = threading.Thread(target=self._run, name="gate-engine", daemon=True)
         self._committing_since = 0.0
         self.ticked_at = time.monotonic()
@@ -117,14 +116,18 @@ class Engine:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    def leave(self, partition: int) -> None:
-        """Hand the partition over between two batches."""
-        self._to_leave.append(partition)
+    def leave(self, place: Place) -> None:
+        """Hand the partition over between two batches, if that stay in its line is not over by then."""
+        self._turns.leave(place)
         self._intake.wake()
 
-    def lost(self, partition: int) -> None:
+    def to_leave(self) -> tuple[Place, ...]:
+        """What is still to be handed over. From any thread."""
+        return self._turns.to_leave()
+
+    def lost(self, place: Place) -> None:
         """Forget what belongs to a partition that is no longer ours, between two batches."""
-        self._lost.append(partition)
+        self._turns.lost(place)
 
     def perform(self, effect: Effect) -> Any:
         """Do one thing that the protocol asks for. The seam for failure injection."""
@@ -137,10 +140,8 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while self._turn():
                 self.ticked_at = time.monotonic()
-                self._turn()
-            self._drive(self._gate.settle())
             self._acknowledger.flush(ANSWERS_FLUSH_SECONDS)
         except BaseException as exc:
             # A broken invariant outside any one message: die loudly, the messages are delivered elsewhere.
@@ -150,29 +151,37 @@ class Engine:
         finally:
             self._store.close()
 
-    def _turn(self) -> None:
+    def _turn(self) -> bool:
+        """One step; whether there is another."""
         self._acknowledger.turn()
-        ahead = self._gate.is_committing
-        if ahead and (self._to_leave or self._lost or len(self._intake) < AHEAD_MESSAGES_MIN):
-            self._drive(self._gate.settle())
-            return
-        self._between_batches()
+        step = self._turns.next(
+            is_committing=self._gate.is_committing,
+            messages_waiting=len(self._intake),
+            is_stopping=self._stopping.is_set(),
+        )
+        match step:
+            case Settle():
+                self._drive(self._gate.settle())
+            case Leave(place):
+                self._leave(place)
+            case Forget(partitions):
+                self._gate.forget_where(lambda occurrence_id: self._partition(occurrence_id) in partitions)
+            case Take():
+                self._take()
+            case _:
+                return False
+        return True
+
+    def _take(self) -> None:
         batch = self._intake.take(self._batch_messages_max, IDLE_SECONDS)
         if batch:
             self._metrics.batch_messages.observe(len(batch))
             self._drive(self._gate.work(batch))
 
-    def _between_batches(self) -> None:
-        if self._to_leave:
-            self._acknowledger.flush(ANSWERS_FLUSH_SECONDS)
-        while self._to_leave:
-            partition = self._to_leave.popleft()
-            self._intake.drop(partition)
-            self._consumer.leave(partition)
-            self._lost.append(partition)
-        gone = {self._lost.popleft() for _ in range(len(self._lost))}
-        if gone:
-            self._gate.forget_where(lambda occurrence_id: self._partition(occurrence_id) in gone)
+    def _leave(self, place: Place) -> None:
+        self._acknowledger.flush(ANSWERS_FLUSH_SECONDS)
+        if self._intake.drop(place.channel):
+            self._consumer.leave(place.channel)
 
     def _partition(self, occurrence_id: str) -> int:
         return partition_of(slot_of(occurrence_id), self._partitions)

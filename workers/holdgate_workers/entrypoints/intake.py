@@ -8,7 +8,7 @@ from collections import deque
 
 from holdgate_workers.app.incoming import Incoming, read
 from holdgate_workers.app.membership import Change
-from holdgate_workers.app.ports import ChannelId, Delivery
+from holdgate_workers.app.ports import ChannelId, Delivery, Place
 
 
 class Intake:
@@ -21,14 +21,14 @@ class Intake:
         self._leaving: set[ChannelId] = set()
         self._served: set[ChannelId] = set()
         self._arrived = threading.Event()
-        self._changes: deque[tuple[Change, int]] = deque()
+        self._changes: deque[tuple[Change, Place]] = deque()
         self.changed = threading.Event()
         """Set when a channel was won, served or lost: the membership should tell the others."""
 
     def subscribed(self, partition: int, channel: ChannelId) -> None:
         """The channel stands in the queue's line."""
         self._live[channel] = partition
-        self._change("joined", partition)
+        self._change("joined", Place(partition, channel))
 
     def delivered(self, delivery: Delivery) -> None:
         """A message arrived."""
@@ -36,7 +36,7 @@ class Intake:
         self._live[channel] = delivery.partition
         if channel not in self._served:
             self._served.add(channel)
-            self._change("served", delivery.partition)
+            self._change("served", Place(delivery.partition, channel))
         incoming = read(delivery)
         incoming.received_at = time.monotonic()
         self._queue.append(incoming)
@@ -48,7 +48,7 @@ class Intake:
         self._live.pop(channel, None)
         self._leaving.discard(channel)
         self._served.discard(channel)
-        self._change("lost", partition)
+        self._change("lost", Place(partition, channel))
         self._arrived.set()
 
     def take(self, messages_max: int, timeout_seconds: float) -> list[Incoming]:
@@ -66,15 +66,22 @@ class Intake:
                 batch.append(incoming)
         return batch
 
-    def drop(self, partition: int) -> None:
-        """Leave the partition's messages to whoever comes next, those that still arrive on its channel included.
+    def drop(self, channel: ChannelId) -> bool:
+        """Leave the channel's messages to whoever comes next, those that still arrive on it included; False if the
+        channel is gone already, and its messages with it.
 
         To work one of those would be to decide it before all that was dropped, and to acknowledge it would be to
         acknowledge them.
         """
-        self._leaving.update(channel for channel, of in self._live.copy().items() if of == partition)
+        if channel not in self._live:
+            return False
+        self._leaving.add(channel)
+        if channel not in self._live:  # `lost` came in between, and forgot it before it was here
+            self._leaving.discard(channel)
+            return False
+        return True
 
-    def changes(self) -> list[tuple[Change, int]]:
+    def changes(self) -> list[tuple[Change, Place]]:
         """What was joined, served and lost since the last call, in order."""
         self.changed.clear()
         changes = []
@@ -82,8 +89,8 @@ class Intake:
             changes.append(self._changes.popleft())
         return changes
 
-    def _change(self, change: Change, partition: int) -> None:
-        self._changes.append((change, partition))
+    def _change(self, change: Change, place: Place) -> None:
+        self._changes.append((change, place))
         self.changed.set()
 
     def wake(self) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from holdgate_workers.app.clock import DatabaseTime
+from holdgate_workers.app.line_watch import LineWatch, correct
 from holdgate_workers.app.membership import News, Standing, View
 from holdgate_workers.app.ports import Consumer
 from holdgate_workers.domain.settings import InvalidSettings, Settings
@@ -21,6 +22,8 @@ from .metrics import Metrics
 log = structlog.get_logger("holdgate.members")
 
 BEAT_SECONDS = 1.0
+WATCH_SECONDS = 3.0
+"""Between two looks at where the consumer really stands; what differs at two of them is put right."""
 STOP_SECONDS = 1.0
 
 
@@ -86,6 +89,8 @@ class MembershipThread:
         self._metrics = metrics
         self._unavailable = unavailable
         self._standing = Standing(me, partitions)
+        self._watch = LineWatch()
+        self._looks_at = time.monotonic() + WATCH_SECONDS
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gate-members", daemon=True)
         self.ticked_at = time.monotonic()
@@ -134,6 +139,7 @@ class MembershipThread:
 
     def _beat(self) -> None:
         self._note_changes()
+        self._look_again()
         news = self._standing.news()
         view = self._members.beat(news)
         self._standing.told(news)
@@ -142,14 +148,31 @@ class MembershipThread:
         for partition in todo.join:
             log.info("partition_joined", partition=partition)
             self._consumer.subscribe(partition)
-        for partition in todo.leave:
-            log.info("partition_left", partition=partition)
-            self._engine.leave(partition)
+        for place in todo.leave:
+            log.info("partition_left", partition=place.partition, channel=place.channel)
+            self._engine.leave(place)
         self._metrics.partitions.set(self.in_line)
         self.seen_at = time.monotonic()
 
+    def _look_again(self) -> None:
+        if time.monotonic() < self._looks_at:
+            return
+        self._looks_at = time.monotonic() + WATCH_SECONDS
+        found = self._watch.look(self._standing, self._consumer.standing(), self._engine.to_leave())
+        for difference in found:
+            log.error(
+                "line_corrected",
+                partition=difference.partition,
+                channel=difference.channel,
+                kind=difference.kind,
+                why="membership and consumer disagreed for some seconds, which must never be: please report it",
+            )
+            self._metrics.lines_corrected.labels(difference.kind).inc()
+        for partition in correct(self._standing, found):
+            self._consumer.subscribe(partition)
+
     def _note_changes(self) -> None:
-        for change, partition in self._intake.changes():
-            self._standing.note(change, partition)
+        for change, place in self._intake.changes():
+            self._standing.note(change, place)
             if change == "lost":
-                self._engine.lost(partition)
+                self._engine.lost(place)

@@ -77,6 +77,11 @@ class Metrics:
         self.partitions = self._gauge(
             "holdgate_partitions_subscribed", "Partition queues this worker stands in line at"
         )
+        self.lines_corrected = self._counter(
+            "holdgate_lines_corrected",
+            "Partitions where this worker did not stand in line as it believed, put right; must be 0",
+            "kind",
+        )
         self.remembered = self._gauge("holdgate_occurrences_remembered", "Occurrences in memory")
         self.unconfirmed = self._gauge(
             "holdgate_publisher_unconfirmed", "Published messages without a confirm yet"

@@ -93,11 +93,16 @@ class EmbeddedConsumer(SessionThread):
     def subscribe(self, partition: int) -> None:
         self._tell("subscribe", partition)
 
-    def leave(self, partition: int) -> None:
-        self._tell("leave", partition)
+    def leave(self, channel: ChannelId) -> None:
+        self._tell("leave", channel)
 
     def ack(self, channel: ChannelId, tag: int) -> None:
         self._tell("ack", channel, tag)
+
+    def standing(self) -> dict[int, ChannelId | None]:
+        channels = self._channels.copy().values()
+        there = {channel.partition: channel.id for channel in channels if not channel.leaving}
+        return {partition: there.get(partition) for partition in self._wanted.copy()}
 
     def close(self) -> None:
         self.stop()
@@ -141,9 +146,13 @@ class EmbeddedConsumer(SessionThread):
             elif what == "subscribe":
                 self._wanted.add(subject)
             else:
-                self._wanted.discard(subject)
-                for channel in self._channels.values():
-                    channel.leaving = channel.leaving or channel.partition == subject
+                self._depart_from(subject)
+
+    def _depart_from(self, channel_id: ChannelId) -> None:
+        channel = self._channels.get(channel_id)
+        if channel is not None and not channel.leaving:  # else that stay in the line is over
+            self._wanted.discard(channel.partition)
+            channel.leaving = True
 
     def _acknowledge(self, channel_id: ChannelId, tag: int) -> None:
         channel = self._channels.get(channel_id)

@@ -77,9 +77,9 @@ class RabbitConsumer:
         """Want this partition. Returns at once; idempotent."""
         self._io.call(partial(self._want, partition))
 
-    def leave(self, partition: int) -> None:
-        """Stop wanting it: what was acknowledged before is settled, then the connection is dropped."""
-        self._io.call(partial(self._unwant, partition))
+    def leave(self, channel: ChannelId) -> None:
+        """Stop wanting its partition: what was acknowledged before is settled, then the connection is dropped."""
+        self._io.call(partial(self._depart, channel))
 
     def ack(self, channel: ChannelId, tag: int) -> None:
         """Acknowledge up to and including the tag. Many calls cost one wake-up and one frame per channel."""
@@ -88,6 +88,10 @@ class RabbitConsumer:
         if not self._ack_wake:
             self._ack_wake = True
             self._io.call(self._flush_acks)
+
+    def standing(self) -> dict[int, ChannelId | None]:
+        """The wanted partitions, each with the channel that stands in line."""
+        return {line.partition: line.standing for line in self._lines.copy().values() if line.wanted}
 
     def close(self) -> None:
         """Leave everything and stop the thread. Waits, a few seconds at most; idempotent."""
@@ -109,10 +113,12 @@ class RabbitConsumer:
             self._start(line)
         line.wanted = True
 
-    def _unwant(self, partition: int) -> None:
-        line = self._lines.get(partition)
-        if line is None:
-            return
+    def _depart(self, channel: ChannelId) -> None:
+        life = self._lives.get(channel)
+        if life is not None and not life.is_leaving:  # else that stay in the line is over
+            self._unwant(self._lines[life.partition])
+
+    def _unwant(self, line: _Line) -> None:
         line.wanted = False
         if line.life is None:
             self._remove(line)
@@ -121,8 +127,8 @@ class RabbitConsumer:
             line.life.leave()
 
     def _leave_all(self) -> None:
-        for partition in list(self._lines):
-            self._unwant(partition)
+        for line in list(self._lines.values()):
+            self._unwant(line)
         self._check_emptied()
 
     def _remove(self, line: _Line) -> None:
@@ -198,6 +204,12 @@ class _Line:
         self.timer: Any = None
         self.attempts = 0
 
+    @property
+    def standing(self) -> ChannelId | None:
+        """The channel that stands in the queue's line; from any thread."""
+        life = self.life
+        return life.channel_id if life is not None and life.is_standing else None
+
 
 class _Life:
     """One connection with one channel and one consumer on it, from dialling to its end."""
@@ -241,6 +253,16 @@ class _Life:
             self._io.call(partial(self._on_end, None, exc))
             return
         self._tag = parameters.client_properties["connection_name"]
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether its end is on its way, for whatever reason."""
+        return self._leaving
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether the broker has confirmed the consumer and nothing has ended it since."""
+        return self.subscribed_at is not None and not self._leaving and bool(self._channel.is_open)
 
     def ack(self, tag: int) -> None:
         """Tags that were never given or are already acknowledged would make the broker close the channel."""
