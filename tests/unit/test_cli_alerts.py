@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from holdgate_schema.messages import AlertOverrides
-from holdgate_workers.cli import csv_source, ics_source, specs
+from holdgate_workers.cli import specs
 from holdgate_workers.cli.definition import Checker, InvalidDefinition
 from holdgate_workers.cli.formats import thresholds
 from holdgate_workers.cli.main import cli
+from holdgate_workers.cli.reading.files import HowToRead, read
 from holdgate_workers.cli.sources import Checked, Defaults, checked
 
 DEFAULTS = Defaults("tour", "Europe/Rome", 12, 90, ("adult",))
@@ -28,13 +29,13 @@ DOCUMENT: dict[str, Any] = {
 
 def from_csv(cell: str) -> Checked:
     text = f"occurrence_id,starts_at,alerts\nocc-1,2030-05-01T10:00,{cell}\n"
-    return checked(csv_source.read(text, DEFAULTS))
+    return checked(read(text.encode(), "season.csv", "csv", HowToRead()), DEFAULTS)
 
 
 def from_calendar(*lines: str) -> Checked:
     event = ["BEGIN:VEVENT", "UID:occ-1", "DTSTART;TZID=Europe/Rome:20300501T100000", *lines, "END:VEVENT"]
     text = "\r\n".join(["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:test", *event, "END:VCALENDAR", ""])
-    return checked(ics_source.read(text, DEFAULTS))
+    return checked(read(text.encode(), "season.ics", "ics", HowToRead()), DEFAULTS)
 
 
 @pytest.mark.parametrize(

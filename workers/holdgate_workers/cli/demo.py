@@ -179,11 +179,11 @@ def _import_season(site: Site, show: Show) -> list[PutOccurrence]:
 def _read_season() -> list[PutOccurrence]:
     from importlib.resources import files
 
-    from . import ics_source
+    from .reading.files import HowToRead, read
     from .sources import Defaults, checked
 
-    text = (files("holdgate_workers.onsale") / SEASON).read_text(encoding="utf-8")
-    found = checked(ics_source.read(text, Defaults()))
+    data = (files("holdgate_workers.onsale") / SEASON).read_bytes()
+    found = checked(read(data, SEASON, "ics", HowToRead()), Defaults())
     assert not found.problems, found.problems
     return [request.command for request in found.requests]
 

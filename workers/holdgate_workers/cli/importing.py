@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,28 +14,30 @@ import click
 from holdgate_schema.outcomes import Answer, OccurrenceStored, Refused
 
 from . import exits, specs
-from .failures import Failure, one_line, stderr_is_terminal
+from .failures import Failure, one_line, stderr_is_terminal, warn
 from .output import Column, Output, output_option
-from .params import example
+from .params import TIME, example
 from .site import Access, pass_access, timeout_option
 
 if TYPE_CHECKING:
     from holdgate_producer.client import BookingClient
 
-    from .sources import Checked, Defaults, Request
+    from .reading.rows import Finding, Reading
+    from .sources import Checked, Request
 
 PROBLEMS_SHOWN = 20
+NOTICES_SHOWN = 10
 AT_ONCE = 500
 """So many requests are under way at a time: enough to keep the queues busy, few enough to watch them."""
 
-HELP = f"""Put every occurrence of FILE (.csv or .ics), or none if anything in it is wrong.
+HELP = f"""Put every occurrence of FILE (a table or a calendar), or none if anything in it is wrong.
 
 The whole file is read and checked first, as the workers will check it; only then requests are sent. Those
 that the workers refuse all the same (a start that another occurrence has, a cancelled one) are reported by line.
-An occurrence that exists is replaced; what is held and sold on it stays.
+An occurrence that exists is replaced; what is held and sold on it stays. docs/importing.md says what is read and how.
 
 \b
-CSV: UTF-8, the first line names the columns, in any order:
+CSV: the first line names the columns, in any order, divided by comma, semicolon, tab or |:
   occurrence_id        up to 64 visible characters without blanks (required)
   product_id           what it is a date of (or --product)
   starts_at            2030-05-01T10:00, wall time of the zone, or with an offset (required)
@@ -48,22 +51,23 @@ CSV: UTF-8, the first line names the columns, in any order:
                        separated by |
   overbooking_percent, buffer, cutoff_minutes   numbers
   sales_open, sales_close                       wall times without an offset
-  status               active or closed
+  status               active, closed or cancelled
   alerts               {specs.ALERTS_HELP}
 
 \b
-iCalendar: each VEVENT is one occurrence:
-  UID                  the occurrence id; one with blanks or over 64 characters is cut and gets a digest
-  DTSTART, DTEND       with TZID, in UTC, or without a zone (X-WR-TIMEZONE or --timezone);
+iCalendar: each VEVENT is one occurrence, each date of a series (RRULE, RDATE) too:
+  UID                  the occurrence id; one with blanks or over 64 characters is cut and gets a digest;
+                       a date of a series has its date added
+  DTSTART, DTEND       with TZID (also as Outlook and others name zones), or without a zone (X-WR-TIMEZONE
+                       or --timezone); in UTC the zone is the product's or --timezone;
                        DURATION or --duration instead of DTEND; a date alone is its whole day
+  STATUS, CLASS        TENTATIVE, PRIVATE, CONFIDENTIAL: not on sale
   X-HOLDGATE-PRODUCT   the product; else --product; else made from SUMMARY
   X-HOLDGATE-CAPACITY  the seats; else --capacity
   X-HOLDGATE-TICKET    {specs.TICKET_HELP},
                        once for each; else --ticket
   X-HOLDGATE-POOL      {specs.POOL_HELP}, once for each
   X-HOLDGATE-ALERTS    {specs.ALERTS_HELP}
-  STATUS:CANCELLED     is put as closed
-  RRULE and RDATE are refused: export the single dates.
 """
 
 
@@ -87,6 +91,18 @@ iCalendar: each VEVENT is one occurrence:
 @click.option(
     "--ticket", "tickets", multiple=True, metavar=specs.TICKET_HELP, help="Ticket types where it does not."
 )
+@click.option("--from", "since", type=TIME, help="Only dates from then on (wall time without an offset).")
+@click.option("--until", type=TIME, help="Only dates before; also how far series without an end are read.")
+@click.option(
+    "--zone-map",
+    "zone_maps",
+    multiple=True,
+    metavar="NAME=ZONE|FILE",
+    help="The IANA zone that a name in the file means; repeat it, or give a file with one on each line.",
+)
+@click.option(
+    "--encoding", metavar="NAME", help="How the file is encoded, such as windows-1252. [default: by its bytes]"
+)
 @click.option("--dry-run", is_flag=True, help="Read and check the file, send nothing.")
 @timeout_option
 @output_option
@@ -100,14 +116,26 @@ def import_(
     capacity: int | None,
     duration: int | None,
     tickets: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    zone_maps: tuple[str, ...],
+    encoding: str | None,
     dry_run: bool,
     timeout_seconds: float,
     out: Output,
 ) -> None:
     """Put every occurrence of a file."""
-    from .sources import Defaults
+    from .sources import Defaults, checked
+    from .stored_zones import StoredZones
 
-    found = _read(file, form, Defaults(product, timezone, capacity, duration, tickets))
+    reading = _read(file, form, since, until, zone_maps, encoding)
+    with StoredZones(access) as stored:
+        found = checked(reading, Defaults(product, timezone, capacity, duration, tickets), stored.of_product)
+    if not out.is_json:
+        for notice in found.notices[:NOTICES_SHOWN]:
+            warn(f"line {notice.line}: {notice.field} {notice.text}" if notice.line else notice.text)
+        if len(found.notices) > NOTICES_SHOWN:
+            warn(f"… and {len(found.notices) - NOTICES_SHOWN} more notes; --output json has all")
     if found.problems:
         _tell_problems(out, file, found)
         raise click.exceptions.Exit(exits.USAGE)
@@ -119,28 +147,32 @@ def import_(
     _tell_results(out, results)
 
 
-def _read(file: Path, form: str | None, defaults: Defaults) -> Checked:
-    from .sources import checked
+def _read(
+    file: Path,
+    form: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    zone_maps: tuple[str, ...],
+    encoding: str | None,
+) -> Reading:
+    from .reading.files import HowToRead, form_of, read
+    from .reading.rows import Window
+    from .reading.zone_maps import explained
 
-    form = form or file.suffix.lower().lstrip(".")
-    if form not in ("csv", "ics"):
+    known = "ics" if form == "ics" else "csv" if form == "csv" else form_of(file)
+    if known is None:
         raise click.BadParameter(
             f"{file.name!r} ends neither in .csv nor in .ics; give --format", param_hint="FILE"
         )
     try:
-        # Excel begins a UTF-8 file with a byte order mark.
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise Failure(
-            f"{file} is not UTF-8: {exc.reason} at byte {exc.start}; nothing was sent", exits.USAGE
-        ) from exc
-    if form == "csv":
-        from . import csv_source
-
-        return checked(csv_source.read(text, defaults))
-    from . import ics_source
-
-    return checked(ics_source.read(text, defaults))
+        zones = explained(zone_maps)
+        data = file.read_bytes()
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint="--zone-map") from exc
+    except OSError as exc:
+        raise Failure(f"cannot read {file}: {exc.strerror}; nothing was sent", exits.USAGE) from exc
+    how = HowToRead(zone_map=zones, window=Window(since, until), now=datetime.now(UTC), encoding=encoding)  # noqa: TID251
+    return read(data, file.name, known, how)
 
 
 class Result:
@@ -200,15 +232,22 @@ def _progress(total: int) -> Iterator[Any]:
         yield lambda: progress.advance(task)
 
 
+def told(findings: Sequence[Finding]) -> list[dict[str, object]]:
+    """As JSON has them."""
+    return [
+        {"line": item.line, "field": item.field, "reason": item.reason, "advice": item.advice} for item in findings
+    ]
+
+
 def _tell_problems(out: Output, file: Path, found: Checked) -> None:
     problems = found.problems
     if out.is_json:
-        out.json({"ok": False, "sent": 0, "problems": problems})
+        out.json({"ok": False, "sent": 0, "problems": told(problems), "notices": told(found.notices)})
         return
     shown = problems[:PROBLEMS_SHOWN]
     out.table(
         [Column("line", right=True), "field", Column("problem", wrap=True)],
-        [(problem.line, problem.field, problem.reason) for problem in shown],
+        [(problem.line or "", problem.field, problem.text) for problem in shown],
     )
     if len(problems) > len(shown):
         out.line(f"… and {len(problems) - len(shown)} more")
@@ -219,7 +258,7 @@ def _tell_problems(out: Output, file: Path, found: Checked) -> None:
 def _tell_dry_run(out: Output, found: Checked) -> None:
     if out.is_json:
         rows = [{"line": line, "occurrence_id": command.occurrence_id} for line, command in found.requests]
-        out.json({"ok": True, "sent": 0, "problems": [], "occurrences": rows})
+        out.json({"ok": True, "sent": 0, "problems": [], "notices": told(found.notices), "occurrences": rows})
         return
     out.line(f"{len(found.requests)} occurrences, all as they must be; nothing was sent.", style="bold green")
 
