@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, timedelta
 
 from msgspec.structs import replace
@@ -29,9 +30,23 @@ def put(draft: Draft, occurrence: Occurrence | None, command: PutOccurrence) -> 
     errors = errors or _conflicts(command, occurrence, draft.context)
     if errors:
         return Refusal(draft).invalid(errors)
-    definition = _definition(command)
-    pools = _pools(command, occurrence)
+    definition, pools = defined(command, occurrence)
     return _store(draft, occurrence, definition, pools)
+
+
+def defined(command: PutOccurrence, occurrence: Occurrence | None) -> tuple[Definition, dict[str, Pool]]:
+    """What the command makes of the occurrence, if it is valid."""
+    return _definition(command), _pools(command, occurrence)
+
+
+def pools_in_use(command: PutOccurrence, pools: Mapping[str, Pool]) -> list[FieldError]:
+    """The pools that the command leaves out although something is held or sold of them."""
+    kept = {TOTAL_POOL, *(pool.key for pool in command.pools)}
+    return [
+        FieldError("pools", f"{pool.key!r} cannot be left out: {pool.held} are held and {pool.sold} sold")
+        for pool in pools.values()
+        if pool.key not in kept and pool.held + pool.sold
+    ]
 
 
 def close(draft: Draft, occurrence: Occurrence, command: CloseOccurrence) -> Decision:
@@ -168,12 +183,7 @@ def _conflicts(command: PutOccurrence, occurrence: Occurrence | None, context: C
         return []
     if occurrence.definition.status in FINAL:
         return [FieldError("status", f"is {occurrence.definition.status}, which is final")]
-    kept = {TOTAL_POOL, *(pool.key for pool in command.pools)}
-    return [
-        FieldError("pools", f"{pool.key!r} cannot be left out: {pool.held} are held and {pool.sold} sold")
-        for pool in occurrence.pools.values()
-        if pool.key not in kept and pool.held + pool.sold
-    ]
+    return pools_in_use(command, occurrence.pools)
 
 
 def _definition(command: PutOccurrence) -> Definition:
