@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import icalendar
+import psycopg
 import pytest
 from click.testing import CliRunner
 from tests.support.postgres import migrated_database
@@ -47,11 +48,26 @@ def ask(
     token: str = TOKEN,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
+    more: str = "",
 ) -> tuple[int, dict[str, str], bytes]:
     with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        connection.request(method, f"{path}?token={token.replace(' ', '%20')}", headers=dict(headers or {}))
+        query = f"token={token.replace(' ', '%20')}{more}"
+        connection.request(method, f"{path}?{query}", headers=dict(headers or {}))
         response = connection.getresponse()
         return response.status, dict(response.getheaders()), response.read()
+
+
+def with_dates(teller: Teller, number: int, first: datetime) -> None:
+    """So many more dates of the product, half an hour apart."""
+    with psycopg.connect(teller.url) as connection:
+        connection.execute(
+            "INSERT INTO occurrences (id, product_id, starts_at, ends_at, status, definition, version) "
+            "SELECT 'slot-' || n, product_id, t, t + interval '20 minutes', 'active', definition "
+            "  || jsonb_build_object('starts_at', to_json(t), 'ends_at', to_json(t + interval '20 minutes')), 1 "
+            "FROM occurrences, generate_series(0, %s - 1) AS n, "
+            "  LATERAL (SELECT %s::timestamptz + n * interval '30 minutes' AS t) AS s WHERE id = %s",
+            [number, first, OCCURRENCE],
+        )
 
 
 def events(content: bytes) -> list[Any]:
@@ -137,6 +153,7 @@ def test_the_command_writes_the_same_feed(teller: Teller, tmp_path: Path, port: 
     environment = {"HOLDGATE_DATABASE_URL": teller.url, "HOLDGATE_CALENDAR_DOMAIN": DOMAIN}
     printed = CliRunner().invoke(cli, ["calendar", "export", PRODUCT], env=environment)
     assert printed.stdout_bytes == ask(port)[2]
+    assert printed.stderr == "1 occurrence of Harbour tour\n"
     file = tmp_path / "tour.ics"
     done = CliRunner().invoke(cli, ["calendar", "export", PRODUCT, "--output", str(file)], env=environment)
     assert (done.exit_code, file.read_bytes()) == (0, printed.stdout_bytes)
@@ -146,3 +163,67 @@ def test_the_command_says_that_there_is_no_such_product(teller: Teller) -> None:
     done = CliRunner().invoke(cli, ["calendar", "export", "nothing"], env={"HOLDGATE_DATABASE_URL": teller.url})
     assert done.exit_code != 0
     assert "there is no product 'nothing'" in done.stderr
+
+
+def test_a_feed_has_every_date_however_many_there_are(teller: Teller, port: int) -> None:
+    """A product with a date every half hour has two thousand in six weeks; the next ones are those that people need."""
+    first = datetime(2030, 1, 1, 8, tzinfo=UTC)
+    with_dates(teller, 2100, first)
+    status, headers, content = ask(port)
+    found = events(content)
+    assert (status, len(found)) == (200, 2101)
+    assert first in {event["DTSTART"].dt.astimezone(UTC) for event in found}
+    assert "X-Holdgate-Left-Out" not in headers
+    environment = {"HOLDGATE_DATABASE_URL": teller.url, "HOLDGATE_CALENDAR_DOMAIN": DOMAIN}
+    printed = CliRunner().invoke(cli, ["calendar", "export", PRODUCT], env=environment)
+    assert printed.stdout_bytes == content
+
+
+def test_a_feed_begins_some_weeks_ago_and_says_what_it_leaves_out(teller: Teller, port: int) -> None:
+    with_dates(teller, 3, datetime(2020, 1, 1, 8, tzinfo=UTC))
+    _, headers, content = ask(port)
+    assert len(events(content)) == 1
+    assert headers["X-Holdgate-Left-Out"].startswith("3 that start before ")
+    calendar = icalendar.Calendar.from_ical(content)
+    assert str(calendar["X-HOLDGATE-LEFT-OUT"]) == headers["X-Holdgate-Left-Out"]
+    assert len(events(ask(port, more="&from=2020-01-01")[2])) == 4
+    _, headers, content = ask(port, more="&from=2020-01-01&until=2020-01-02")
+    assert len(events(content)) == 3
+    assert headers["X-Holdgate-Left-Out"] == (
+        "1 that start before 2020-01-01T00:00:00Z or from 2020-01-02T00:00:00Z on"
+    )
+    assert ask(port, more="&from=May")[::2] == (400, b"from is a day such as 2030-05-01\n")
+
+
+def test_an_export_has_past_dates_too_and_says_what_its_window_leaves_out(teller: Teller, tmp_path: Path) -> None:
+    with_dates(teller, 3, datetime(2020, 1, 1, 8, tzinfo=UTC))
+    environment = {"HOLDGATE_DATABASE_URL": teller.url}
+    whole = CliRunner().invoke(cli, ["calendar", "export", PRODUCT], env=environment)
+    assert (len(events(whole.stdout_bytes)), "LEFT-OUT" in whole.stdout) == (4, False)
+    window = ["--from", "2020-01-01T08:30", "--until", "2020-01-01T09:00", "--output", str(tmp_path / "one.ics")]
+    part = CliRunner().invoke(cli, ["calendar", "export", PRODUCT, *window], env=environment)
+    assert len(events((tmp_path / "one.ics").read_bytes())) == 1
+    assert "1 occurrence of Harbour tour in " in part.stderr
+    assert "without 3 that start before 2020-01-01T08:30:00Z or from 2020-01-01T09:00:00Z on" in part.stderr
+
+
+def test_an_export_that_cannot_be_written_leaves_the_file_as_it_was(teller: Teller, tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "tour.ics"
+    done = CliRunner().invoke(
+        cli, ["calendar", "export", PRODUCT, "--output", str(file)], env={"HOLDGATE_DATABASE_URL": teller.url}
+    )
+    assert done.exit_code == 2
+    assert "cannot write" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_feed_is_another_one_once_its_title_is(teller: Teller, port: int) -> None:
+    _, headers, _ = ask(port)
+    with psycopg.connect(teller.url) as connection:
+        connection.execute(
+            "INSERT INTO products (id, version, definition, changed_by) "
+            "SELECT id, version + 1, definition || '{\"label\": \"Bay tour\"}', 'x' FROM products WHERE id = %s",
+            [PRODUCT],
+        )
+    status, _, content = ask(port, headers={"If-None-Match": headers["ETag"]})
+    assert (status, b"SUMMARY:Bay tour" in content) == (200, True)

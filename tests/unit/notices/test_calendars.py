@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 from tests.support.notices import BOOKING_ID, HOUSE, NOW, START, a_booking, a_customer, a_slot
 
-from holdgate_workers.adapters.calendars.feed import product_feed
+from holdgate_workers.adapters.calendars import feed as feeds
 from holdgate_workers.adapters.calendars.invitations import IcsInvitations
 from holdgate_workers.adapters.calendars.zones import vtimezone
 from holdgate_workers.app.notices.composing import compose
-from holdgate_workers.app.notices.facts import Booking
+from holdgate_workers.app.notices.facts import Booking, ProductSlots, Slot
 from holdgate_workers.app.notices.mail import MailText
 from holdgate_workers.app.notices.mails import MailKind, mails_after
 from holdgate_workers.app.notices.people import Customer
@@ -184,6 +185,20 @@ def test_a_zone_has_every_change_of_its_clock(zone: str) -> None:
         assert just_before == observance["TZOFFSETFROM"].td
 
 
+def product_feed(title: str, slots: Sequence[Slot], *, domain: str) -> bytes:
+    zones = {slot.timezone for slot in slots}
+    own = {zone: [slot for slot in slots if slot.timezone == zone] for zone in zones}
+    found = ProductSlots(
+        product_id="harbour-tour",
+        title=title,
+        slots=iter(sorted(slots, key=lambda slot: slot.starts_at)),
+        number=len(slots),
+        spans={zone: (min(s.starts_at for s in of), max(s.ends_at for s in of)) for zone, of in own.items()},
+        digest="",
+    )
+    return b"".join(feeds.product_feed(found, domain=domain))
+
+
 # --- feeds -----------------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +218,7 @@ def test_a_feed_has_every_occurrence_in_order_and_nobody_in_it() -> None:
     assert [event["SEQUENCE"] for event in events] == [1, 4, 21]
     assert not any("ATTENDEE" in event for event in events)
     assert {str(zone["TZID"]) for zone in calendar.walk("VTIMEZONE")} == {"Europe/Rome", "America/New_York"}
-    assert feed == product_feed("Harbour tour", reversed(slots), domain="harbour.example")
+    assert feed == product_feed("Harbour tour", list(reversed(slots)), domain="harbour.example")
 
 
 def test_a_feed_over_years_is_right_on_both_sides_of_every_change() -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from . import exits
 from .failures import Failure
-from .params import example
+from .params import TIME, example, in_utc
 from .site import Access, pass_access
+
+if TYPE_CHECKING:
+    from holdgate_workers.app.notices.facts import ProductSlots
 
 
 @click.group()
@@ -20,7 +27,9 @@ def calendar() -> None:
 
 @calendar.command(
     epilog=example(
-        "holdgate calendar export harbour-tour", "holdgate calendar export harbour-tour --output tour.ics"
+        "holdgate calendar export harbour-tour",
+        "holdgate calendar export harbour-tour --output tour.ics",
+        "holdgate calendar export harbour-tour --from 2030-05-01 --until 2030-06-01",
     )
 )
 @click.argument("product_id", metavar="PRODUCT")
@@ -31,28 +40,54 @@ def calendar() -> None:
     metavar="FILE",
     help="Write it there. [default: standard output]",
 )
+@click.option("--from", "since", type=TIME, help="Those that start then or later (UTC without an offset).")
+@click.option("--until", type=TIME, help="Those that start before.")
 @pass_access
-def export(access: Access, product_id: str, output: Path | None) -> None:
-    """The occurrences of PRODUCT, those that were cancelled as such.
+def export(
+    access: Access, product_id: str, output: Path | None, since: datetime | None, until: datetime | None
+) -> None:
+    """All occurrences of PRODUCT, past ones too, those that were cancelled as such.
 
     What changed keeps its id (HOLDGATE_CALENDAR_DOMAIN is part of it), so that importing it again moves and cancels
     what is there. To have programs subscribe to it, set HOLDGATE_CALENDAR_TOKEN: docs/notifications.md says how.
     """
-    from holdgate_workers.adapters.calendars.feed import product_feed
+    from holdgate_workers.adapters.calendars.feed import left_out, product_feed
     from holdgate_workers.adapters.postgres.slots import SlotBook
 
     domain = access.config().calendar_domain
+
+    def write(found: ProductSlots) -> str:
+        with _opened(output) as file:
+            for piece in product_feed(found, domain=domain):
+                file.write(piece)
+        number = f"{found.number} occurrence" + ("" if found.number == 1 else "s")
+        without = f"; without {left_out(found)}" if found.left_out else ""
+        where = "" if output is None else f" in {output}"
+        return f"{number} of {found.title}{where}{without}"
+
     with access.opened(SlotBook) as book:
-        found = book.of_product(product_id)
-    if found is None:
+        try:
+            said = book.of_product(product_id, write, since=in_utc(since), until=in_utc(until))
+        except OSError as exc:
+            if output is None:
+                raise
+            raise Failure(f"cannot write {output}: {exc.strerror}", exits.USAGE) from None
+    if said is None:
         raise Failure(f"there is no product {product_id!r}; see `holdgate product list`", exits.REFUSED)
-    content = product_feed(found.title, found.slots, domain=domain)
+    click.echo(said, err=True)
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[bytes]]:
+    """Standard output, or the file, which is whole or as it was before."""
     if output is None:
-        sys.stdout.buffer.write(content)
+        yield sys.stdout.buffer
         sys.stdout.flush()
         return
+    part = output.with_name(f".{output.name}.part")
     try:
-        output.write_bytes(content)
-    except OSError as exc:
-        raise Failure(f"cannot write {output}: {exc.strerror}", exits.USAGE) from None
-    click.echo(f"{len(found.slots)} occurrences of {found.title} in {output}", err=True)
+        with part.open("wb") as file:
+            yield file
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from .failures import Failure
 from .formats import amount, local, moment, thresholds
 from .importing import import_
 from .output import Column, Output, output_option
-from .params import SEATS, TIME, example, limit_option, request_id_option
+from .params import SEATS, TIME, example, in_utc, limit_option, request_id_option
 from .site import Access, pass_access, timeout_option
 
 
@@ -226,7 +226,11 @@ def list_(
 
     with access.opened(Catalogue) as catalogue:
         found = catalogue.list(
-            product=product, status=status, starts_from=starts_from, starts_until=starts_until, limit=limit
+            product=product,
+            status=status,
+            starts_from=in_utc(starts_from),
+            starts_until=in_utc(starts_until),
+            limit=limit,
         )
     if out.is_json:
         out.json({"occurrences": found})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -80,6 +80,11 @@ QUANTITY = _Quantities()
 SEATS = _Seats()
 TIME = _Time()
 ID_PART = _IdPart()
+
+
+def in_utc(time: datetime | None) -> datetime | None:
+    """The instant; without an offset it is one of UTC."""
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 def is_uuid_prefix(text: str) -> bool:

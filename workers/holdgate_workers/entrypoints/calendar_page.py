@@ -6,19 +6,20 @@ import hmac
 import re
 import threading
 from collections.abc import Mapping
-from contextlib import closing
-from datetime import UTC, datetime
+from contextlib import ExitStack, closing
+from datetime import UTC, date, datetime, time, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
-from hashlib import sha256
 from http import HTTPStatus
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, cast
 from urllib.parse import parse_qs
 
 import structlog
 
-from holdgate_workers.adapters.calendars.feed import product_feed
+from holdgate_workers.adapters.calendars.feed import feed_tag, left_out, product_feed
 from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
-from holdgate_workers.adapters.postgres.slots import ProductSlots, SlotBook
+from holdgate_workers.adapters.postgres.slots import SlotBook
+from holdgate_workers.app.notices.facts import ProductSlots
 
 from .health import PageAnswer
 
@@ -26,6 +27,9 @@ log = structlog.get_logger("holdgate.calendar")
 
 FRESH_SECONDS = 300
 RETRY_SECONDS = 30
+PAST = timedelta(weeks=6)
+"""A feed has what started since then, unless it is asked for more."""
+IN_MEMORY_BYTES_MAX = 1 << 20
 QUERY_CHARS_MAX = 1000
 
 _PATH = re.compile(r"/calendar/(\S{1,64})\.ics")
@@ -51,26 +55,38 @@ class CalendarPage:
         if not hmac.compare_digest(_token(environ), self._token):
             return _said(HTTPStatus.FORBIDDEN, "a token is needed")
         try:
+            since, until = _window(environ)
+        except ValueError as exc:
+            return _said(HTTPStatus.BAD_REQUEST, str(exc))
+        try:
             # One at a time, on a connection of its own: feeds are asked for every few minutes.
             with self._lock, closing(SlotBook(self._database_url)) as book:
-                found = book.of_product(path[1])
+                answer = book.of_product(
+                    path[1], lambda found: self._feed(found, environ), since=since, until=until, past=PAST
+                )
         except (DatabaseUnavailable, DatabaseError) as exc:
             log.error("calendar_not_read", problem=str(exc))
             return _said(HTTPStatus.SERVICE_UNAVAILABLE, "not now", **{"Retry-After": str(RETRY_SECONDS)})
-        if found is None:
-            return _said(HTTPStatus.NOT_FOUND, "there is no such product")
-        return self._feed(found, environ)
+        return answer or _said(HTTPStatus.NOT_FOUND, "there is no such product")
 
     def _feed(self, found: ProductSlots, environ: Mapping[str, Any]) -> PageAnswer:
-        content = product_feed(found.title, found.slots, domain=self._domain)
-        etag = f'"{sha256(content).hexdigest()[:32]}"'
+        etag = f'"{feed_tag(found, domain=self._domain)}"'
         headers = {"ETag": etag, "Cache-Control": f"private, max-age={FRESH_SECONDS}"}
         if found.changed_at is not None:
             headers["Last-Modified"] = format_datetime(found.changed_at.astimezone(UTC), usegmt=True)
         if _is_known(environ, etag, found.changed_at):
             return PageAnswer(HTTPStatus.NOT_MODIFIED, headers=headers)
-        headers |= {"Content-Type": "text/calendar; charset=utf-8", "Content-Length": str(len(content))}
-        return PageAnswer(HTTPStatus.OK, content, headers)
+        if found.left_out:
+            headers["X-Holdgate-Left-Out"] = left_out(found)
+        # Written aside first: a caller who reads slowly must not keep the database waiting.
+        with ExitStack() as stack:
+            file = stack.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY_BYTES_MAX))
+            for piece in product_feed(found, domain=self._domain):
+                file.write(piece)
+            stack.pop_all()
+        headers |= {"Content-Type": "text/calendar; charset=utf-8", "Content-Length": str(file.tell())}
+        file.seek(0)
+        return PageAnswer(HTTPStatus.OK, headers=headers, file=cast(IO[bytes], file))
 
 
 def _text(path: str) -> str:
@@ -81,6 +97,19 @@ def _text(path: str) -> str:
 def _token(environ: Mapping[str, Any]) -> bytes:
     query = parse_qs(str(environ.get("QUERY_STRING", ""))[:QUERY_CHARS_MAX])
     return query.get("token", [""])[0].encode()
+
+
+def _window(environ: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """From `from` on and before `until`, which are days in UTC. Raises `ValueError`."""
+    query = parse_qs(str(environ.get("QUERY_STRING", ""))[:QUERY_CHARS_MAX])
+    days: dict[str, datetime] = {}
+    for name in ("from", "until"):
+        if name in query:
+            try:
+                days[name] = datetime.combine(date.fromisoformat(query[name][0]), time(), UTC)
+            except ValueError:
+                raise ValueError(f"{name} is a day such as 2030-05-01") from None
+    return days.get("from"), days.get("until")
 
 
 def _is_known(environ: Mapping[str, Any], etag: str, changed_at: datetime | None) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import IO, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.util import FileWrapper
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -25,6 +26,8 @@ class PageAnswer:
     status: HTTPStatus
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    file: IO[bytes] | None = None
+    """Instead of `body`: read from where it stands, and closed when it was sent."""
 
 
 Page = Callable[[Mapping[str, Any]], PageAnswer | None]
@@ -74,7 +77,11 @@ class HealthServer:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"There are /metrics, /livez and /readyz.\n"]
         start_response(f"{answer.status.value} {answer.status.phrase}", list(answer.headers.items()))
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body]
+        if environ["REQUEST_METHOD"] == "HEAD":
+            if answer.file is not None:
+                answer.file.close()
+            return [b""]
+        return [answer.body] if answer.file is None else FileWrapper(answer.file)
 
     def _report(self, checks: dict[str, Check], start_response: Callable[..., Any]) -> Iterable[bytes]:
         problems = {name: problem for name, check in checks.items() if (problem := check()) is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from icalendar import Calendar, Event
@@ -15,19 +15,24 @@ PRODUCT_ID = "-//Holdgate//Holdgate//EN"
 MARGIN = timedelta(days=1)
 
 
-def calendar(method: str, slots: Sequence[Slot]) -> Calendar:
-    """An empty calendar that knows the slots' time zones."""
+def calendar(method: str, spans: Mapping[str, tuple[datetime, datetime]]) -> Calendar:
+    """An empty calendar that knows these time zones, each from an instant to another one."""
     component = Calendar()
     component.add("PRODID", PRODUCT_ID)
     component.add("VERSION", "2.0")
     component.add("CALSCALE", "GREGORIAN")
     component.add("METHOD", method)
-    for zone in sorted({slot.timezone for slot in slots}):
-        own = [slot for slot in slots if slot.timezone == zone]
-        if any(_has_local_form(time) for slot in own for time in (slot.local_start, slot.local_end)):
-            first, last = min(slot.starts_at for slot in own), max(slot.ends_at for slot in own)
+    for zone, (first, last) in sorted(spans.items()):
+        if zone != "UTC":
             component.add_component(vtimezone(zone, first - MARGIN, last + MARGIN))
     return component
+
+
+def span_of(slot: Slot) -> dict[str, tuple[datetime, datetime]]:
+    """The zone that one slot needs, if any."""
+    if _has_local_form(slot.local_start) or _has_local_form(slot.local_end):
+        return {slot.timezone: (slot.starts_at, slot.ends_at)}
+    return {}
 
 
 def event(uid: str, slot: Slot, *, sequence: int, stamp: datetime, is_cancelled: bool) -> Event:

@@ -8,7 +8,7 @@ from holdgate_workers.app.notices.facts import Booking
 from holdgate_workers.app.notices.mail import CalendarMethod, CalendarObject
 from holdgate_workers.app.notices.people import Customer, Sender, wire_address
 
-from .events import calendar, event, written
+from .events import calendar, event, span_of, written
 
 
 class IcsInvitations:
@@ -33,7 +33,7 @@ class IcsInvitations:
         component.add("DESCRIPTION", _description(booking))
         component.add("ORGANIZER", _address(self._organizer.name, self._organizer.email))
         component.add("ATTENDEE", _attendee(customer))
-        return CalendarObject(method, written(calendar(method, [booking.slot]), [component]))
+        return CalendarObject(method, written(calendar(method, span_of(booking.slot)), [component]))
 
 
 def _description(booking: Booking) -> str:

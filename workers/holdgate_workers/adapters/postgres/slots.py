@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from psycopg import Connection
+from psycopg import Connection, ServerCursor
 
 from holdgate_schema.products import PRODUCT, Product
-from holdgate_workers.app.notices.facts import Piece, Slot
+from holdgate_workers.app.notices.facts import Piece, ProductSlots, Slot
 from holdgate_workers.domain.occurrence import Definition
 
 from .rows import definition_from
 from .session import Session
 
-SLOTS_MAX = 2000
-"""Occurrences in a feed, the latest that begin."""
+PAGE_ROWS = 500
+"""So many rows are fetched at a time, and none is kept."""
+
+T = TypeVar("T")
 
 COLUMNS = """o.id, o.definition::text, coalesce(s.version, 0), coalesce(s.decided_at, o.created_at),
   p.definition::text"""
@@ -31,10 +33,23 @@ LEFT JOIN LATERAL (
   ORDER BY j.version DESC LIMIT 1) s ON true"""
 """An occurrence's own version counts every hold; what people are told changes with the catalogue alone."""
 
+_WINDOW = """
+(%(since)s::timestamptz IS NULL OR o.starts_at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR o.starts_at < %(until)s)"""
 _FEED = f"""
 SELECT {COLUMNS} FROM occurrences o {WORDS}
-WHERE o.product_id = %(product)s ORDER BY o.starts_at DESC, o.id LIMIT %(limit)s"""
-_LABEL = "SELECT definition ->> 'label' FROM products WHERE id = %s ORDER BY version DESC LIMIT 1"
+WHERE o.product_id = %(product)s AND {_WINDOW} ORDER BY o.starts_at, o.id"""
+_SPANS = f"""
+SELECT o.definition ->> 'timezone', count(*), min(o.starts_at), max(o.ends_at),
+  max(coalesce(s.decided_at, o.created_at)),
+  md5(string_agg(concat_ws(' ', o.id, coalesce(s.version, 0), o.status, o.starts_at, o.ends_at), E'\\n'
+    ORDER BY o.starts_at, o.id))
+FROM occurrences o {WORDS} WHERE o.product_id = %(product)s AND {_WINDOW} GROUP BY 1 ORDER BY 1"""
+_LEFT_OUT = f"SELECT count(*) FROM occurrences o WHERE o.product_id = %(product)s AND NOT ({_WINDOW})"
+_DAY = "SELECT date_trunc('day', clock_timestamp() - %s::interval, 'UTC')"
+"""By the day, so that a feed is the same all day."""
+_LABEL = """
+SELECT definition ->> 'label', changed_at FROM products WHERE id = %(product)s ORDER BY version DESC LIMIT 1"""
 
 
 @dataclass(slots=True, frozen=True)
@@ -78,36 +93,59 @@ def told_from(row: tuple[Any, ...]) -> Told:
     return Told(slot, known, sold)
 
 
-@dataclass(slots=True, frozen=True)
-class ProductSlots:
-    """A product and its occurrences, the earliest first."""
-
-    title: str
-    slots: tuple[Slot, ...]
-
-    @property
-    def changed_at(self) -> datetime | None:
-        """When one of them last changed."""
-        return max((slot.changed_at for slot in self.slots), default=None)
-
-
 class SlotBook:
     """What calendar feeds are made of. Not thread-safe; raises `DatabaseUnavailable` and `DatabaseError`."""
 
     def __init__(self, url: str) -> None:
         self._session = Session(url, name="calendar")
 
-    def of_product(self, product_id: str, limit: int = SLOTS_MAX) -> ProductSlots | None:
-        """Its occurrences, cancelled ones too; None if there is neither an occurrence nor a product of this id."""
+    def of_product(
+        self,
+        product_id: str,
+        use: Callable[[ProductSlots], T],
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        past: timedelta | None = None,
+    ) -> T | None:
+        """What `use` makes of the product's occurrences that start in the window, cancelled ones too.
 
-        def work(connection: Connection[tuple[Any, ...]]) -> ProductSlots | None:
+        Without `since` the window begins with the day, in UTC, that was `past` ago; without that there is no bound.
+        They are read while they are used, all from one moment. None if there is neither an occurrence nor a product of
+        this id.
+        """
+
+        def work(connection: Connection[tuple[Any, ...]]) -> T | None:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            label = connection.execute(_LABEL, [product_id]).fetchone()
-            rows = connection.execute(_FEED, {"product": product_id, "limit": limit}).fetchall()
-            if label is None and not rows:
+            begin = since
+            if begin is None and past is not None:
+                row = connection.execute(_DAY, [past]).fetchone()
+                begin = None if row is None else row[0]
+            wanted = {"product": product_id, "since": begin, "until": until}
+            label = connection.execute(_LABEL, wanted).fetchone()
+            spans = connection.execute(_SPANS, wanted).fetchall()
+            left_out = connection.execute(_LEFT_OUT, wanted).fetchone()
+            assert left_out is not None
+            if label is None and not spans and not left_out[0]:
                 return None
             title = (label[0] if label else None) or product_id
-            return ProductSlots(title, tuple(told_from(row).slot for row in reversed(rows)))
+            changes = [row[4] for row in spans] + ([label[1]] if label else [])
+            with ServerCursor(connection, "feed") as cursor:
+                cursor.itersize = PAGE_ROWS
+                return use(
+                    ProductSlots(
+                        product_id=product_id,
+                        title=title,
+                        slots=(told_from(row).slot for row in cursor.execute(_FEED, wanted)),
+                        number=sum(row[1] for row in spans),
+                        spans={row[0]: (row[2], row[3]) for row in spans},
+                        digest=" ".join([title, str(left_out[0]), *(f"{row[0]} {row[5]}" for row in spans)]),
+                        changed_at=max(changes, default=None),
+                        since=begin,
+                        until=until,
+                        left_out=left_out[0],
+                    )
+                )
 
         return self._session.run(work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -44,6 +45,27 @@ class Slot:
     def times(self) -> tuple[datetime, datetime, str]:
         """What a visitor must know to come at the right time."""
         return (self.starts_at, self.ends_at, self.timezone)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ProductSlots:
+    """A product's slots in a window, and what can be said of them without looking at each.
+
+    `slots` come by their start and can be gone through once. `spans` has, per zone, the earliest start and the latest
+    end. `since` and `until` bound the starts; `left_out` is how many slots the product has beyond them. `digest` is
+    another one as soon as anything of the slots or the title is.
+    """
+
+    product_id: str
+    title: str
+    slots: Iterable[Slot]
+    number: int
+    spans: Mapping[str, tuple[datetime, datetime]]
+    digest: str
+    changed_at: datetime | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    left_out: int = 0
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
