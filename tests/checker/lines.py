@@ -95,6 +95,7 @@ def offer(world: World, occasion: Occasion, entry: Entry, now: int) -> Hold:
     fill(occasion, hold, entry.items, entry.extras)
     minutes = min(world.house["waitlist.offer_minutes"], world.rule(occasion, "lifetime_max_minutes"))
     live(hold, now, minutes * MINUTE)
+    hold.expires = min(hold.expires, occasion.closes)
     world.take(occasion, hold, now)
     del occasion.line[entry.id]
     world.offered.add(hold.id)

@@ -282,6 +282,10 @@ def extend(world: World, occasion: Occasion, body: Body, now: int) -> list[Optio
     oldest = hold.created + lifetime * MINUTE
     if oldest <= hold.expires:
         options.append(refused("extension_limit", subject="lifetime_minutes", limit=lifetime))
+    if not options and hold.id in world.offered:
+        if occasion.closes <= hold.expires:
+            return [refused("extension_limit", subject="sales_close")]
+        oldest = min(oldest, occasion.closes)
     if options:
         return options
 

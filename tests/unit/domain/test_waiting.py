@@ -268,6 +268,19 @@ def test_an_offer_lives_no_longer_than_a_hold_may() -> None:
     assert house.occurrence().holds[first.entry_id].ttl == timedelta(minutes=20)
 
 
+def test_an_offer_ends_with_sales_and_cannot_be_extended_beyond_them() -> None:
+    house, held = a_full_house(cutoff_minutes=60)
+    entry = house.joined(a_join(2))
+    closes_at = STARTS - timedelta(minutes=60)
+    house.now = closes_at - timedelta(minutes=10)
+    house.send(a_release(held))
+    offer = house.occurrence().holds[entry.entry_id]
+    assert offer.expires_at == closes_at
+    refused = house.refused(an_extend(offer.view()), Reason.EXTENSION_LIMIT)
+    assert refused.subject == "sales_close"
+    assert closes_at.isoformat() in refused.message
+
+
 # --- walk-ins ---------------------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,12 @@ def extend(draft: Draft, occurrence: Occurrence, command: ExtendHold) -> Decisio
             used=int((now - hold.created_at).total_seconds() // 60),
             requested=hold.ttl_seconds // 60,
         )
+    if hold.offered:
+        # What is offered is offered for sale, so it ends with sales at the latest.
+        closes_at = occurrence.definition.closes_at
+        if closes_at <= hold.expires_at:
+            return Refusal(draft).offer_ends_with_sales(closes_at)
+        oldest = min(oldest, closes_at)
     expires_at = max(hold.expires_at, min(now + hold.ttl, oldest))
     extended = replace(hold, expires_at=expires_at, extensions_used=hold.extensions_used + 1)
     draft.holds.append(extended)

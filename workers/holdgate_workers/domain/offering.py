@@ -108,7 +108,7 @@ def _offer(draft: Draft, occurrence: Occurrence, entry: WaitEntry, rules: HoldRu
         seats=entry.seats,
         ttl_seconds=int(ttl.total_seconds()),
         created_at=now,
-        expires_at=now + ttl,
+        expires_at=min(now + ttl, occurrence.definition.closes_at),
         offered=True,
     )
     draft.take(draws)

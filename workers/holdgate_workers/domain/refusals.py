@@ -130,6 +130,11 @@ class Refusal:
             requested=1,
         )
 
+    def offer_ends_with_sales(self, closes_at: datetime) -> Decision:
+        """An offer to the waiting list lasts no longer than sales do."""
+        message = f"An offer to the waiting list ends with sales, at {closes_at.isoformat()}; book it before"
+        return self._refuse(Reason.EXTENSION_LIMIT, message, subject="sales_close")
+
     def entry_not_found(self, entry_id: str) -> Decision:
         """No such entry for this session. Another session's entry looks the same: no oracle."""
         message = "There is no such place in line of this session on this occurrence"
