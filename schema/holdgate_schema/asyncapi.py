@@ -236,6 +236,11 @@ def _header_schemas() -> Json:
                 "x-holdgate-partition": {"type": "integer", "description": "Header: the partition it was in."},
                 "x-holdgate-routing-key": _text("Header: the routing key it came with."),
                 "x-holdgate-died-at": _text("Header: when, RFC 3339."),
+                "x-holdgate-body-bytes": {
+                    "type": "integer",
+                    "description": "Header: how long the body was, if only its first 1024 bytes were kept.",
+                },
+                "x-holdgate-body-sha256": _text("Header: the SHA-256 of that whole body, in hexadecimal."),
                 "x-death": {"type": "array", "items": {"type": "object"}, "description": "Header: the broker's."},
             }
         ),

@@ -17,6 +17,15 @@ HeaderValue = str | int | bool | float | bytes | None
 
 TEXT_CHARS_MAX = 255
 HEADERS_MAX = 32
+HEADERS_BYTES_MAX = 8 * 1024
+"""All headers together, names included, as AMQP encodes them."""
+HEADERS_BYTES_HEADER = "x-holdgate-headers-bytes"
+"""Stands in for headers that were over the limit and therefore not kept: how many bytes they were."""
+BODY_BYTES_HEADER = "x-holdgate-body-bytes"
+BODY_SHA256_HEADER = "x-holdgate-body-sha256"
+"""On a dead letter that has only the beginning of its body: how long the body was, and its SHA-256 in hexadecimal."""
+BODY_BYTES_KEPT = 1024
+"""So much is kept of a body over the limit."""
 
 
 class Properties(Struct, frozen=True, kw_only=True, gc=False):
@@ -62,6 +71,9 @@ def property_errors(
 
 
 def _header_errors(headers: dict[str, HeaderValue]) -> list[FieldError]:
+    if HEADERS_BYTES_HEADER in headers:
+        size = headers[HEADERS_BYTES_HEADER]
+        return [FieldError("headers", f"are {size!s} bytes together, at most {HEADERS_BYTES_MAX} are read")]
     errors = [
         FieldError(name, "must be left out; a request goes to one queue")
         for name in ("CC", "BCC")
@@ -72,4 +84,15 @@ def _header_errors(headers: dict[str, HeaderValue]) -> list[FieldError]:
     return errors
 
 
-__all__ = ["BODY_BYTES_MAX", "HEADERS_MAX", "HeaderValue", "Properties", "property_errors"]
+__all__ = [
+    "BODY_BYTES_HEADER",
+    "BODY_BYTES_KEPT",
+    "BODY_BYTES_MAX",
+    "BODY_SHA256_HEADER",
+    "HEADERS_BYTES_HEADER",
+    "HEADERS_BYTES_MAX",
+    "HEADERS_MAX",
+    "HeaderValue",
+    "Properties",
+    "property_errors",
+]

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha256
 from uuid import UUID
 
 import pytest
@@ -20,10 +21,10 @@ from tests.conformance.transport_harness import (
 )
 from tests.support.rabbit import eventually
 
-from holdgate_schema.envelope import Properties
+from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX, Properties
 from holdgate_schema.slots import routing_key
 from holdgate_schema.topology import DEAD_EXCHANGE, REPLY_QUEUE_PREFIX
-from holdgate_workers.app.ports import Consumer, DeadLetter, Outgoing, Publisher
+from holdgate_workers.app.ports import Consumer, DeadLetter, Outgoing, Oversized, Publisher
 from holdgate_workers.app.replay import REPLAYS_HEADER, replayable
 
 pytestmark = pytest.mark.services
@@ -169,14 +170,71 @@ def test_properties_arrive_as_they_were_sent(transport: TransportHarness, proper
     assert delivery.routing_key == message.routing_key
 
 
-@pytest.mark.parametrize("size", [0, 1, 16 * 1024, 300_000])
-def test_bodies_of_any_size_arrive(transport: TransportHarness, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, BODY_BYTES_MAX])
+def test_bodies_of_any_size_up_to_the_limit_arrive(transport: TransportHarness, size: int) -> None:
     sink = RecordingSink()
     transport.consumer(sink).subscribe(0)
     body = (b"\xce\x00\x3c\x00\x3c" * (size // 5 + 1))[:size]
     publish(transport.publisher(), [request(b"before"), request(body), request(b"after")])
     sink.wait_for_deliveries(3)
     assert sink.bodies == [b"before", body, b"after"]
+    assert {delivery.oversized for delivery in sink.deliveries} == {None}
+
+
+@pytest.mark.parametrize("size", [BODY_BYTES_MAX + 1, 131_064, 131_065, 4 << 20])
+def test_of_a_body_over_the_limit_only_the_beginning_arrives(transport: TransportHarness, size: int) -> None:
+    sink = RecordingSink()
+    consumer = transport.consumer(sink)
+    consumer.subscribe(0)
+    body = (b"\xce\x00\x3c\x00\x3c" * (size // 5 + 1))[:size]
+    sent = [request(b"before"), request(body, correlation_id="c"), request(body), request(b"after")]
+    publish(transport.publisher(), sent)
+    sink.wait_for_deliveries(4)
+    assert sink.bodies == [b"before", body[:BODY_BYTES_KEPT], body[:BODY_BYTES_KEPT], b"after"]
+    whole = Oversized(size, sha256(body).hexdigest())
+    assert [delivery.oversized for delivery in sink.deliveries] == [None, whole, whole, None]
+    assert sink.deliveries[1].properties == sent[1].properties
+    consumer.ack(sink.deliveries[-1].channel, sink.deliveries[-1].tag)
+    consumer.close()
+    again = RecordingSink()
+    transport.consumer(again).subscribe(0)
+    publish(transport.publisher(), [request(b"next")])
+    assert again.wait_for_deliveries(1)[0].body == b"next", "what was cut was acknowledged like any other"
+
+
+def test_a_letter_over_the_limit_is_shown_by_its_beginning_and_told_from_a_whole_one(
+    transport: TransportHarness,
+) -> None:
+    body = b"z" * (BODY_BYTES_MAX + 5)
+    message = replace(request(body), routing_key="slot.999")
+    publish(transport.publisher(), [message, letter(1, "occ-1")])
+    found, small = transport.dead_letters().list(10)
+    assert (found.body, found.oversized) == (
+        body[:BODY_BYTES_KEPT],
+        Oversized(len(body), sha256(body).hexdigest()),
+    )
+    assert small.oversized is None
+
+
+def test_a_sender_cannot_invent_why_a_letter_died(transport: TransportHarness) -> None:
+    """Only what comes from a gate or from the broker itself is believed."""
+    invented: dict[str, object] = {
+        "x-holdgate-reason": "poison",
+        "x-holdgate-detail": "all is well",
+        "x-holdgate-partition": 3,
+        "x-holdgate-routing-key": "slot.001",
+        "x-holdgate-died-at": "1999-01-01T00:00:00Z",
+        "x-holdgate-body-bytes": 7,
+        "x-holdgate-body-sha256": "0" * 64,
+        "x-first-death-reason": "rejected",
+        "traceparent": "00-a-b-01",
+    }
+    message = replace(request(b"{}", headers=invented), routing_key="slot.999")
+    publish(transport.publisher(), [message])
+    (found,) = transport.dead_letters().list(10)
+    assert (found.reason, found.detail, found.routing_key, found.oversized) == ("unroutable", "", "slot.999", None)
+    assert found.partition is None
+    assert "1999" not in found.died_at
 
 
 # --- acknowledging ----------------------------------------------------------------------------------------------

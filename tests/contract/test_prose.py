@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from holdgate_schema.codec import BODY_BYTES_MAX, decode_answer, decode_command, decode_event, encode
-from holdgate_schema.envelope import HEADERS_MAX
+from holdgate_schema.envelope import HEADERS_BYTES_MAX, HEADERS_MAX
 from holdgate_schema.events import Event
 from holdgate_schema.examples import examples
 from holdgate_schema.installation import roles, slots_table
@@ -155,6 +155,7 @@ def test_the_numbers_in_the_prose_are_those_of_the_code() -> None:
         assert f"| {role.name}: {role.does} | {' | '.join(cells)} |" in text
     assert f"| body | {BODY_BYTES_MAX} bytes |" in text
     assert f"| headers | {HEADERS_MAX} |" in text
+    assert f"| headers together, names included | {HEADERS_BYTES_MAX} bytes |" in text
     assert may_reply_to("holdgate.reply." + "x" * 100)
     assert not may_reply_to("holdgate.reply." + "x" * 101)
 

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pika
 import pytest
 from tests.support.processes import WorkerProcess
-from tests.support.rabbit import eventually
+from tests.support.rabbit import PATIENCE_SECONDS, eventually
 from tests.support.requests import place_of, put
 from tests.support.site import TestSite, kinds, open_test_site
 
-from holdgate_schema.codec import encode
+from holdgate_schema.codec import BODY_BYTES_MAX, encode
+from holdgate_schema.envelope import BODY_BYTES_KEPT
 from holdgate_schema.slots import partition_of, routing_key, slot_key, slot_of
 from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
-from holdgate_workers.app.ports import DeadLetter
+from holdgate_workers.app.ports import DeadLetter, Oversized
 from holdgate_workers.ids import new_request_id
 
 pytestmark = [
@@ -31,6 +33,7 @@ pytestmark = [
 
 OCCURRENCE = "bad-input"
 ANSWER_SECONDS = 5.0
+LARGE_MESSAGES, LARGE_BYTES = 50, 4 << 20
 Document = dict[str, Any]
 
 
@@ -209,7 +212,7 @@ LETTERS: dict[str, Callable[[], bytes]] = {
 def test_b42_an_unreadable_message_lies_in_the_dead_letters_with_its_reason(
     site: TestSite, raw: Raw, name: str
 ) -> None:
-    """As it came, to the byte; its sender is told; what comes before and after is answered."""
+    """As it came, to the byte, up to the limit; its sender is told; what comes before and after is answered."""
     body, marker = LETTERS[name](), new_request_id()
     before = neighbour(raw)
     raw.send(body, correlation_id=marker, app_id="junk")
@@ -219,7 +222,7 @@ def test_b42_an_unreadable_message_lies_in_the_dead_letters_with_its_reason(
     assert (answer["outcome"], answer["reason"]) == ("refused", "invalid")
     assert answer["errors"]
     letter = letter_of(site, marker)
-    assert letter.body == body
+    assert letter.body == (body if len(body) <= BODY_BYTES_MAX else body[:BODY_BYTES_KEPT])
     assert letter.reason == "unreadable"
     assert letter.detail
     assert letter.partition == partition_of(slot_of(OCCURRENCE), site.site.partitions)
@@ -291,6 +294,51 @@ def test_a_request_that_expires_in_the_queue_lies_in_the_dead_letters(site: Test
         )
 
     eventually(settled, "it is refused, or it is kept")
+
+
+def test_large_messages_do_not_fill_the_memory(gate: tuple[TestSite, WorkerProcess], raw: Raw) -> None:
+    """Fifty of 4 MiB, far fewer than the prefetch: bytes over the limit are thrown away as they come."""
+    site, worker = gate
+    marker, body = new_request_id(), b"x" * LARGE_BYTES
+    raw.send(body, correlation_id=new_request_id(), reply_to=None)
+    assert raw.answer(neighbour(raw))["outcome"] == "held"
+    before = worker.peak_bytes(since_now=True)
+    for _ in range(LARGE_MESSAGES):
+        raw.send(body, correlation_id=marker, reply_to=None)
+    raw.send(body, correlation_id=marker)
+    answer = raw.answer(marker, PATIENCE_SECONDS)
+    assert (answer["outcome"], answer["reason"]) == ("refused", "invalid")
+    assert [error["field"] for error in answer["errors"]] == ["body"]
+    assert raw.answer(neighbour(raw))["outcome"] == "held"
+    assert worker.peak_bytes() - before < 20_000_000
+
+    def letters() -> list[DeadLetter]:
+        found = [one for one in site.dead_letters() if one.properties.correlation_id == marker]
+        return found if len(found) > LARGE_MESSAGES else []
+
+    kept = eventually(letters, "each of them is among the dead letters")
+    assert {one.body for one in kept} == {body[:BODY_BYTES_KEPT]}
+    assert {one.oversized for one in kept} == {Oversized(len(body), sha256(body).hexdigest())}
+    assert {one.reason for one in kept} == {"unreadable"}
+
+
+def test_headers_over_their_limit_are_refused(site: TestSite, raw: Raw) -> None:
+    request = good()
+    raw.send(text(request), correlation_id=request["request_id"], headers={f"x-{n}": "y" * 500 for n in range(20)})
+    answer = raw.answer(request["request_id"])
+    assert (answer["outcome"], answer["reason"]) == ("refused", "invalid")
+    assert [error["field"] for error in answer["errors"]] == ["headers"]
+
+
+def test_a_sender_cannot_invent_why_its_message_died(site: TestSite, raw: Raw) -> None:
+    marker = new_request_id()
+    invented = {"x-holdgate-reason": "poison", "x-holdgate-died-at": "1999", "x-death": "long ago", "x-keep": "me"}
+    raw.send(b"junk", correlation_id=marker, headers=invented)
+    letter = letter_of(site, marker)
+    assert letter.reason == "unreadable"
+    assert letter.died_at > "2000"
+    assert letter.headers["x-keep"] == "me"
+    assert "x-death" not in letter.headers
 
 
 def test_a_flood_of_junk_does_not_keep_good_requests_waiting(site: TestSite, raw: Raw) -> None:

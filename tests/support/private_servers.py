@@ -17,6 +17,7 @@ import pika
 import psycopg
 import pytest
 from pika.exceptions import AMQPError
+from tests.support import newer_debian
 from tests.support.rabbit import eventually
 
 from holdgate_workers.adapters.embedded.server import EmbeddedServer, remove
@@ -24,6 +25,8 @@ from holdgate_workers.adapters.embedded.server import EmbeddedServer, remove
 # Debian's wrappers in the PATH change the user and read the machine's own configuration; these do not.
 _RABBIT = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS = 90.0
+NEWER_ROOT_VARIABLE = "HOLDGATE_TEST_NEWER_ROOT"
+"""The folder of a newer Debian, if private servers are to be those in it (see `newer_debian`)."""
 
 
 class PrivatePostgres:
@@ -53,16 +56,26 @@ class PrivatePostgres:
 
 
 class PrivateRabbit:
-    """A RabbitMQ node with ports, folders and a name of its own."""
+    """A RabbitMQ node with ports, folders and a name of its own.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._node = f"holdgate-test-{secrets.token_hex(4)}@{socket.gethostname().split('.')[0]}"
+    With `root` it is the one of the Debian in that folder, and its files are kept in there, too.
+    """
+
+    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
+        token = secrets.token_hex(4)
+        self._root = root
+        self._host_folder = folder
+        host = socket.gethostname().split(".")[0] if root is None else "localhost"
+        self._node = f"holdgate-test-{token}@{host}"
         self._port, distribution, self._epmd = _free_ports(3)
+        if root is not None:
+            self._host_folder = root / "srv" / f"rabbit-{token}"
+            self._host_folder.mkdir(parents=True)
+            folder = Path("/", self._host_folder.relative_to(root))
+        self._folder = self._host_folder
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}/%2F"
-        plugins = folder / "plugins"
-        plugins.write_text("[].\n", encoding="utf-8")
-        cookie = folder / ".erlang.cookie"
+        (self._folder / "plugins").write_text("[].\n", encoding="utf-8")
+        cookie = self._folder / ".erlang.cookie"
         cookie.write_text(secrets.token_hex(10), encoding="utf-8")
         cookie.chmod(0o400)
         self._environment = {
@@ -78,7 +91,7 @@ class PrivateRabbit:
             "RABBITMQ_MNESIA_BASE": str(folder / "db"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -88,7 +101,7 @@ class PrivateRabbit:
         """Start, or start again, and wait until it takes connections."""
         with (self._folder / "out").open("ab") as out:
             self._process = subprocess.Popen(
-                [str(_RABBIT / "rabbitmq-server")],
+                self._command("rabbitmq-server"),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -106,17 +119,41 @@ class PrivateRabbit:
 
     def rabbitmqctl(self, *words: str) -> str:
         """Its own tool."""
-        command = [str(_RABBIT / "rabbitmqctl"), "--quiet", "-n", self._node, *words]
+        command = [*self._command("rabbitmqctl"), "--quiet", "-n", self._node, *words]
         return subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=60, check=True
+            command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         ).stdout
+
+    @property
+    def tool(self) -> list[str]:
+        """The command that `rabbitmqctl` is for this node, from anywhere on this machine."""
+        needed = ("HOME", "ERL_EPMD_PORT", "RABBITMQ_CONF_ENV_FILE", "RABBITMQ_NODENAME")
+        return ["env", *(f"{name}={self._environment[name]}" for name in needed), *self._command("rabbitmqctl")]
+
+    @property
+    def log(self) -> str:
+        """What the node has written into its log."""
+        files = sorted((self._folder / "log").glob("*.log"))
+        return "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
+    def _command(self, program: str) -> list[str]:
+        path = str(_RABBIT / program)
+        return [path] if self._root is None else newer_debian.inside(path, root=self._root)
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.crash()
-        for epmd in Path("/usr/lib/erlang").glob("erts-*/bin/epmd"):
+        for epmd in Path(self._root or "/", "usr/lib/erlang").glob("erts-*/bin/epmd"):
             # It stays while it thinks that the node is still there.
             eventually(partial(self._ends, epmd), "the name server is gone")
+        if self._root is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _ends(self, epmd: Path) -> bool:
         ask = [str(epmd), "-port", str(self._epmd)]
@@ -149,14 +186,21 @@ def private_postgres(folder: Path) -> Iterator[PrivatePostgres]:
 @contextmanager
 def private_rabbit(folder: Path) -> Iterator[PrivateRabbit]:
     """A RabbitMQ of the test's own; skips the test where the server is not installed."""
-    if not (_RABBIT / "rabbitmq-server").exists() or shutil.which("erl") is None:
+    root = newer_root()
+    if root is None and (not (_RABBIT / "rabbitmq-server").exists() or shutil.which("erl") is None):
         pytest.skip("RabbitMQ is not installed on this machine, so the test cannot have a node of its own")
     folder.mkdir()
-    server = PrivateRabbit(folder)
+    server = PrivateRabbit(folder, root=root)
     try:
         yield server
     finally:
         server.stop()
+
+
+def newer_root() -> Path | None:
+    """The folder with the newer Debian that private servers are to be taken from; None for this machine's own."""
+    root = os.environ.get(NEWER_ROOT_VARIABLE)
+    return Path(root) if root else None
 
 
 def _free_ports(count: int) -> list[int]:

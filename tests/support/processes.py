@@ -121,6 +121,15 @@ class WorkerProcess:
         assert self.is_running, f"{self.name} ended with {self.process.returncode}:\n{self._tail()}"
         return _state(self.pid) == "T"
 
+    def peak_bytes(self, *, since_now: bool = False) -> int:
+        """The most memory it has had resident, since it was started or since it was last asked with `since_now`."""
+        if since_now:
+            Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
+        for line in Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("the kernel does not tell VmHWM")
+
     def dispose(self) -> None:
         """Whatever state it is in, it is gone afterwards."""
         if self.is_running:

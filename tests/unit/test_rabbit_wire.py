@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
+from itertools import zip_longest
 from typing import Any
 
 import pika
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from pika import frame, spec
 
-from holdgate_schema.envelope import HEADERS_MAX, Properties
+from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX, HEADERS_MAX, Properties
 from holdgate_schema.slots import routing_key
 from holdgate_workers.adapters.rabbit.connection import (
     BACKOFF_CAP_SECONDS,
@@ -24,10 +27,18 @@ from holdgate_workers.adapters.rabbit.connection import (
     backoff_seconds,
     connection_parameters,
 )
-from holdgate_workers.adapters.rabbit.frames import CONFIRM, message_frames, read_confirm, read_delivery
+from holdgate_workers.adapters.rabbit.frames import (
+    CONFIRM,
+    Received,
+    message_frames,
+    read_confirm,
+    read_delivery,
+    read_head,
+)
 from holdgate_workers.adapters.rabbit.properties import INT_MAX, from_wire, to_wire
 from holdgate_workers.adapters.rabbit.receipts import GroupReceipt, Ledger
-from holdgate_workers.app.ports import DeadLetter, Outgoing, TransportError
+from holdgate_workers.adapters.rabbit.wire import WireConnection, oversized_of
+from holdgate_workers.app.ports import DeadLetter, Outgoing, Oversized, TransportError
 from holdgate_workers.app.replay import replayable
 
 BODY_MAX = 131_072 - 8
@@ -110,6 +121,92 @@ def test_an_incomplete_delivery_is_waited_for_at_every_byte() -> None:
         with pytest.raises(EOFError):
             read_delivery(whole[:length], 0, len(method), BODY_MAX)
     assert read_delivery(whole, 0, len(method), BODY_MAX) is not None
+
+
+def _wire(message: Outgoing, frame_bytes: int, channel: int = 7) -> bytes:
+    """A delivery as a broker sends it whose frames hold so much."""
+    whole = message_frames(channel, message, frame_bytes)
+    deliver = spec.Basic.Deliver("tag", 3, True, message.exchange, message.routing_key)
+    return frame.Method(channel, deliver).marshal() + whole[read_head(whole, 0)[2] + 8 :]
+
+
+class _Loose(WireConnection):
+    """One that is fed by hand."""
+
+    def __init__(self) -> None:
+        self._frame_buffer = b""
+        self._body_max_length = BODY_MAX
+        self.bytes_received = 0
+        self.frames: list[Any] = []
+        self.received: list[tuple[Received, Oversized | None]] = []
+
+    def _process_frame(self, value: Any) -> None:
+        self.frames.append(value)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return len(self._frame_buffer) + sum(len(one.body) for one in (self._contents or {}).values())
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 4096, 1 << 20])
+@pytest.mark.parametrize("size", [0, 5, BODY_BYTES_MAX, BODY_BYTES_MAX + 1, 50_000])
+@pytest.mark.parametrize("quick", [True, False])
+def test_bodies_come_through_however_they_are_cut_up(size: int, chunk: int, quick: bool) -> None:
+    if chunk == 1 and size > BODY_BYTES_MAX:
+        pytest.skip("slow, and says nothing new")
+    body = bytes(number % 251 for number in range(size))
+    message = Outgoing(exchange="", routing_key="k", body=body, properties=Properties(headers={"a": 1}))
+    connection = _Loose()
+    if quick:
+        connection.receive_with(7, lambda received, oversized: connection.received.append((received, oversized)))
+    stream = _wire(message, 4000) + _wire(structs.replace(message, body=b"next"), 4000)
+    for start in range(0, len(stream), chunk):
+        connection._on_data_available(stream[start : start + chunk])
+    oversized = Oversized(size, sha256(body).hexdigest()) if size > BODY_BYTES_MAX else None
+    kept = body if oversized is None else body[:BODY_BYTES_KEPT]
+    if quick:
+        (first, cut), (second, _) = connection.received
+        assert (first[0], first[1], first[2], first[3], first[4]) == (3, True, "k", message.properties, kept)
+        assert (cut, second[4]) == (oversized, b"next")
+    else:
+        header = connection.frames[1]
+        assert header.body_size == len(kept)
+        assert b"".join(one.fragment for one in connection.frames[2:-3] if isinstance(one, frame.Body)) == kept
+        assert oversized_of(header.properties) == oversized
+        assert connection.frames[-1].fragment == b"next"
+
+
+def test_what_is_over_the_limit_is_not_even_kept_for_a_moment() -> None:
+    message = Outgoing(exchange="", routing_key="k", body=b"x" * (4 << 20), properties=Properties())
+    connection = _Loose()
+    connection.receive_with(7, lambda received, oversized: connection.received.append((received, oversized)))
+    stream, most = _wire(message, BODY_MAX), 0
+    for start in range(0, len(stream), 65_536):
+        connection._on_data_available(stream[start : start + 65_536])
+        most = max(most, connection.waiting_bytes)
+    assert most <= BODY_MAX + 65_536 + BODY_BYTES_KEPT
+    assert connection.received[0][1] == Oversized(4 << 20, sha256(message.body).hexdigest())
+
+
+def test_contents_of_two_channels_do_not_mix() -> None:
+    """Each channel's frames are in order; between them they are not."""
+    connection = _Loose()
+    long = Outgoing(exchange="", routing_key="k", body=b"a" * 20_000, properties=Properties())
+    short = structs.replace(long, body=b"b" * 9_000)
+    first, second = _split(_wire(long, 4000, 1)), _split(_wire(short, 4000, 2))
+    both = [part for pair in zip_longest(first, second, fillvalue=b"") for part in pair]
+    connection._on_data_available(b"".join([first[0] + first[1], second[0] + second[1], *both[4:]]))
+    bodies = {one.channel_number: one.fragment for one in connection.frames if isinstance(one, frame.Body)}
+    assert bodies == {1: b"a" * BODY_BYTES_KEPT, 2: b"b" * 9_000}
+
+
+def _split(stream: bytes) -> list[bytes]:
+    parts, at = [], 0
+    while at < len(stream):
+        size = read_head(stream, at)[2] + 8
+        parts.append(stream[at : at + size])
+        at += size
+    return parts
 
 
 def test_a_large_body_goes_in_several_frames() -> None:

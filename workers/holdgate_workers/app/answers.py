@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdgate_schema.codec import encode
-from holdgate_schema.envelope import HeaderValue, Properties
+from holdgate_schema.envelope import BODY_BYTES_HEADER, BODY_SHA256_HEADER, HeaderValue, Properties
 from holdgate_schema.outcomes import Answer, FieldProblem, Reason, Refused
 from holdgate_schema.topology import DEAD_EXCHANGE
 
@@ -11,7 +11,14 @@ from .clock import DatabaseTime
 from .effects import Recorded
 from .incoming import Incoming
 from .ports import Outgoing
-from .replay import DETAIL_HEADER, DIED_AT_HEADER, PARTITION_HEADER, REASON_HEADER, ROUTING_KEY_HEADER
+from .replay import (
+    DETAIL_HEADER,
+    DIED_AT_HEADER,
+    PARTITION_HEADER,
+    REASON_HEADER,
+    ROUTING_KEY_HEADER,
+    as_sent,
+)
 
 APP_ID = "holdgate"
 DETAIL_CHARS_MAX = 500
@@ -59,17 +66,21 @@ def unreadable_answer(item: Incoming, time: DatabaseTime) -> Outgoing:
 
 
 def dead_letter(item: Incoming, reason: str, detail: str, time: DatabaseTime) -> Outgoing:
-    """The message as it came, with why and when it could not be worked."""
+    """The message as it came, with why and when it could not be worked; of a body over the limit only the beginning,
+    with its size and its digest."""
     delivery = item.delivery
     properties = delivery.properties
     headers: dict[str, HeaderValue] = {
-        **properties.headers,
+        **as_sent(properties),
         REASON_HEADER: reason,
         DETAIL_HEADER: detail[:DETAIL_CHARS_MAX],
         PARTITION_HEADER: delivery.partition,
         ROUTING_KEY_HEADER: delivery.routing_key,
         DIED_AT_HEADER: time.now().isoformat(),
     }
+    if delivery.oversized is not None:
+        headers[BODY_BYTES_HEADER] = delivery.oversized.size_bytes
+        headers[BODY_SHA256_HEADER] = delivery.oversized.sha256
     for copies in ("CC", "BCC"):
         headers.pop(copies, None)  # the broker would honour them again
     return Outgoing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from holdgate_schema.codec import decode_command
+from holdgate_schema.codec import BODY_BYTES_MAX, decode_command
 from holdgate_schema.envelope import property_errors
 from holdgate_schema.errors import FieldError, InvalidMessage
 from holdgate_schema.messages import (
@@ -72,6 +72,10 @@ def read(delivery: Delivery) -> Incoming:
     reply_to = properties.reply_to
     if reply_to is not None and not may_reply_to(reply_to):
         reply_to = None
+    if delivery.oversized is not None:
+        size = delivery.oversized.size_bytes
+        errors = [FieldError("body", f"is {size} bytes, at most {BODY_BYTES_MAX} are read")]
+        return Incoming(delivery, None, None, b"", None, errors, reply_to)
     try:
         command, fingerprint = decode_command(delivery.body)
     except InvalidMessage as exc:

@@ -28,6 +28,14 @@ class Place(NamedTuple):
     channel: ChannelId
 
 
+class Oversized(Struct, frozen=True, gc=False):
+    """What a body was that is over the limit: only its first `BODY_BYTES_KEPT` bytes are kept."""
+
+    size_bytes: int
+    sha256: str
+    """Of the whole body, in hexadecimal."""
+
+
 class Delivery(Struct, frozen=True, gc=False):
     """One message as the queue gave it to us."""
 
@@ -38,6 +46,8 @@ class Delivery(Struct, frozen=True, gc=False):
     properties: Properties
     redelivered: bool = False
     routing_key: str = ""
+    oversized: Oversized | None = None
+    """Set if the body is over `BODY_BYTES_MAX`; `body` is then only its beginning."""
 
 
 class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
@@ -68,7 +78,8 @@ class Consumer(Protocol):
     """The consuming side of a transport: at most one *active* consumer per partition, by the queue's own view.
 
     It reconnects by itself with back-off and jitter for as long as the partition is wanted; each new life is a
-    new channel. Deliveries are bounded by the prefetch given at construction.
+    new channel. Deliveries are bounded in number by the prefetch given at construction, and each in size: of a body
+    over `BODY_BYTES_MAX` and of headers over `HEADERS_BYTES_MAX` the rest is thrown away as it comes.
     """
 
     def subscribe(self, partition: int) -> None:
@@ -149,6 +160,8 @@ class DeadLetter:
     routing_key: str
     body: bytes
     properties: Properties
+    oversized: Oversized | None = None
+    """Set if `body` is only the beginning: such a letter cannot be replayed."""
     replays: int = 0
     headers: dict[str, HeaderValue] = field(default_factory=dict)
 

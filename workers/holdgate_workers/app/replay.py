@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdgate_schema.envelope import HeaderValue
+from holdgate_schema.envelope import (
+    BODY_BYTES_HEADER,
+    BODY_SHA256_HEADER,
+    HEADERS_BYTES_HEADER,
+    HeaderValue,
+    Properties,
+)
 from holdgate_schema.ids import OccurrenceId
 from holdgate_schema.slots import routing_key
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
-from .ports import DeadLetter, Outgoing
+from .ports import DeadLetter, Outgoing, Oversized
 
 REASON_HEADER = "x-holdgate-reason"
 DETAIL_HEADER = "x-holdgate-detail"
@@ -20,22 +28,29 @@ ROUTING_KEY_HEADER = "x-holdgate-routing-key"
 DIED_AT_HEADER = "x-holdgate-died-at"
 REPLAYS_HEADER = "x-holdgate-replays"
 
-_OF_DYING = frozenset(
+UNREADABLE_HEADER = "x-holdgate-unreadable"
+"""Stands in for a header table that could not be decoded."""
+
+OF_THE_LETTER = frozenset(
     {
         REASON_HEADER,
         DETAIL_HEADER,
         PARTITION_HEADER,
         ROUTING_KEY_HEADER,
         DIED_AT_HEADER,
-        REPLAYS_HEADER,
-        "x-delivery-count",
-        "x-acquired-count",
-        "x-holdgate-unreadable",
-        # The broker would send copies elsewhere.
-        "CC",
-        "BCC",
+        BODY_BYTES_HEADER,
+        BODY_SHA256_HEADER,
     }
 )
+"""What only a gate may say. A sender can set them, too, and is not believed."""
+OF_US = OF_THE_LETTER | {REPLAYS_HEADER, UNREADABLE_HEADER, HEADERS_BYTES_HEADER}
+_OF_DYING = OF_US | {
+    "x-delivery-count",
+    "x-acquired-count",
+    # The broker would send copies elsewhere.
+    "CC",
+    "BCC",
+}
 _OF_THE_BROKERS_DYING = ("x-death", "x-first-death-", "x-last-death-")
 
 
@@ -63,6 +78,21 @@ def replayable(letter: DeadLetter) -> Outgoing:
         properties=replace(letter.properties, reply_to=None, user_id=None, expiration=None, headers=headers),
         mandatory=True,
     )
+
+
+def as_sent(properties: Properties) -> dict[str, HeaderValue]:
+    """The headers without those that only the gate and the broker may set: a sender cannot invent a death."""
+    return {
+        name: value
+        for name, value in properties.headers.items()
+        if name not in OF_THE_LETTER and not name.startswith(_OF_THE_BROKERS_DYING)
+    }
+
+
+def oversized_of(headers: Mapping[str, HeaderValue]) -> Oversized | None:
+    """What the gate has written about a body that it did not keep."""
+    size, sha256 = headers.get(BODY_BYTES_HEADER), headers.get(BODY_SHA256_HEADER)
+    return Oversized(size, sha256) if isinstance(size, int) and isinstance(sha256, str) else None
 
 
 def _is_of_dying(name: str) -> bool:

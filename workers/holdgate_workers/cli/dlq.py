@@ -103,7 +103,10 @@ def _tell_letter(out: Output, letter: DeadLetter, fate: Fate, *, reveal: bool) -
     assert isinstance(headers, dict)
     if headers:
         out.details(sorted(headers.items()), title="Headers")
-    out.line("Body", style="bold")
+    if letter.oversized is None:
+        out.line("Body", style="bold")
+    else:
+        out.line(f"The first {len(letter.body)} of {letter.oversized.size_bytes} bytes", style="bold")
     body = str(fields["body"])
     try:
         body = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
@@ -181,7 +184,8 @@ def _replay(access: Access, chosen: Sequence[DeadLetter]) -> Sequence[DeadLetter
     wanted = {_identity(letter) for letter in chosen}
 
     def choose(letter: DeadLetter) -> Outgoing | None:
-        return replayable(letter) if _identity(letter) in wanted else None
+        whole = letter.oversized is None  # a request that begins like it would be another one
+        return replayable(letter) if whole and _identity(letter) in wanted else None
 
     return access.dead_letters().replay(choose, ALL)
 
@@ -231,7 +235,9 @@ def _tell_replayed(out: Output, chosen: int, replayed: Sequence[DeadLetter], res
         )
     if len(replayed) < chosen:
         raise Failure(
-            f"{chosen - len(replayed)} stayed: no queue took them, or somebody else replayed them", exits.REFUSED
+            f"{chosen - len(replayed)} stayed: their body was not kept, no queue took them, or somebody else replayed "
+            "them",
+            exits.REFUSED,
         )
 
 
@@ -253,6 +259,8 @@ def _fields(letter: DeadLetter, fate: Fate, *, reveal: bool) -> dict[str, Any]:
         "headers": letter.headers
         if reveal
         else {name: _header(name, value) for name, value in letter.headers.items()},
+        "body_bytes": len(letter.body) if letter.oversized is None else letter.oversized.size_bytes,
+        "body_sha256": None if letter.oversized is None else letter.oversized.sha256,
         "body": letter.body.decode(errors="replace") if reveal else masked_body(letter.body),
     }
 

@@ -63,6 +63,11 @@ def _now(fate: Fate, journal: dict[str, JournalEntry]) -> Fate:
 
 
 def _read(letter: DeadLetter) -> Fate:
+    if letter.oversized is not None:
+        size = letter.oversized.size_bytes
+        return Fate(
+            "unreadable", f"cannot be sent again: of its {size} bytes only the first {len(letter.body)} were kept"
+        )
     try:
         command, _ = decode_command(letter.body)
     except InvalidMessage as exc:

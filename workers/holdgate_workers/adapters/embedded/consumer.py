@@ -17,7 +17,8 @@ from time import monotonic
 from typing import TypeAlias
 
 from holdgate_schema import topology
-from holdgate_workers.app.ports import ChannelId, Delivery, Sink
+from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX
+from holdgate_workers.app.ports import ChannelId, Delivery, Oversized, Sink
 
 from .queue_tables import LOCK_SPACE, sweep_reply_queues
 from .routes import unpack
@@ -42,7 +43,9 @@ _FETCH = """
         ) AS waiting
     ) AS next
     WHERE m.id = next.id
-    RETURNING m.id, m.channel, m.deliveries, m.routing_key, m.properties, m.body"""
+    RETURNING m.id, m.channel, m.deliveries, m.routing_key, m.properties,
+        CASE WHEN octet_length(m.body) <= %s THEN m.body ELSE substr(m.body, 1, %s) END,
+        octet_length(m.body), CASE WHEN octet_length(m.body) > %s THEN encode(sha256(m.body), 'hex') END"""
 
 _BURY = """
     WITH poison AS (
@@ -58,7 +61,7 @@ _LOCK = "SELECT queue FROM unnest(%s::integer[]) AS wanted (queue) WHERE pg_try_
 _UNLOCK = "SELECT pg_advisory_unlock(%s, queue) FROM unnest(%s::integer[]) AS freed (queue)"
 _NOTIFY = "SELECT pg_notify(name, '') FROM unnest(%s::text[]) AS freed (name)"
 
-_Row: TypeAlias = tuple[int, ChannelId, int, str, bytes, bytes]
+_Row: TypeAlias = tuple[int, ChannelId, int, str, bytes, bytes, int, str | None]
 
 
 @dataclass(slots=True)
@@ -208,7 +211,8 @@ class EmbeddedConsumer(SessionThread):
             if hungry:
                 rooms = [self._prefetch - len(channel.unacknowledged) for channel in hungry]
                 wants = ([channel.queue for channel in hungry], [channel.id for channel in hungry], rooms)
-                rows = session.connection.execute(_FETCH, wants).fetchall()
+                limits = (BODY_BYTES_MAX, BODY_BYTES_KEPT, BODY_BYTES_MAX)
+                rows = session.connection.execute(_FETCH, (*wants, *limits)).fetchall()
         self._acknowledged.clear()
         self._deliver(hungry, rows)
 
@@ -232,7 +236,7 @@ class EmbeddedConsumer(SessionThread):
     def _deliver(self, fetched: list[_Channel], rows: Sequence[_Row]) -> None:
         for channel in fetched:
             channel.hungry = False
-        for message, number, deliveries, routing_key, properties, body in sorted(rows):
+        for message, number, deliveries, routing_key, properties, body, size, sha256 in sorted(rows):
             channel = self._channels[number]
             channel.last_tag += 1
             channel.unacknowledged.append((channel.last_tag, message))
@@ -245,6 +249,7 @@ class EmbeddedConsumer(SessionThread):
                     properties=unpack(properties),
                     redelivered=deliveries > 1,
                     routing_key=routing_key,
+                    oversized=None if sha256 is None else Oversized(size, sha256),
                 )
             )
 

@@ -9,7 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from holdgate_schema import topology
-from holdgate_workers.app.ports import DeadLetter, Outgoing
+from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX
+from holdgate_workers.app.ports import DeadLetter, Outgoing, Oversized
 from holdgate_workers.app.replay import (
     DETAIL_HEADER,
     DIED_AT_HEADER,
@@ -17,6 +18,7 @@ from holdgate_workers.app.replay import (
     REASON_HEADER,
     REPLAYS_HEADER,
     ROUTING_KEY_HEADER,
+    oversized_of,
 )
 
 from .routes import Posting, Routes, unpack
@@ -26,11 +28,15 @@ _APPLICATION_NAME = "holdgate-dead-letters"
 _PARTITION = re.compile(r"holdgate\.requests\.(\d{2})\Z")
 
 _LETTERS = """
-    SELECT m.id, m.routing_key, m.properties, m.body, m.dead_reason, origin.name,
+    SELECT m.id, m.routing_key, m.properties,
+        CASE WHEN octet_length(m.body) <= %s THEN m.body ELSE substr(m.body, 1, %s) END,
+        octet_length(m.body), CASE WHEN octet_length(m.body) > %s THEN encode(sha256(m.body), 'hex') END,
+        m.dead_reason, origin.name,
         to_char(coalesce(m.dead_at, m.put_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
     FROM holdgate_queue.messages m LEFT JOIN holdgate_queue.queues origin ON origin.id = m.dead_from
     WHERE m.queue = (SELECT id FROM holdgate_queue.queues WHERE name = %s)
     ORDER BY m.id LIMIT %s"""
+_LIMITS = (BODY_BYTES_MAX, BODY_BYTES_KEPT, BODY_BYTES_MAX)
 _COUNT = """
     SELECT count(*) FROM holdgate_queue.messages
     WHERE queue = (SELECT id FROM holdgate_queue.queues WHERE name = %s)"""
@@ -44,7 +50,7 @@ class EmbeddedDeadLetters:
 
     def list(self, limit: int) -> Sequence[DeadLetter]:
         with translated(), connect(self._url, _APPLICATION_NAME) as connection:
-            rows = connection.execute(_LETTERS, (topology.DEAD_QUEUE, limit)).fetchall()
+            rows = connection.execute(_LETTERS, (*_LIMITS, topology.DEAD_QUEUE, limit)).fetchall()
         return [_letter(row) for row in rows]
 
     def count(self) -> int:
@@ -59,7 +65,8 @@ class EmbeddedDeadLetters:
         """
         with translated(), connect(self._url, _APPLICATION_NAME) as connection, connection.transaction():
             # Two who replay at once share the letters out instead of sending each twice.
-            rows = connection.execute(_LETTERS + " FOR UPDATE OF m SKIP LOCKED", (topology.DEAD_QUEUE, limit))
+            wanted = (*_LIMITS, topology.DEAD_QUEUE, limit)
+            rows = connection.execute(_LETTERS + " FOR UPDATE OF m SKIP LOCKED", wanted)
             chosen = [
                 (letter, replace(message, mandatory=True))
                 for letter in map(_letter, rows)
@@ -76,10 +83,11 @@ class EmbeddedDeadLetters:
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    number, routing_key, raw, body, reason, origin, died_at = row
+    number, routing_key, raw, body, size, sha256, reason, origin, died_at = row
     properties = unpack(raw)
     headers = properties.headers
     replays = headers.get(REPLAYS_HEADER)
+    oversized = oversized_of(headers) if sha256 is None else Oversized(size, sha256)
     return DeadLetter(
         id=str(number),
         reason=str(reason or headers.get(REASON_HEADER) or "unroutable"),
@@ -89,6 +97,7 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
         routing_key=str(headers.get(ROUTING_KEY_HEADER) or routing_key),
         body=body,
         properties=properties,
+        oversized=oversized,
         replays=replays if isinstance(replays, int) else 0,
         headers=headers,
     )

@@ -7,9 +7,12 @@ from typing import Any
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
 
 from holdgate_schema.envelope import Properties
+from holdgate_schema.topology import DEAD_EXCHANGE
 from holdgate_workers.app.ports import Outgoing, PublishProblem, TransportError
+from holdgate_workers.app.replay import as_sent
 
 from .queue_tables import GATE, LOCK_SPACE
 from .session import Connection, broken, notify_channel, translated
@@ -197,10 +200,18 @@ class Posting:
             return
         queues = [queue for queue, _ in rows]
         keys = [message.routing_key for _, message in rows]
-        properties = [pack(message.properties) for _, message in rows]
+        properties = [pack(_believable(message)) for _, message in rows]
         bodies = [message.body for _, message in rows]
         channels = [notify_channel(queue) for queue in set(queues)]
         connection.execute(_INSERT, (queues, keys, properties, bodies, channels))
+
+
+def _believable(message: Outgoing) -> Properties:
+    """The properties; only what is sent to the dead letters may say why it died."""
+    properties = message.properties
+    if not properties.headers or message.exchange == DEAD_EXCHANGE:
+        return properties
+    return replace(properties, headers=as_sent(properties))
 
 
 def _queues_of(exchange: str, routing_key: str, routes: Routes, named: dict[str, int]) -> set[int] | None:

@@ -18,7 +18,7 @@ import pika
 from pika import exceptions
 
 from holdgate_schema.topology import partition_queue
-from holdgate_workers.app.ports import ChannelId, Delivery, Sink
+from holdgate_workers.app.ports import ChannelId, Delivery, Oversized, Sink
 
 from .connection import (
     CONSUMER_HEARTBEAT_SECONDS,
@@ -29,7 +29,7 @@ from .connection import (
 )
 from .frames import Received
 from .properties import from_wire
-from .wire import IoThread, WireConnection, drop, jitter
+from .wire import IoThread, WireConnection, drop, jitter, oversized_of
 
 _log = logging.getLogger(__name__)
 
@@ -321,19 +321,20 @@ class _Life:
             self.subscribed_at = monotonic()
             self._sink.subscribed(self.partition, self.channel_id)
 
-    def _on_received(self, received: Received) -> None:
+    def _on_received(self, received: Received, oversized: Oversized | None) -> None:
         if self._leaving:
             return
         tag, redelivered, routing_key, properties, body, _following = received
         self._delivered = tag
         self._sink.delivered(
-            Delivery(self.partition, self.channel_id, tag, body, properties, redelivered, routing_key)
+            Delivery(self.partition, self.channel_id, tag, body, properties, redelivered, routing_key, oversized)
         )
 
     def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        """A large message; the others come by the quicker way."""
+        """One without a body whose properties are strange; the others come by the quicker way."""
         self._on_received(
-            (method.delivery_tag, method.redelivered, str(method.routing_key), from_wire(properties), body, 0)
+            (method.delivery_tag, method.redelivered, str(method.routing_key), from_wire(properties), body, 0),
+            oversized_of(properties),
         )
 
     def _on_cancel(self, frame: Any) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from pika import exceptions
 
 from holdgate_schema.ids import RequestId
-from holdgate_schema.topology import DEAD_QUEUE
+from holdgate_schema.topology import DEAD_EXCHANGE, DEAD_QUEUE
 from holdgate_workers.app.ports import DeadLetter, Outgoing, TransportError
 from holdgate_workers.app.replay import (
     DETAIL_HEADER,
@@ -24,11 +24,13 @@ from holdgate_workers.app.replay import (
     REASON_HEADER,
     REPLAYS_HEADER,
     ROUTING_KEY_HEADER,
+    oversized_of,
 )
 
 from .connection import explain
 from .properties import WRITE_MAX, from_wire, plain_headers, to_wire
 from .topology import connected
+from .wire import oversized_of as oversized_on_the_wire
 
 CONNECTION_NAME = "holdgate-dead-letters"
 UNROUTABLE = "unroutable"
@@ -122,7 +124,7 @@ class _Look:
             if method is None:
                 return  # somebody else took them in the meantime
             if taken <= limit:
-                yield method.delivery_tag, read_letter(method.routing_key, properties, body)
+                yield method.delivery_tag, read_letter(method.exchange, method.routing_key, properties, body)
             if taken == number:
                 return
 
@@ -155,22 +157,30 @@ def _publish(channel: Any, message: Outgoing) -> bool:
     return True
 
 
-def read_letter(routing_key: object, found: Any, body: bytes) -> DeadLetter:
-    """A dead letter as it is in the queue: our own headers say why it died, else those of the broker."""
+def read_letter(exchange: object, routing_key: object, found: Any, body: bytes) -> DeadLetter:
+    """A dead letter as it is in the queue.
+
+    Senders may set any header, so the way it came decides who is believed. What came through the exchange for
+    dead letters was sent by a gate, which says why, or by the broker, which says so in `x-death`: a gate removes
+    that header. What came any other way was unroutable, whatever it says about itself.
+    """
     raw = found.headers or {}
     headers = plain_headers(raw, WRITE_MAX)
     properties = replace(from_wire(found), headers=headers)
-    died = _broker_death(raw)
+    through_dying = exchange == DEAD_EXCHANGE
+    died = _broker_death(raw) if through_dying else {}
+    ours = headers if through_dying and not died else {}
     replays = headers.get(REPLAYS_HEADER)
     return DeadLetter(
         id=_id(body, properties.message_id, raw),
-        reason=str(headers.get(REASON_HEADER) or died.get("reason") or UNROUTABLE),
-        detail=str(headers.get(DETAIL_HEADER) or _broker_detail(died)),
-        died_at=str(headers.get(DIED_AT_HEADER) or _time(died.get("time"))),
-        partition=_partition(headers.get(PARTITION_HEADER), died.get("queue")),
-        routing_key=str(headers.get(ROUTING_KEY_HEADER) or _broker_key(died) or routing_key),
+        reason=str(ours.get(REASON_HEADER) or died.get("reason") or UNROUTABLE),
+        detail=str(ours.get(DETAIL_HEADER) or _broker_detail(died)),
+        died_at=str(ours.get(DIED_AT_HEADER) or _time(died.get("time"))),
+        partition=_partition(ours.get(PARTITION_HEADER), died.get("queue")),
+        routing_key=str(ours.get(ROUTING_KEY_HEADER) or _broker_key(died) or routing_key),
         body=body,
         properties=properties,
+        oversized=oversized_on_the_wire(found) or oversized_of(ours),
         replays=replays if isinstance(replays, int) else 0,
         headers=headers,
     )

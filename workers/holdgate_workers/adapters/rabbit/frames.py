@@ -6,18 +6,25 @@ takes less than half of pika's time per message. Everything else, and any delive
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
+from hashlib import sha256
 from struct import Struct
 
 from pika import data
 
-from holdgate_schema.envelope import HeaderValue, Properties
-from holdgate_workers.app.ports import Outgoing
+from holdgate_schema.envelope import (
+    BODY_BYTES_KEPT,
+    BODY_BYTES_MAX,
+    HEADERS_BYTES_HEADER,
+    HEADERS_BYTES_MAX,
+    HeaderValue,
+    Properties,
+)
+from holdgate_workers.app.ports import Outgoing, Oversized
+from holdgate_workers.app.replay import UNREADABLE_HEADER
 
 from .properties import INT_MAX, PERSISTENT, TRANSIENT, plain_headers, short, table
-
-UNREADABLE_HEADER = "x-holdgate-unreadable"
-"""Stands in for a header table that could not be decoded."""
 
 FRAME_EXTRA_BYTES = 8
 """What a frame is longer than its payload: kind, channel, size before it, one end byte after it."""
@@ -40,11 +47,75 @@ Received = tuple[int, bool, str, Properties, bytes, int]
 """Tag, redelivered, routing key, properties, body, and where the next frame starts."""
 
 
+class Content:
+    """A body that comes in several frames, or that is over the limit: then only its beginning is kept.
+
+    `method` and `header` are the frames before it, as they came.
+    """
+
+    __slots__ = ("_digest", "_left", "_parts", "header", "method", "size")
+
+    def __init__(self, method: bytes, header: bytes) -> None:
+        self.method, self.header = method, header
+        self.size: int = _U64.unpack_from(header, 11)[0]
+        self._left = self.size
+        self._parts: list[bytes] = []
+        self._digest = sha256() if self.size > BODY_BYTES_MAX else None
+
+    def add(self, part: bytes) -> bool:
+        """The payload of the next body frame; whether it was the last."""
+        if self._digest is None:
+            self._parts.append(part)
+        else:
+            self._digest.update(part)
+            room = BODY_BYTES_KEPT - (self.size - self._left)
+            if room > 0:
+                self._parts.append(part[:room])
+        self._left -= len(part)
+        return bool(self._left <= 0)
+
+    @property
+    def body(self) -> bytes:
+        """What was kept."""
+        return b"".join(self._parts)
+
+    @property
+    def oversized(self) -> Oversized | None:
+        """What it was, if it was not kept whole."""
+        return None if self._digest is None else Oversized(self.size, self._digest.hexdigest())
+
+    def received(self) -> Received:
+        """The delivery, once its body has come. Properties that end beyond their frame are left out."""
+        tag, redelivered, routing_key = _read_deliver(self.method, 0)
+        flags: int = _SIZE_AND_FLAGS.unpack_from(self.header, 11)[1]
+        try:
+            if flags & 1:
+                raise IndexError("more than 15 property flags")
+            properties = _read_properties(self.header, 21, flags)
+        except (IndexError, struct.error) as exc:
+            properties = Properties(headers={UNREADABLE_HEADER: f"{type(exc).__name__}: {exc}"})
+        return tag, redelivered, routing_key, properties, self.body, 0
+
+
+def starts_content(buffer: bytes, start: int, header: int) -> Content | None:
+    """The delivery whose method frame is at `start`, if its body is to be read frame by frame, and not at all kept
+    beyond the limit. None if it has no body or no header behind it. Raises `EOFError` if the header is not whole."""
+    if len(buffer) - header < FRAME_EXTRA_BYTES:
+        raise EOFError
+    kind, _channel, size = read_head(buffer, header)
+    following = header + size + FRAME_EXTRA_BYTES
+    if following > len(buffer):
+        raise EOFError
+    if kind != HEADER or size < 14 or not _U64.unpack_from(buffer, header + 11)[0]:
+        return None
+    return Content(buffer[start:header], buffer[header:following])
+
+
 def read_delivery(buffer: bytes, start: int, header: int, body_max: int) -> Received | None:
     """The delivery whose method frame is at `start` and whose content header follows at `header`.
 
-    None if it is one for pika: a body in several frames, or not what it should be. Raises `EOFError` if the
-    buffer ends before the delivery does.
+    None if it is to be read in another way: a body in several frames or over the limit, or not what it should be.
+    Raises `EOFError` if the buffer ends before the delivery does.
     """
     end = len(buffer)
     if end - header < FRAME_EXTRA_BYTES:
@@ -54,7 +125,7 @@ def read_delivery(buffer: bytes, start: int, header: int, body_max: int) -> Rece
     if following > end:
         raise EOFError
     body_size, flags = _SIZE_AND_FLAGS.unpack_from(buffer, header + 11)
-    if kind != HEADER or flags & 1 or body_size > body_max:
+    if kind != HEADER or flags & 1 or body_size > body_max or body_size > BODY_BYTES_MAX:
         return None
     if body_size:
         if end - following < body_size + FRAME_EXTRA_BYTES:
@@ -66,14 +137,18 @@ def read_delivery(buffer: bytes, start: int, header: int, body_max: int) -> Rece
         following += size + FRAME_EXTRA_BYTES
     else:
         body = b""
+    tag, redelivered, routing_key = _read_deliver(buffer, start)
+    return tag, redelivered, routing_key, _read_properties(buffer, header + 21, flags), body, following
+
+
+def _read_deliver(buffer: bytes, start: int) -> tuple[int, bool, str]:
     at = start + 11
     at += 1 + buffer[at]  # the consumer tag; a channel of ours has but one consumer
     tag: int = _U64.unpack_from(buffer, at)[0]
     redelivered = buffer[at + 8] & 1 == 1
     at += 9
     at += 1 + buffer[at]  # the exchange
-    routing_key = str(buffer[at + 1 : at + 1 + buffer[at]], "utf-8", "replace")
-    return tag, redelivered, routing_key, _read_properties(buffer, header + 21, flags), body, following
+    return tag, redelivered, str(buffer[at + 1 : at + 1 + buffer[at]], "utf-8", "replace")
 
 
 def read_confirm(buffer: bytes, start: int) -> tuple[int, bool]:
@@ -96,7 +171,9 @@ def _read_properties(buffer: bytes, at: int, flags: int) -> Properties:
     headers: dict[str, HeaderValue] = {}
     if flags & 0x2000:
         size = _U32.unpack_from(buffer, at)[0]
-        if size:
+        if size > HEADERS_BYTES_MAX:
+            headers = {HEADERS_BYTES_HEADER: size}
+        elif size:
             headers = _read_table(buffer[at : at + 4 + size])
         at += 4 + size
     if flags & 0x1000:  # delivery mode
@@ -217,4 +294,11 @@ def _property_bytes(properties: Properties, persistent: bool) -> tuple[int, byte
     return flags, b"".join(parts)
 
 
-__all__ = ["UNREADABLE_HEADER", "message_frames", "read_delivery", "read_head"]
+__all__ = [
+    "UNREADABLE_HEADER",
+    "Content",
+    "message_frames",
+    "read_delivery",
+    "read_head",
+    "starts_content",
+]

@@ -10,6 +10,7 @@ from typing import Any
 from pika import spec
 
 from holdgate_schema.envelope import HEADERS_MAX, HeaderValue, Properties
+from holdgate_workers.app.replay import OF_US
 
 READ_MAX = HEADERS_MAX + 1
 """More headers than this are not looked at: it is enough to see that there are too many."""
@@ -69,7 +70,7 @@ def plain_headers(found: Mapping[Any, Any], maximum: int = READ_MAX) -> dict[str
     headers: dict[str, HeaderValue] = {}
     for name, value in found.items():
         text = str(_text(name))
-        if len(headers) < maximum or text.startswith("x-holdgate-"):
+        if len(headers) < maximum or text in OF_US:
             headers[text] = _plain(value)
     return headers
 

@@ -13,21 +13,26 @@ import pika
 from pika import exceptions, frame, spec
 from pika.adapters.select_connection import IOLoop
 
+from holdgate_workers.app.ports import Oversized
+
 from .frames import (
+    BODY,
     CONFIRM,
     DELIVER,
     FRAME_EXTRA_BYTES,
     METHOD,
     UNREADABLE_HEADER,
+    Content,
     Received,
     read_confirm,
     read_delivery,
     read_head,
+    starts_content,
 )
 
 _log = logging.getLogger(__name__)
 
-Receive = Callable[[Received], None]
+Receive = Callable[[Received, "Oversized | None"], None]
 Confirmed = Callable[[int, bool], None]
 """Tag, and whether it stands for all up to it."""
 
@@ -45,18 +50,20 @@ class WireConnection(pika.SelectConnection):  # type: ignore[misc]  # pika ships
     pika 1.4 decodes header tables while it reads. A date beyond the year 9999, a float infinity or an unknown
     field type make it raise, which ends the connection; the message is delivered again and ends the next one,
     until the delivery limit has taken everything that was prefetched with it.
+
+    Nor do large ones fill the memory: the prefetch counts messages, not bytes, so of a body over `BODY_BYTES_MAX` only
+    the beginning is kept, whoever consumes. Consumers that pika serves find what it was with `oversized`.
     """
 
     _frame_buffer: bytes
+    _contents: dict[int, Content] | None = None
+    """The bodies that are being read, by their channel."""
     _receive: Receive | None = None
     _confirmed: Confirmed | None = None
     _quick_channel = 0
 
     def receive_with(self, channel: int, receive: Receive) -> None:
-        """Have the deliveries on this channel handed over directly, past pika's dispatcher.
-
-        Those with a body in several frames still come to the consumer's callback, in their place.
-        """
+        """Have the deliveries on this channel handed over directly, past pika's dispatcher."""
         self._receive, self._quick_channel = receive, channel
 
     def confirm_with(self, channel: int, confirmed: Confirmed) -> None:
@@ -79,9 +86,6 @@ class WireConnection(pika.SelectConnection):  # type: ignore[misc]  # pika ships
         super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:
-        if self._receive is None and self._confirmed is None:
-            super()._on_data_available(data_in)
-            return
         buffer = self._frame_buffer + data_in if self._frame_buffer else data_in
         done = self._read_all(buffer)
         self._frame_buffer = buffer[done:]
@@ -89,35 +93,70 @@ class WireConnection(pika.SelectConnection):  # type: ignore[misc]  # pika ships
 
     def _read_all(self, buffer: bytes) -> int:
         """Work off the complete frames. Says where the first incomplete one starts."""
-        receive, confirmed = self._receive, self._confirmed
+        receive, confirmed, contents = self._receive, self._confirmed, self._contents
+        if contents is None:
+            self._contents = contents = {}
         at, end, channel, body_max = 0, len(buffer), self._quick_channel, self._body_max_length
         while end - at >= FRAME_EXTRA_BYTES:
             kind, number, size = read_head(buffer, at)
             following = at + size + FRAME_EXTRA_BYTES
             if following > end:
                 break
-            method = buffer[at + 7 : at + 11] if kind == METHOD and number == channel else b""
-            if method == CONFIRM and confirmed is not None:
+            method = buffer[at + 7 : at + 11] if kind == METHOD else b""
+            if method == CONFIRM and confirmed is not None and number == channel:
                 confirmed(*read_confirm(buffer, at))
                 at = following
                 continue
-            if method == DELIVER and receive is not None:
+            if contents and number in contents:
+                if kind == BODY:
+                    if contents[number].add(buffer[at + 7 : following - 1]):
+                        self._finish(number, contents.pop(number))
+                    at = following
+                    continue
+                del contents[number]  # the channel was closed in the middle of it
+            if method == DELIVER:
+                quick = receive is not None and number == channel
                 try:
-                    received = read_delivery(buffer, at, following, body_max)
+                    received = read_delivery(buffer, at, following, body_max) if quick else None
+                    content = starts_content(buffer, at, following) if received is None else None
                 except EOFError:
                     break
                 except (IndexError, struct.error):
-                    received = None  # properties that end beyond their frame: pika's way below survives them
-                if received is not None:
+                    # Properties that end beyond their frame.
+                    received, content = None, starts_content(buffer, at, following)
+                if received is not None and receive is not None:
                     at = received[-1]
-                    receive(received)
+                    receive(received, None)
+                    continue
+                if content is not None:
+                    contents[number] = content
+                    at = following + len(content.header)
                     continue
             self._process_frame(_decode(buffer[at:following])[1])
             at = following
         return at
 
+    def _finish(self, channel: int, content: Content) -> None:
+        """The last frame of a body has come."""
+        if self._receive is not None and channel == self._quick_channel:
+            self._receive(content.received(), content.oversized)
+            return
+        header = _decode(content.header)[1]
+        body = content.body
+        header.body_size = len(body)
+        header.properties.oversized = content.oversized
+        self._process_frame(_decode(content.method)[1])
+        self._process_frame(header)
+        self._process_frame(frame.Body(channel, body))
+
     def _read_frame(self) -> tuple[int, Any]:
         return _decode(self._frame_buffer)
+
+
+def oversized_of(properties: Any) -> Oversized | None:
+    """What pika's properties say about a body of which only the beginning was kept."""
+    found: Oversized | None = getattr(properties, "oversized", None)
+    return found
 
 
 def _decode(buffer: bytes) -> tuple[int, Any]:
@@ -218,4 +257,4 @@ class IoThread:
         self._loop.close()
 
 
-__all__ = ["IoThread", "WireConnection", "drop", "jitter"]
+__all__ = ["IoThread", "WireConnection", "drop", "jitter", "oversized_of"]
