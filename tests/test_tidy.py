@@ -10,7 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SOURCES = ("schema", "producer", "workers")
 FUNCTION_LINES_MAX = 70
-MODULE_LINES_MAX = 340
+MODULE_LINES_MAX = 450
+"""A module is split by concept; this bound only asks whether there is a second one in it."""
 LAYS_OUT = re.compile(r"^[ \t].*\bmsgspec\.(?:convert|json\.decode|json\.Decoder)\(", re.MULTILINE)
 MAY_LAY_OUT = ("prepared.py", "documents.py")
 SLEEPS = re.compile(r"\btime\.sleep\(")
