@@ -222,9 +222,15 @@ class FakeSelling:
             return Booked(**self.house.base(command), booking=booking)
         if booking.state != "confirmed":
             return self.house.refuse(command, Reason.BOOKING_FINAL, booking_id=command.booking_id)
-        refund: RefundState = "due" if booking.payment.status == "paid" else "none"
+        due = booking.payment.amount if booking.payment.status == "paid" else 0
+        refund: RefundState = "due" if due else "none"
         booking = replace(
-            booking, state="cancelled", reason=command.reason, refund=refund, ended_at=self.house.now
+            booking,
+            state="cancelled",
+            reason=command.reason,
+            refund=refund,
+            refund_due=due,
+            ended_at=self.house.now,
         )
         self.bookings[booking.booking_id] = booking
         occurrence.store(replace(occurrence.holds[booking.hold_id], state="cancelled"))

@@ -125,5 +125,7 @@ def example_booking(
         confirmed_at=NOW + timedelta(minutes=5, seconds=4) if was_sold else None,
         ended_at=NOW + timedelta(days=2) if state in ("cancelled", "failed") else None,
         refund=refund,
+        refund_due=PAYMENT.amount if refund == "due" else 0,
+        refunded=PAYMENT.amount if refund == "done" else 0,
         reason=reason,
     )

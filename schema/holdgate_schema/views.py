@@ -92,7 +92,8 @@ class BookingView(_View, frozen=True, kw_only=True):
     """A booking as its owner sees it.
 
     `booking_id` is the id of the hold that was converted, `hold_id` that of the hold which has the seats now; they
-    differ where seats were taken again. `reason` says why it failed, was parked or was cancelled.
+    differ where seats were taken again. `reason` says why it failed, was parked or was cancelled. `refund_due` is what
+    has to be given back, `refunded` what went back, in minor units; `refund` says the same in a word.
     """
 
     booking_id: str
@@ -112,4 +113,6 @@ class BookingView(_View, frozen=True, kw_only=True):
     confirmed_at: datetime | None = None
     ended_at: datetime | None = None
     refund: RefundState = "none"
+    refund_due: int = 0
+    refunded: int = 0
     reason: str = ""

@@ -88,6 +88,53 @@ def a_booking_fails_and_keeps_its_seats(history: History) -> None:
     transaction.changes[:] = [one for one in transaction.changes if one not in held]
 
 
+# --- money ------------------------------------------------------------------------------------------------------
+
+
+def _with_money(history: History, state: str, **fields: object) -> None:
+    change = _booking(history, state)[1]
+    change.row["document"] = compact({**json.loads(str(change.row["document"])), **fields})
+
+
+@edit("P13")
+def more_is_to_be_given_back_than_was_paid(history: History) -> None:
+    _with_money(history, "failed", refund="due", refund_due=10**9)
+
+
+@edit("P13")
+def a_refund_is_said_to_be_done_and_nothing_went_back(history: History) -> None:
+    _with_money(history, "confirmed", refund="done")
+
+
+@edit("P13")
+def a_booking_is_over_and_nobody_owes_its_money(history: History) -> None:
+    for _, change in changes(history, "bookings"):
+        document = json.loads(str(change.row["document"]))
+        if document.get("refund_due") and document.get("ended_by") != "staff":
+            del document["refund"], document["refund_due"]
+            change.row["document"] = compact(document)
+            return
+    raise AssertionError("nothing is owed")
+
+
+@edit("P13")
+def what_went_back_is_forgotten(history: History) -> None:
+    rows = [change for _, change in changes(history, "bookings") if '"refunded":' in str(change.row["document"])]
+    last = rows[-1]
+    document = json.loads(str(last.row["document"]))
+    del document["refunded"], document["refund"]
+    after(
+        history,
+        history_of(history, last),
+        Change("bookings", "UPDATE", {**last.row, "document": compact(document)}),
+    )
+
+
+def history_of(history: History, wanted: Change) -> Transaction:
+    """The transaction of a change."""
+    return next(one for one, change in changes(history, "bookings") if change is wanted)
+
+
 # --- prices and vouchers ----------------------------------------------------------------------------------------
 
 

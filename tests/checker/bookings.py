@@ -11,10 +11,10 @@ from tests.checker.verdict import Report
 
 _MOVES = {
     None: {"converting", "parked", "refund_required"},
-    "converting": {"confirmed", "failed", "parked"},
+    "converting": {"confirmed", "failed", "parked", "refund_required"},
     "parked": {"confirmed", "failed", "cancelled", "refund_required"},
     "refund_required": {"confirmed", "cancelled", "parked"},
-    "confirmed": {"cancelled"},
+    "confirmed": {"cancelled", "parked"},
     "failed": {"confirmed", "parked", "refund_required"},
     "cancelled": {"confirmed", "parked", "refund_required"},
 }
@@ -26,9 +26,10 @@ _WITH_A_BOOKING = ("converting", "confirmed")
 class BookingRow:
     """A booking as its row says."""
 
-    __slots__ = ("document", "hold_id", "kept", "state")
+    __slots__ = ("document", "gone", "hold_id", "kept", "state")
 
     def __init__(self) -> None:
+        self.gone = 0
         self.state: str | None = None
         self.hold_id = ""
         self.kept: tuple[Any, ...] = ()
@@ -92,6 +93,7 @@ class Bookings:
                 "P13", f"booking {booking_id} says {document.get('state')} in its document, not {state}"
             )
         known.kept = kept
+        self._money(booking_id, document, known)
         self._prices(booking_id, document)
         owner = self.of_hold.get(hold_id)
         if owner not in (None, booking_id):
@@ -99,6 +101,23 @@ class Bookings:
         known.state, known.hold_id = state, hold_id
         self.of_hold[hold_id] = booking_id
         self.touched[booking_id] = row
+
+    def _money(self, booking_id: str, document: dict[str, Any], known: BookingRow) -> None:
+        """Never more back than was paid; what went back stays gone; the word says what the numbers say."""
+        payment = document.get("payment") or {}
+        due, gone = document.get("refund_due", 0), document.get("refunded", 0)
+        if due < 0 or gone < 0 or due + gone > payment.get("amount", 0):
+            self.report.flag("P13", f"booking {booking_id} gives {due} back and gave {gone}, of {payment}")
+        if gone < known.gone:
+            self.report.flag("P13", f"booking {booking_id}: {known.gone} went back, and now it is {gone}")
+        known.gone = gone
+        word = "due" if due else "done" if gone else "none"
+        if document.get("refund", "none") != word:
+            self.report.flag("P13", f"booking {booking_id} says {document.get('refund')}, and it is {word}")
+        is_over = document.get("state") in ("failed", "cancelled", "refund_required")
+        is_over = is_over and payment.get("status") == "paid" and document.get("ended_by") != "staff"
+        if is_over and due + gone != payment.get("amount"):
+            self.report.flag("P13", f"booking {booking_id} is over and its money is neither owed nor gone")
 
     def _prices(self, booking_id: str, document: dict[str, Any]) -> None:
         told = self.books.prices.get(booking_id)

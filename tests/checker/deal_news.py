@@ -49,11 +49,13 @@ def _ordered(booker: Booker, deal: Deal, order: dict[str, Any]) -> list[Option]:
         return [booker.changed(deal.but(), free=True)]
     if noted is not None and noted["order_id"] == order["order_id"] and noted.get("changed_at") is not None:
         order = {**noted, "gateway": order["gateway"]}  # the shop has told more since
-    deal = deal.but(order=order)
+    deal = deal.told(order["status"], 0).but(order=order)
     hold = booker.hold_of(deal)
     if deal.state in ("converting", "parked") and hold is not None:
         if order["status"] in DEAD_ORDERS:
-            return [booker.failed(deal, "order", refunded=order["status"] == "refunded")]
+            return [booker.failed(deal, "order")]
+        if booker.over() or deal.all_gone:
+            return [booker.too_late(deal, hold)]
         return [booker.confirmed(deal, hold)]
     if deal.state == "confirmed" or deal.ended_by == "owner" or order["status"] in DEAD_ORDERS:
         return [booker.changed(deal)]
@@ -75,64 +77,90 @@ def _note_order(booker: Booker, deal: Deal, body: Body) -> list[Option]:
     if known is not None and known.get("changed_at") is not None:
         before = (micros(known["changed_at"]), _LIFE.index(known["status"]))
         if before >= (micros(body["changed_at"]), _LIFE.index(status)):
-            return _old_news(booker, deal, status)
+            return _old_news(booker, deal, deal.told(status, body.get("refunded") or 0))
     gateway = "" if known is None else known["gateway"]
     order = {"gateway": gateway, "order_id": body["order_id"], "status": status, "changed_at": body["changed_at"]}
-    deal = deal.but(order=order)
-    total = deal.price["total"]
-    refunded = status == "refunded" or (total > 0 and (body.get("refunded") or 0) >= total)
+    now = deal.told(status, body.get("refunded") or 0).but(order=order)
     if status in DEAD_ORDERS:
-        return _order_is_over(booker, deal, refunded=refunded)
-    if status == "paid":
-        deal = deal.but(payment={**deal.view["payment"], "status": "paid"})
-        if deal.state in ("cancelled", "failed"):
-            if deal.ended_by not in ("owner", "staff"):
-                return booker.back_or_parked(deal)
-            done = refunded or deal.view.get("refund") == "done"
-            deal = deal.but(refund="done" if done else "due")
-    return [booker.changed(deal)]
+        return _order_is_over(booker, now)
+    if now.all_gone and not deal.all_gone and now.state in _NOT_OVER:
+        return [_all_went_back(booker, now)]
+    if status == "paid" and now.state in ("cancelled", "failed"):
+        if now.ended_by not in ("owner", "staff"):
+            return booker.back_or_parked(now)
+        return [booker.changed(_owing_now(deal, now))]
+    return [booker.changed(now)]
 
 
-def _old_news(booker: Booker, deal: Deal, status: str) -> list[Option]:
-    if status != "paid" or deal.view["payment"]["status"] == "paid":
+_NOT_OVER = ("confirmed", "parked", "refund_required")
+
+
+def _old_news(booker: Booker, deal: Deal, now: Deal) -> list[Option]:
+    """Of an old word only what it says of money counts."""
+    if now.view == deal.view:
         return [Option("nothing that is recorded: the shop had said more before")]
-    paid = deal.but(payment={**deal.view["payment"], "status": "paid"})
-    if deal.state in ("cancelled", "failed") and "refund" not in deal.view:
-        paid = paid.but(refund="due")
-    return [booker.changed(paid)]
+    if now.all_gone and not deal.all_gone and now.state in _NOT_OVER:
+        return [_all_went_back(booker, now)]
+    return [booker.changed(_owing_now(deal, now) if now.state in ("cancelled", "failed") else now)]
 
 
-def _order_is_over(booker: Booker, deal: Deal, *, refunded: bool) -> list[Option]:
+def _owing_now(before: Deal, now: Deal) -> Deal:
+    """What ended before it was known to be paid owes what was paid."""
+    return now.owing(now.kept) if not before.is_paid and "refund" not in now.view else now
+
+
+def _all_went_back(booker: Booker, deal: Deal) -> Option:
+    """A full refund is final: what it has is free, and a person looks."""
+    sold = booker.occasion.sold.get(deal.view["hold_id"]) if deal.state == "confirmed" else None
+    return booker.left(deal, booker.hold_of(deal), sold=sold)
+
+
+def _order_is_over(booker: Booker, deal: Deal) -> list[Option]:
     if deal.state == "confirmed":
-        return [booker.ended(deal, "order", refunded=refunded)]
+        return [booker.ended(deal, "order")]
     if deal.state in ("parked", "refund_required"):
         if booker.hold_of(deal) is not None:
-            return [booker.failed(deal, "order", refunded=refunded, outcome="booking")]
-        return [booker.ended(deal, "order", refunded=refunded)]
-    return [booker.changed(deal.but(refund="done") if refunded else deal)]
+            return [booker.failed(deal, "order", outcome="booking")]
+        return [booker.ended(deal, "order")]
+    return [booker.changed(deal)]
 
 
 def _resolve(booker: Booker, deal: Deal, body: Body) -> list[Option]:
     said = {"reason": body["note"]} if body.get("note") else {}
     if body["action"] == "refunded":
+        back = deal.owing(0, deal.gone + deal.view.get("refund_due", 0))
         if deal.state == "refund_required":
-            return [booker.ended(deal, "staff", refunded=True, **said)]
-        return [booker.changed(deal.but(refund="done"))] if deal.view.get("refund") == "due" else _final(deal)
+            return [booker.ended(back, "staff", due=0, **said)]
+        return [booker.changed(back)] if deal.view.get("refund") == "due" else _final(deal)
+    if body["action"] in ("refund", "cancel"):
+        return _give_back(booker, deal, body, said)
     if deal.state not in ("parked", "refund_required"):
         return _final(deal)
     hold = booker.hold_of(deal)
-    if body["action"] == "refund":
-        if hold is not None:
-            return [booker.failed(deal, "staff", outcome="booking", **said)]
-        return [booker.ended(deal, "staff", **said)]
-    if hold is not None:
+    if hold is not None and booker.occasion.status != "cancelled":
         return [booker.confirmed(deal, hold)]
-    hold, unsure = booker.again(deal)
-    gone = refused("sold_out", booking_id=deal.view["booking_id"], requested=deal.view["seats"])
-    if hold is None:
-        return [gone]
-    fulfilled = booker.confirmed(deal, hold, again=True)
-    return [fulfilled, gone] if unsure else [fulfilled]
+    hold, why = booker.again(deal, by_staff=True)
+    told = {"booking_id": deal.view["booking_id"], "requested": deal.view["seats"]}
+    options = [] if hold is None else [booker.confirmed(deal, hold, again=True)]
+    return options + [refused(one, **told) for one in why]
+
+
+def _give_back(booker: Booker, deal: Deal, body: Body, said: dict[str, Any]) -> list[Option]:
+    """A person gives back, whatever the clock says; at most what was paid less what went back."""
+    due = body.get("refund_amount")
+    due = deal.kept if due is None else due
+    if due > deal.kept:
+        return [refused("invalid")]
+    if deal.state == "confirmed" and body["action"] == "cancel":
+        return [booker.ended(deal, "staff", due=due, **said)]
+    if deal.state in ("parked", "refund_required"):
+        if booker.hold_of(deal) is not None:
+            return [booker.failed(deal, "staff", due=due, outcome="booking", **said)]
+        return [booker.ended(deal, "staff", due=due, **said)]
+    is_over = deal.state in ("cancelled", "failed") and deal.view.get("refund") != "due"
+    if is_over and body["action"] == "refund" and due:
+        return [booker.changed(deal.owing(due).but(**said), free=not said)]
+    return _final(deal)
 
 
 _FIRST: dict[str, Callable[[World, Occasion, Body, int], list[Option]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.checker.allowed import AnyOf, Between, Option, Shown, refused
-from tests.checker.booker import OVER, Booker, Deal, begin, shown, unfulfilled
+from tests.checker.booker import Booker, Deal, begin, shown
 from tests.checker.instants import stamp
 from tests.checker.model import Body
 from tests.checker.world import MINUTE, Hold, Occasion, World, shown_price
@@ -90,14 +90,16 @@ def convert(world: World, occasion: Occasion, body: Body, now: int) -> list[Opti
     late = state == "expired" and payment["status"] == "paid"
     if hold_id in world.deals or not (late or state == "active"):
         return [refused("hold_final", subject=hold_id, hold_state=state)]
-    if occasion.status in OVER:
-        return [refused("not_on_sale", not_on_sale=occasion.status)]
+    booker = Booker(world, occasion, body, now)
+    over = booker.over()
+    if over and not (payment["status"] == "paid" and payment["amount"]):
+        return [refused("not_on_sale", not_on_sale=over)]
     if hold is None or hold.price is None:
         return [refused("unpriced", subject=hold_id)]
     no = _other_price(hold.price, body)
     if no is not None:
         return [no]
-    return _convert(Booker(world, occasion, body, now), hold, late=late)
+    return _convert(booker, hold, late=late, over=over)
 
 
 def _other_price(price: dict[str, Any], body: Body) -> Option | None:
@@ -112,7 +114,7 @@ def _other_price(price: dict[str, Any], body: Body) -> Option | None:
     return None
 
 
-def _convert(booker: Booker, hold: Hold, *, late: bool) -> list[Option]:
+def _convert(booker: Booker, hold: Hold, *, late: bool, over: str) -> list[Option]:
     world, now, body = booker.world, booker.now, booker.body
     price = hold.price
     assert price is not None
@@ -127,9 +129,11 @@ def _convert(booker: Booker, hold: Hold, *, late: bool) -> list[Option]:
         "extras": hold.extras, "user_id": hold.user,
     }  # fmt: skip
     deal = Deal(shown(view), price)
-    used_up, is_short = _voucher_used_up(world, price, now)
     if late:
-        return used_up + _convert_late(booker, deal)
+        return _convert_late(booker, deal)
+    if over:
+        return [booker.left(deal, hold)]
+    used_up, is_short = _voucher_used_up(world, price, now)
     told = Shown(deal.view)
     events = [{"type": "booking.converting.v1", "booking": told, "late": False}]
     apply = booker.kept(deal, lambda: begin(world, hold, now), touched=(hold,))
@@ -151,10 +155,9 @@ def _voucher_used_up(world: World, price: dict[str, Any], now: int) -> tuple[lis
 
 
 def _convert_late(booker: Booker, deal: Deal) -> list[Option]:
-    policy = booker.world.late_payment
     options = []
-    hold, unsure = booker.again(deal)
-    if policy.startswith("fulfil") and hold is not None:
+    hold, unsure = booker.again(deal, is_kept=True)
+    if booker.world.late_payment.startswith("fulfil") and hold is not None:
         found, again = hold, deal.but(hold_id=hold.id)
         told = Shown(again.view)
         events: list[dict[str, Any]] = [{"type": "hold.created.v1", "hold": Shown(hold.view())}]
@@ -163,4 +166,4 @@ def _convert_late(booker: Booker, deal: Deal) -> list[Option]:
         options.append(Option("converting", None, {"booking": told}, events, apply))
         if not unsure:
             return options
-    return [*options, booker.parked(deal, unfulfilled(policy))]
+    return [*options, booker.left(deal)]

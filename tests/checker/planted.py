@@ -163,6 +163,17 @@ class FreesSeatsOfABookingTwice(Service):
         return options[0]
 
 
+class SellsAgainWhatWasGivenBack(Service):
+    """Forgets a full refund as soon as the shop says that the order is paid."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if body["type"] != "booking.note_order.v1" or options[0].reason != "parked" or occasion is None:
+            return options[0]
+        deal = self.world.deals[body["booking_id"]]
+        self.world.deals[body["booking_id"]] = deal.owing(0, 0)
+        return self.options(occasion, {**body, "refunded": 0}, [], now)[0]
+
+
 PLANTED: tuple[tuple[type[Service], str], ...] = (
     *LINES_AND_CARTS,
     (RefusesThoughSeatsAreFree, "P5"),
@@ -180,4 +191,5 @@ PLANTED: tuple[tuple[type[Service], str], ...] = (
     (RedeemsVouchersWithoutEnd, "P1"),
     (SellsToWhoeverComesTooLate, "P5"),
     (FreesSeatsOfABookingTwice, "P10"),
+    (SellsAgainWhatWasGivenBack, "P5"),
 )

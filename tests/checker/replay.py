@@ -17,6 +17,7 @@ from tests.checker.world import HOUSE, World
 
 TABLES = ("journal", "occurrences", "pools", "holds", "settings", "bookings", "waitlist")
 LATE_PAYMENT = "conversion.late_payment"
+UNTIL = "conversion.until"
 
 
 class Replay:
@@ -28,6 +29,7 @@ class Replay:
         house = {name: int(value) for name, value in settings.items() if name in HOUSE}
         self.judge = Judge(report, World(house, Limits.of(recording.run).stale))
         self.judge.world.late_payment = settings.get(LATE_PAYMENT, "fulfil_or_park")
+        self.judge.world.until = settings.get(UNTIL, "end")
         self.lines = LineRows(report)
         self.written = Written()
         self.decisions = 0
@@ -79,6 +81,8 @@ class Replay:
         name, value = str(change.row["name"]), change.row.get("value")
         if name == LATE_PAYMENT:
             self.judge.world.late_payment = str(value).strip('"')
+        if name == UNTIL:
+            self.judge.world.until = str(value).strip('"')
         if name not in HOUSE:
             return
         if self.decisions:

@@ -23,14 +23,14 @@ from tests.checker.service import Service
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MUTANTS = 238
-SALES = (6, 7, 8)
+SALES = (6, 7, 8, 9, 10, 11)
 """Between them they have something for every planted bug."""
 
 
 @pytest.fixture(scope="module")
 def good() -> History:
     """A history with some of everything."""
-    return small(220, seed=5)
+    return small(260, seed=3)
 
 
 @pytest.mark.parametrize("seed", range(8))

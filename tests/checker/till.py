@@ -49,7 +49,31 @@ class Till:
             more = {"booking_id": parked["booking_id"], "by": "ada"}
             action = self._random.choice(("fulfil", "refund"))
             due.append((self._make("booking.resolve.v1", parked["occurrence_id"], action=action, **more), None))
+        if self._sold and self._random.randrange(5) == 0:
+            due += self._given_back(self._sold.pop(self._random.randrange(len(self._sold))))
         return due
+
+    def _given_back(self, booking: dict[str, Any]) -> list[Told]:
+        """The shop gives money back, part of it or all, and its order goes on all the same."""
+        amount = booking["payment"]["amount"]
+        refunded = self._random.choice((amount // 3, amount, amount))
+        words = (("paid", refunded), ("refunded", amount), ("paid", refunded))
+        return [
+            (
+                self._make(
+                    "booking.note_order.v1",
+                    booking["occurrence_id"],
+                    booking_id=booking["booking_id"],
+                    order_id=booking["order"]["order_id"],
+                    status=status,
+                    changed_at=f"2027-01-0{day}T00:00:00Z",
+                    refunded=gone,
+                ),
+                None,
+            )
+            for day, (status, gone) in enumerate(words, start=1)
+            if refunded == amount or status == "paid"
+        ]
 
     def next(self) -> Body | None:
         """What a buyer does who has a price, or a booking."""

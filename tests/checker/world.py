@@ -221,6 +221,8 @@ class World:
         self.priced: dict[str, Hold] = {}
         """Holds that have expired and had a price: money may still come for them."""
         self.late_payment = "fulfil_or_park"
+        self.until = "end"
+        """Until which instant of an occurrence money still buys it."""
         self.offered: set[str] = set()
         """Holds that were offered to somebody in line."""
         self.cart_of: dict[str, str] = {}

@@ -114,7 +114,7 @@ class Oracle(Ledger):
             if event.event_id != f"{row.request_id}/{number}" or event.version != row.version:
                 raise Violation(f"event {event.event_id} in the row of {row.request_id}/{number}")
             book.events[event.event_id] = len(book.events)
-            self._happen(book, event, request, reply, transaction)
+            self._happen(book, event, request, reply, transaction, asked=row.kind)
         if row.answers is not None:
             if row.answers in self._second:
                 raise Violation(f"two second answers to {row.answers}")
@@ -126,7 +126,14 @@ class Oracle(Ledger):
             self._in_order(request)
 
     def _happen(
-        self, book: Book, event: Told, request: Request | None, reply: Reply, transaction: Transaction
+        self,
+        book: Book,
+        event: Told,
+        request: Request | None,
+        reply: Reply,
+        transaction: Transaction,
+        *,
+        asked: str,
     ) -> None:
         sales, most_used = self._sales[book.id], self._most_used(transaction)
         if event.type == "hold.created.v1" and sales.line:
@@ -136,7 +143,7 @@ class Oracle(Ledger):
         if event.type.startswith("hold."):
             book.happen(event, reply.decided_at, transaction.clock)
         else:
-            sales.happen(event, request, reply.decided_at, most_used)
+            sales.happen(event, request, reply.decided_at, most_used, asked=asked)
 
     def _asked(self, row: JournalRow) -> Request | None:
         """The body that was decided; None if the service itself asked."""

@@ -16,10 +16,10 @@ from .world import Violation, World
 
 MOVES = {
     "": ("converting", "parked", "refund_required"),
-    "converting": ("confirmed", "failed", "parked"),
+    "converting": ("confirmed", "failed", "parked", "refund_required"),
     "parked": ("confirmed", "failed", "cancelled", "parked", "refund_required"),
-    "refund_required": ("confirmed", "cancelled", "refund_required"),
-    "confirmed": ("cancelled",),
+    "refund_required": ("confirmed", "cancelled", "parked", "refund_required"),
+    "confirmed": ("cancelled", "parked"),
     "failed": ("confirmed", "parked", "refund_required"),
     "cancelled": ("confirmed", "parked", "refund_required"),
 }
@@ -69,10 +69,13 @@ class Sales:
 
     # --- what happened ------------------------------------------------------------------------------------------
 
-    def happen(self, event: Told, request: Request | None, decided_at: datetime, most_used: MostUsed) -> None:
-        """Take in an event that is not about a hold alone."""
+    def happen(
+        self, event: Told, request: Request | None, decided_at: datetime, most_used: MostUsed, *, asked: str
+    ) -> None:
+        """Take in an event that is not about a hold alone. `asked` is the kind of command that it follows from."""
         kind = event.type.removesuffix(".v1")
         if event.booking is not None:
+            self._money(kind, event.booking, asked)
             self._booked(kind, event, event.booking, decided_at)
         elif kind == "waitlist.joined":
             assert request is not None
@@ -174,6 +177,26 @@ class Sales:
         self._seats(kind, event, booking, was, decided_at)
         self.bookings[key] = booking
 
+    def _money(self, kind: str, booking: BookingSeen, asked: str) -> None:
+        """Paid = kept + owed + gone. What went back stays gone, and a full refund is final unless a person decides."""
+        key, paid = booking.booking_id, booking.payment.status == "paid"
+        before = self.bookings.get(key)
+        owed = booking.refund_due + booking.refunded
+        self._must(owed <= booking.payment.amount, f"booking {key} gives back {owed}, MORE THAN WAS PAID")
+        self._must(paid or not owed, f"booking {key} owes money that was never paid")
+        word = "due" if booking.refund_due else "done" if booking.refunded else "none"
+        self._must(booking.refund == word, f"booking {key} says {booking.refund}, it is {word}")
+        if before is not None:
+            self._must(booking.refunded >= before.refunded, f"booking {key} has FORGOTTEN that money went back")
+            self._must(paid or before.payment.status != "paid", f"booking {key} has FORGOTTEN that it was paid")
+        if kind == "booking.confirmed" and booking.all_gone:
+            self._must(asked == "booking.resolve.v1", f"booking {key} was GIVEN BACK AND IS SOLD AGAIN")
+            self.world.sometimes("a person fulfilled what was given back")
+        if kind in ("booking.cancelled", "booking.failed") and paid and asked != "booking.resolve.v1":
+            self._must(owed == booking.payment.amount, f"booking {key} is over and money is NEITHER OWED NOR GONE")
+        if kind == "booking.parked" and booking.all_gone:
+            self.world.sometimes("a booking was parked because all of its money went back")
+
     def _seats(self, kind: str, event: Told, booking: BookingSeen, was: str, decided_at: datetime) -> None:
         book, key, hold_id = self.book, booking.booking_id, booking.hold_id
         held, sold = book.live.get(hold_id), book.sold.get(hold_id)
@@ -193,7 +216,8 @@ class Sales:
                 book.convert(hold_id, self._voucher_of(booking.quote.hash))
                 book.no_pool_over(held.draws)
             book.sell(hold_id)
-        elif kind == "booking.cancelled" and sold is not None:
+        elif kind in ("booking.cancelled", "booking.parked") and sold is not None:
+            self._must(kind == "booking.cancelled" or booking.all_gone, f"booking {key} was sold and is parked")
             book.unsell(hold_id)
         elif booking.state in FREE:
             self._must(held is None and sold is None, f"booking {key} is {booking.state} and has seats")

@@ -108,6 +108,16 @@ def voucher_not_given_back(plant: Plant) -> None:
     replaced(plant, booking_steps, "claim_voucher", claim_voucher)
 
 
+def full_refund_forgotten(plant: Plant) -> None:
+    """That all of the money went back is looked at only when it is told."""
+    replaced(plant, Booking, "is_given_back", property(lambda self: False))
+
+
+def partial_refund_forgotten(plant: Plant) -> None:
+    """What is owed is what was paid, whatever went back before."""
+    replaced(plant, Booking, "kept", property(lambda self: self.paid))
+
+
 def order_event_out_of_order(plant: Plant) -> None:
     """Whatever the shop says is taken for the latest."""
 

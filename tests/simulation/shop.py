@@ -40,6 +40,7 @@ _LIVES: dict[OrderStatus, tuple[OrderStatus, ...]] = {
     "paid": ("refunded", "cancelled"),
     "failed": ("paid", "cancelled"),
     "cancelled": ("paid",),
+    "refunded": ("paid",),
 }
 
 
@@ -175,7 +176,7 @@ class Shop:
         following = _LIVES.get(order.status, ())
         if not self.world.faulty or not following:
             return
-        if order.status == "cancelled" and not self.world.chance(0.7):
+        if order.status in ("cancelled", "refunded") and not self.world.chance(0.7):
             return
         status = self.world.choice(following)
         refunded = order.total if status == "refunded" else order.refunded

@@ -34,6 +34,8 @@ class StaffWorker(Loop):
         sold = [one for one in self.site.database.bookings.values() if one.state == "confirmed"]
         if sold and self.world.fault(0.15):
             self._say_too_late(self.world.choice(sold))
+        if sold and self.world.fault(0.1):
+            self._cancel(self.world.choice(sold))
         self.later(self.world.between(200 * MS, 600 * MS), self.round)
 
     def _decide(self, booking: Booking) -> None:
@@ -45,6 +47,19 @@ class StaffWorker(Loop):
             booking_id=booking.id,
             action=action,
             by="ann",
+        )
+        self.publisher.publish([internal_message(command, self.site.seals)])
+
+    def _cancel(self, booking: Booking) -> None:
+        amount = self.world.choice((None, 0, 1))
+        self.world.sometimes("staff cancelled a booking")
+        command = ResolveBooking(
+            request_id=self.site.new_id(),
+            occurrence_id=booking.occurrence_id,
+            booking_id=booking.id,
+            action="cancel",
+            by="ann",
+            refund_amount=amount,
         )
         self.publisher.publish([internal_message(command, self.site.seals)])
 

@@ -42,6 +42,13 @@ class BookingSeen(Struct):
     extras: dict[str, int] = {}
     order: OrderSeen | None = None
     refund: str = "none"
+    refund_due: int = 0
+    refunded: int = 0
+
+    @property
+    def all_gone(self) -> bool:
+        """Whether all that was paid went back."""
+        return 0 < self.payment.amount <= self.refunded
 
 
 class HoldSeen(Struct):

@@ -11,7 +11,7 @@ from tests.support.domain import KEYS, NOW, OCCURRENCE, SESSION, LimitsTable, a_
 
 from holdgate_schema.codec import decode_answer, decode_event, encode
 from holdgate_schema.events import Event
-from holdgate_schema.messages import Command
+from holdgate_schema.messages import CloseOccurrence, Command
 from holdgate_schema.outcomes import Answer
 from holdgate_schema.selling import (
     CancelBooking,
@@ -77,17 +77,25 @@ class BoxOffice:
         self.count_again()
         return decision.answer
 
-    def hold(self, seats: int = 2, *, session_id: str = SESSION, voucher: str | None = None, **fields: Any) -> str:
+    def hold(
+        self,
+        seats: int = 2,
+        *,
+        session_id: str = SESSION,
+        voucher: str | None = None,
+        free: bool = False,
+        **fields: Any,
+    ) -> str:
         """A hold that has its price."""
         answer: Any = self.do(a_place(seats, session_id=session_id, **fields))
-        self.price(answer.hold.hold_id, voucher=voucher)
+        self.price(answer.hold.hold_id, voucher=voucher, total=0 if free else TOTAL)
         hold_id: str = answer.hold.hold_id
         return hold_id
 
-    def price(self, hold_id: str, hash_: str = HASH, **fields: Any) -> Answer:
+    def price(self, hold_id: str, hash_: str = HASH, total: int = TOTAL, **fields: Any) -> Answer:
         """What the pricing worker says."""
         hold = self.holds[hold_id]
-        quote = QuoteView(hash=hash_, currency="EUR", total=TOTAL, tickets_total=TOTAL, extras_total=0)
+        quote = QuoteView(hash=hash_, currency="EUR", total=total, tickets_total=total, extras_total=0)
         given: dict[str, Any] = {"items": hold.items, "extras": hold.extras, "quote": quote, **fields}
         return self.do(PriceHold(request_id="", occurrence_id=OCCURRENCE, hold_id=hold_id, **given))
 
@@ -127,11 +135,35 @@ class BoxOffice:
             )
         )
 
-    def resolve(self, booking_id: str, action: Any) -> Answer:
+    def resolve(self, booking_id: str, action: Any, amount: int | None = None) -> Answer:
         """What a person says."""
         return self.do(
-            ResolveBooking(request_id="", occurrence_id=OCCURRENCE, booking_id=booking_id, action=action, by="bob")
+            ResolveBooking(
+                request_id="",
+                occurrence_id=OCCURRENCE,
+                booking_id=booking_id,
+                action=action,
+                by="bob",
+                refund_amount=amount,
+            )
         )
+
+    def call_off(self) -> Answer:
+        """The house cancels the occurrence."""
+        return self.do(CloseOccurrence(request_id="", occurrence_id=OCCURRENCE, status="cancelled"))
+
+    def pass_its(self, instant: str) -> None:
+        """The occurrence's `starts_at` or `ends_at` comes."""
+        assert self.occurrence is not None
+        self.now = getattr(self.occurrence.definition, instant)
+
+    def live_past(self, hold_id: str, instant: str) -> None:
+        """The instant comes, and the hold still lives a minute."""
+        assert self.occurrence is not None
+        self.pass_its(instant)
+        hold = replace(self.holds[hold_id], expires_at=self.now + timedelta(minutes=1))
+        self.holds[hold_id] = hold
+        self.occurrence.keep(hold)
 
     def sweep(self) -> Answer:
         """What the expiry worker says."""

@@ -160,6 +160,7 @@ class LimitsTable:
 
     def __init__(self) -> None:
         self.numbers: dict[LimitKey, int] = {}
+        self.caps: dict[LimitKey, int] = {}
         self._guesses: dict[LimitKey, int] = {}
 
     def used(self, limit: LimitKey) -> int:
@@ -170,6 +171,10 @@ class LimitsTable:
         """Whether the number is not a guess."""
         return limit not in self._guesses
 
+    def cap(self, limit: LimitKey) -> int | None:
+        """What a voucher allows now, if the test says so."""
+        return self.caps.get(limit)
+
     def guess(self, limit: LimitKey, used: int) -> None:
         """Believe a number that may be wrong."""
         self._guesses[limit] = used
@@ -179,12 +184,14 @@ class LimitsTable:
         self._guesses.clear()
 
     def apply(self, claims: list[Claim]) -> None:
-        """Count the claims; one that takes may not go over its cap."""
-        for claim in claims:
-            number = self.numbers.get(claim.limit, 0) + claim.delta
-            assert number >= 0, f"{claim.limit} is negative"
-            assert claim.delta <= 0 or number <= claim.cap, f"{claim.limit} is over its cap"
-            self.numbers[claim.limit] = number
+        """Count the claims of one decision together, as a commit does; what is taken may not go over its cap."""
+        caps = {claim.limit: claim.cap for claim in claims}
+        for limit, cap in caps.items():
+            delta = sum(claim.delta for claim in claims if claim.limit == limit)
+            number = self.numbers.get(limit, 0) + delta
+            assert number >= 0, f"{limit} is negative"
+            assert delta <= 0 or number <= cap, f"{limit} is over its cap"
+            self.numbers[limit] = number
 
 
 @dataclass

@@ -45,6 +45,9 @@ class NoLimits:
     def is_fresh(self, limit: object) -> bool:
         return True
 
+    def cap(self, limit: object) -> None:
+        return None
+
 
 def a_gate() -> Gate:
     return Gate(GateConfig(sessions=KEYS), DatabaseTime(lambda: 0.0), Settings, Observer())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.box_office import BoxOffice, stories
+from tests.support.box_office import TOTAL, BoxOffice, stories
 
 PAGE = Path(__file__).parents[3] / "docs" / "bookings.md"
 
@@ -21,11 +21,15 @@ COMMANDS: dict[str, Callable[[BoxOffice, str], object]] = {
     "order cancelled": lambda box, booking: box.note(booking, "cancelled", 9),
     "order failed": lambda box, booking: box.note(booking, "failed", 9),
     "order refunded": lambda box, booking: box.note(booking, "refunded", 9),
+    "order paid, all given back": lambda box, booking: box.note(booking, "paid", 9, refunded=TOTAL),
     "resolve fulfil": lambda box, booking: box.resolve(booking, "fulfil"),
     "resolve refund": lambda box, booking: box.resolve(booking, "refund"),
     "resolve refunded": lambda box, booking: box.resolve(booking, "refunded"),
+    "resolve cancel": lambda box, booking: box.resolve(booking, "cancel"),
     "sweep": lambda box, booking: box.sweep(),
 }
+AFTERWARDS = ("convert", "settle ordered", "cancel", "order paid", "resolve fulfil", "resolve cancel")
+"""What is asked for when the occurrence is over, or was called off."""
 
 
 def told(box: BoxOffice, booking_id: str) -> tuple[str, str]:
@@ -36,8 +40,13 @@ def told(box: BoxOffice, booking_id: str) -> tuple[str, str]:
 
 def cell(state: str, command: str) -> str:
     """What comes of it: the new state and, if that changes, the refund; `–`: the booking stays as it is."""
+    command, _, when = command.partition(", after it ")
     box = BoxOffice()
     booking_id = box.story(state)
+    if when == "ended":
+        box.pass_its("ends_at")
+    elif when:
+        box.call_off()
     before, events = told(box, booking_id), len(box.events)
     COMMANDS[command](box, booking_id)
     after = told(box, booking_id)
@@ -53,7 +62,11 @@ def table() -> list[str]:
     """The whole table, as it stands on the page."""
     states = list(stories)
     head = [f"| | {' | '.join(states)} |", f"|---|{'---|' * len(states)}"]
-    rows = [f"| {command} | {' | '.join(cell(state, command) for state in states)} |" for command in COMMANDS]
+    after = [f"{command}, after it {when}" for when in ("ended", "was cancelled") for command in AFTERWARDS]
+    rows = [
+        f"| {command} | {' | '.join(cell(state, command) for state in states)} |"
+        for command in [*COMMANDS, *after]
+    ]
     return head + rows
 
 

@@ -57,6 +57,7 @@ def test_the_table_of_settings_is_the_one_that_is_documented() -> None:
     documented: dict[str, Any] = RANGES | ALERTS
     documented |= {"fees.platform_percent": (0, 50, 2.5), "fees.payment": (None, None, HOUSE_FEES.payment)}
     documented |= {"conversion.late_payment": (None, None, "fulfil_or_park")}
+    documented |= {"conversion.until": (None, None, "end")}
     assert {
         item.name: (item.kind.low, item.kind.high, item.default) for item in DEFINITIONS.values()
     } == documented

@@ -71,7 +71,7 @@ class Batch:
         self.bookings.update(loaded.bookings)
         self.known.update(loaded.requests)
         self.second.update(loaded.second)
-        self.limits.read(loaded.limits)
+        self.limits.read(loaded.limits, loaded.caps)
 
     @property
     def claimed(self) -> list[LimitKey]:

@@ -136,7 +136,7 @@ class Decider:
             loaded = yield from self._read(Load(limits=decision.unsure))
             if not isinstance(loaded, Loaded):
                 return loaded
-            batch.limits.read(loaded.limits)
+            batch.limits.read(loaded.limits, loaded.caps)
             decision = self._decision(batch, item)
         if decision is None:
             return None

@@ -51,6 +51,8 @@ class Loaded:
     holds: dict[str, Hold] = field(default_factory=dict)
     starts: dict[tuple[str, datetime], str] = field(default_factory=dict)
     limits: dict[LimitKey, int] = field(default_factory=dict)
+    caps: dict[LimitKey, int] = field(default_factory=dict)
+    """How much of a limit may be used now, where that is not the decision's to say: what a voucher allows."""
     requests: dict[str, Recorded] = field(default_factory=dict)
     second: dict[str, Recorded] = field(default_factory=dict)
     """Request id -> the second answer to it, if it has been given."""

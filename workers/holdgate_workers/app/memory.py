@@ -132,6 +132,7 @@ class BatchLimits:
         self._seen = seen
         self._fresh: dict[LimitKey, int] = {}
         self._claimed: dict[LimitKey, int] = {}
+        self._caps: dict[LimitKey, int] = {}
 
     def used(self, limit: LimitKey) -> int:
         """How much is used, claims of this batch included."""
@@ -142,9 +143,14 @@ class BatchLimits:
         """Whether the number was read for this batch."""
         return limit in self._fresh
 
-    def read(self, limits: Mapping[LimitKey, int]) -> None:
+    def cap(self, limit: LimitKey) -> int | None:
+        """How much may be used, as far as that was read for this batch."""
+        return self._caps.get(limit)
+
+    def read(self, limits: Mapping[LimitKey, int], caps: Mapping[LimitKey, int] | None = None) -> None:
         """Take in what was read for this batch."""
         self._fresh.update(limits)
+        self._caps.update(caps or {})
 
     def claim(self, claims: Iterable[Claim]) -> None:
         """Count the claims of a decision of this batch."""

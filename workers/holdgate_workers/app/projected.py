@@ -95,6 +95,10 @@ class _Read:
         """All were read."""
         return True
 
+    def cap(self, limit: LimitKey) -> int | None:  # noqa: ARG002
+        """Nothing is known."""
+        return None
+
 
 _SESSIONS = SessionKeys(b"availability looks at no session")
 

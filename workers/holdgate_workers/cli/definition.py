@@ -45,6 +45,10 @@ class _NoLimits:
     def is_fresh(self, limit: LimitKey) -> bool:  # noqa: ARG002
         return True
 
+    def cap(self, limit: LimitKey) -> int | None:  # noqa: ARG002
+        """Nothing is known."""
+        return None
+
 
 @dataclass(slots=True)
 class Checker:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from holdgate_schema.events import HoldReleased
 from holdgate_schema.outcomes import Reason
 from holdgate_schema.selling import CancelBooking, ConvertBooking, GetBooking, SettleBooking
 from holdgate_schema.selling_events import (
@@ -20,17 +21,22 @@ from holdgate_schema.views import Payment
 
 from .booking_steps import (
     DEAD_ORDERS,
+    GIVEN_BACK,
+    Lacking,
     booked,
     changed,
     claim_voucher,
     confirm,
     end_sold,
     fail,
+    give_up,
     hold_of,
+    leave_paid,
+    over,
     park,
     retake,
     take_back_or_park,
-    unfulfilled,
+    voucher_cap,
     voucher_is_gone,
 )
 from .bookings import Booking, HoldQuote
@@ -41,7 +47,10 @@ from .refusals import Refusal
 
 
 def convert(draft: Draft, occurrence: Occurrence, command: ConvertBooking) -> Decision:
-    """Begin: the hold can no longer expire. Paid after its time: the seats are taken again, if the setting says so."""
+    """Begin: the hold can no longer expire. Paid after its time: the seats are taken again, if the setting says so.
+
+    What was called off, or is over, is not sold, whatever is held: money that was taken for it is parked or refunded.
+    """
     hold = hold_of(draft, occurrence, command.hold_id)
     if hold is None or hold.session_id != command.session_id or hold.occurrence_id != occurrence.id:
         return Refusal(draft).hold_not_found(command.hold_id)
@@ -50,17 +59,24 @@ def convert(draft: Draft, occurrence: Occurrence, command: ConvertBooking) -> De
     late = hold.state == "expired" and command.payment.status == "paid"
     if command.hold_id in draft.context.bookings or not (late or hold.state == "active"):
         return Refusal(draft).hold_final(hold.id, hold.state)
-    if occurrence.definition.status in ("cancelled", "completed"):
-        return Refusal(draft).occurrence_over(occurrence.definition)
+    is_over = over(draft, occurrence.definition)
+    if is_over is not None and not (command.payment.status == "paid" and command.payment.amount):
+        assert is_over.not_on_sale is not None, "what is over is not on sale"
+        return Refusal(draft).not_on_sale(is_over.not_on_sale, occurrence.definition)
     quote = hold.quote
     if quote is None:
         return Refusal(draft).unpriced("The hold has no price yet, or none that is known", subject=hold.id)
-    refused = _other_price(draft, quote, command) or _voucher_gone(draft, quote)
+    refused = _other_price(draft, quote, command)
     if refused is not None:
         return refused
     booking = _new_booking(draft, hold, quote, command)
     if late:
         return _convert_late(draft, occurrence, hold, booking)
+    if is_over is not None:
+        return _convert_in_vain(draft, hold, booking, is_over)
+    refused = _voucher_gone(draft, quote)
+    if refused is not None:
+        return refused
     claim_voucher(draft, quote, 1)
     draft.holds.append(replace(hold, state="converting"))
     return _converting(draft, booking, late=False)
@@ -134,7 +150,7 @@ def _voucher_gone(draft: Draft, quote: HoldQuote) -> Decision | None:
     if not voucher_is_gone(draft, quote):
         return None
     assert quote.voucher is not None
-    used, limit = draft.used_of("voucher", quote.voucher), quote.voucher_uses_max or 1
+    used, limit = draft.used_of("voucher", quote.voucher), voucher_cap(draft, quote)
     message = f"The voucher was redeemed {used} times, at most {limit} are allowed; price the hold without it"
     return Refusal(draft).limit(
         Reason.VOUCHER_USED_UP, "voucher_uses", message, limit=limit, used=used, requested=1
@@ -169,13 +185,20 @@ def _new_booking(draft: Draft, hold: Hold, quote: HoldQuote, command: ConvertBoo
 
 
 def _convert_late(draft: Draft, occurrence: Occurrence, hold: Hold, booking: Booking) -> Decision:
-    policy = draft.context.settings.late_payment
-    if policy.startswith("fulfil"):
-        again = retake(draft, occurrence, booking)
-        if again is not None:
-            return _converting(draft, replace(booking, hold_id=again.id), late=True)
     reason = f"it was paid after the hold ended at {hold.ended_at:%Y-%m-%d %H:%M:%S} UTC"
-    return park(draft, replace(booking, state=unfulfilled(policy), reason=reason))
+    if draft.context.settings.late_payment.startswith("fulfil"):
+        again = retake(draft, occurrence, booking, sold=False)
+        if isinstance(again, Hold):
+            return _converting(draft, replace(booking, hold_id=again.id), late=True)
+        reason = f"{reason}: {again.said}"
+    return leave_paid(draft, booking, reason)
+
+
+def _convert_in_vain(draft: Draft, hold: Hold, booking: Booking, is_over: Lacking) -> Decision:
+    """It was paid, and nothing is sold any more: the seats are free, and the money is not forgotten."""
+    released = draft.end(hold, "released")
+    draft.events.append(HoldReleased(**draft.event_fields(), hold=released.view(), reason="compensation"))
+    return leave_paid(draft, booking, f"it was paid when {is_over.said}")
 
 
 def _converting(draft: Draft, booking: Booking, *, late: bool) -> Decision:
@@ -204,14 +227,18 @@ def _ordered(draft: Draft, occurrence: Occurrence, booking: Booking, command: Se
         return changed(draft, replace(booking, reason=f"a second order {order.order_id} was made"))
     if noted is not None and noted.order_id == order.order_id and noted.changed_at is not None:
         order = replace(noted, gateway=order.gateway)  # the shop has told us more since
-    booking = replace(booking, order=order)
+    booking = replace(booking, order=order).told(order.status)
     hold = hold_of(draft, occurrence, booking.hold_id)
     if booking.state in ("converting", "parked") and hold is not None and hold.state == "converting":
         draft.answers = command.answers
         if order.status in DEAD_ORDERS:
-            said, refunded = f"the order is {order.status}", order.status == "refunded"
-            ended = fail(draft, occurrence, booking, said, ended_by="order", refunded=refunded)
+            ended = fail(draft, occurrence, booking, f"the order is {order.status}", ended_by="order")
             return Refusal(draft).order_failed(ended)
+        is_over = over(draft, occurrence.definition)
+        if is_over is not None:
+            return give_up(draft, occurrence, booking, f"its order was made when {is_over.said}")
+        if booking.is_given_back:
+            return give_up(draft, occurrence, booking, GIVEN_BACK)
         return confirm(draft, hold, booking)
     if booking.state == "confirmed" or booking.ended_by == "owner" or order.status in DEAD_ORDERS:
         return changed(draft, booking)

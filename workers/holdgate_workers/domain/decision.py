@@ -42,6 +42,9 @@ class Limits(Protocol):
     def is_fresh(self, limit: LimitKey) -> bool:
         """Whether the number was read for this batch. A refusal must rest on one that was."""
 
+    def cap(self, limit: LimitKey) -> int | None:
+        """How much may be used, if that was read with the number: what a voucher allows now. None: not known."""
+
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Context:

@@ -77,6 +77,10 @@ class Draft(Struct, gc=False):
         """How much of a limit is used, this draft included."""
         return self.used(LimitKey(scope, key))
 
+    def cap_of(self, scope: str, key: str) -> int | None:
+        """What the limit is now, as far as it was read; None: unknown."""
+        return self.context.limits.cap(LimitKey(scope, key))
+
     def allows(self, scope: str, key: str, delta: int, cap: int) -> bool:
         """Whether a limit has room. A no that rests on a guess is noted: the number must be read first."""
         limit = LimitKey(scope, key)

@@ -1,7 +1,8 @@
 """What the shop and the house's own people say of an order, in any order and any number of times.
 
 Only the last state of an order counts, by the shop's own time: an event that is older than what is known changes
-nothing, except that money was taken. Of two at the same time the one further down the life of an order counts.
+nothing, except that money was taken or went back. Of two at the same time the one further down the life of an order
+counts. What went back completely is not sold any more, whatever is said of it later: a person has to look.
 """
 
 from __future__ import annotations
@@ -10,19 +11,25 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from holdgate_schema.errors import FieldError
 from holdgate_schema.selling import NoteOrder, ResolveBooking
 from holdgate_schema.views import BookedOrder, OrderStatus
 
 from .booking_steps import (
     DEAD_ORDERS,
+    GIVEN_BACK,
+    Lacking,
     booked,
     changed,
     confirm,
     end_booking,
     end_sold,
     fail,
+    leave_paid,
+    release_seats,
     retake,
     take_back_or_park,
+    unsell,
 )
 from .bookings import Booking
 from .decision import Decision
@@ -46,16 +53,25 @@ def note_order(draft: Draft, occurrence: Occurrence, command: NoteOrder) -> Deci
         and known.changed_at is not None
         and _place(known.status, known.changed_at) >= _place(command.status, command.changed_at)
     ):
-        return _old_news(draft, booking, command)
+        return _old_news(draft, occurrence, booking, command)
     gateway = known.gateway if known is not None else ""
     order = BookedOrder(
         gateway=gateway, order_id=command.order_id, status=command.status, changed_at=command.changed_at
     )
-    booking = replace(booking, order=order)
+    return _apply(draft, occurrence, booking, replace(booking, order=order), command)
+
+
+def _apply(
+    draft: Draft, occurrence: Occurrence, before: Booking, booking: Booking, command: NoteOrder
+) -> Decision:
+    """What comes of an order's state that is news."""
+    booking = booking.told(command.status, command.refunded)
     if command.status in DEAD_ORDERS:
-        return _order_is_over(draft, occurrence, booking, _is_given_back(booking, command))
+        return _order_is_over(draft, occurrence, booking)
+    if _ends_by_refund(before, booking):
+        return _all_went_back(draft, occurrence, booking)
     if command.status == "paid":
-        return _order_is_paid(draft, occurrence, booking, _is_given_back(booking, command))
+        return _order_is_paid(draft, occurrence, before, booking)
     return changed(draft, booking)
 
 
@@ -67,58 +83,99 @@ def resolve(draft: Draft, occurrence: Occurrence, command: ResolveBooking) -> De
     said = command.note or f"decided by {command.by}"
     if command.action == "refunded":
         if booking.state == "refund_required":
-            return booked(draft, end_booking(draft, booking, "staff", said, refunded=True))
+            return booked(draft, end_booking(draft, booking.given_back(), "staff", said, amount=0))
         if booking.refund == "due":
-            return changed(draft, replace(booking, refund="done"))
+            return changed(draft, booking.given_back())
         return Refusal(draft).booking_final(booking)
+    if command.action in ("refund", "cancel"):
+        return _give_back(draft, occurrence, booking, command, said)
     if booking.state not in ("parked", "refund_required"):
         return Refusal(draft).booking_final(booking)
-    hold = _converting_hold(draft, occurrence, booking)
-    if command.action == "refund":
-        if hold is not None:
-            return booked(draft, fail(draft, occurrence, booking, said, ended_by="staff"))
-        return booked(draft, end_booking(draft, booking, "staff", said))
-    hold = hold or retake(draft, occurrence, booking)
-    if hold is None:
-        return Refusal(draft).seats_gone(booking)
-    return confirm(draft, hold, booking)
+    if occurrence.definition.status == "cancelled":
+        return _not_fulfilled(draft, booking, retake(draft, occurrence, booking, by_staff=True))
+    hold = _converting_hold(draft, occurrence, booking) or retake(draft, occurrence, booking, by_staff=True)
+    if isinstance(hold, Hold):
+        return confirm(draft, hold, booking)
+    return _not_fulfilled(draft, booking, hold)
 
 
-def _old_news(draft: Draft, booking: Booking, command: NoteOrder) -> Decision:
-    """The order has moved on since. That it was paid once counts all the same: the money is somewhere."""
-    if command.status != "paid" or booking.payment.status == "paid":
+def _not_fulfilled(draft: Draft, booking: Booking, lacking: Hold | Lacking) -> Decision:
+    assert isinstance(lacking, Lacking), "nothing is sold of what was called off"
+    return Refusal(draft).not_fulfilled(
+        booking, lacking.reason, lacking.said, subject=lacking.subject, not_on_sale=lacking.not_on_sale
+    )
+
+
+def _give_back(
+    draft: Draft, occurrence: Occurrence, booking: Booking, command: ResolveBooking, said: str
+) -> Decision:
+    """A person gives seats and money back, whatever the clock says; what is owed is said in minor units."""
+    amount = booking.kept if command.refund_amount is None else command.refund_amount
+    if amount > booking.kept:
+        most = f"must be at most {booking.kept}: what was paid ({booking.paid}) less what went back"
+        return Refusal(draft).invalid([FieldError("refund_amount", f"{most} ({booking.refunded})")])
+    if booking.state == "confirmed" and command.action == "cancel":
+        return booked(draft, end_sold(draft, occurrence, booking, "staff", said, amount=amount))
+    if booking.state in ("parked", "refund_required"):
+        if _converting_hold(draft, occurrence, booking) is not None:
+            return booked(draft, fail(draft, occurrence, booking, said, ended_by="staff", amount=amount))
+        return booked(draft, end_booking(draft, booking, "staff", said, amount=amount))
+    over = booking.state in ("cancelled", "failed")
+    if over and command.action == "refund" and booking.refund != "due" and amount:
+        return changed(draft, replace(booking, reason=said).owing(amount))
+    return Refusal(draft).booking_final(booking)
+
+
+def _old_news(draft: Draft, occurrence: Occurrence, booking: Booking, command: NoteOrder) -> Decision:
+    """The order has moved on since. That it was paid once, or went back, counts all the same: the money is
+    somewhere."""
+    told = booking.told(command.status, command.refunded)
+    if told == booking:
         return booked(draft, booking, recorded=False)
-    paid = replace(booking, payment=replace(booking.payment, status="paid"))
-    if booking.state in ("cancelled", "failed") and booking.refund == "none":
-        paid = replace(paid, refund="due")
-    return changed(draft, paid)
+    if _ends_by_refund(booking, told):
+        return _all_went_back(draft, occurrence, told)
+    return changed(draft, _owed_now(booking, told))
 
 
-def _is_given_back(booking: Booking, command: NoteOrder) -> bool:
-    """An order that was refunded may be moved on to another state; what was given back stays given back."""
-    return command.status == "refunded" or (booking.quote.total > 0 and command.refunded >= booking.quote.total)
+def _owed_now(before: Booking, booking: Booking) -> Booking:
+    """What ended while it was not known to be paid owes what was paid since."""
+    if booking.state in ("cancelled", "failed") and not before.is_paid and booking.refund == "none":
+        return booking.owing(booking.kept)
+    return booking
 
 
-def _order_is_over(draft: Draft, occurrence: Occurrence, booking: Booking, refunded: bool) -> Decision:
+def _ends_by_refund(before: Booking, booking: Booking) -> bool:
+    """Whether it is news that all of the money went back, of a booking that is not over. One that is converting ends
+    when it is settled."""
+    is_news = booking.is_given_back and not before.is_given_back
+    return is_news and booking.state in ("confirmed", "parked", "refund_required")
+
+
+def _all_went_back(draft: Draft, occurrence: Occurrence, booking: Booking) -> Decision:
+    """All of its money went back, and its order goes on: its seats are free, and a person has to look."""
+    if booking.state == "confirmed":
+        unsell(draft, occurrence, booking)
+    else:
+        release_seats(draft, occurrence, booking)
+    return leave_paid(draft, booking, GIVEN_BACK)
+
+
+def _order_is_over(draft: Draft, occurrence: Occurrence, booking: Booking) -> Decision:
     assert booking.order is not None
     said = f"the order is {booking.order.status}"
     if booking.state == "confirmed":
-        return booked(draft, end_sold(draft, occurrence, booking, "order", said, refunded=refunded))
+        return booked(draft, end_sold(draft, occurrence, booking, "order", said))
     if booking.state in ("parked", "refund_required"):
         if _converting_hold(draft, occurrence, booking) is not None:
-            return booked(draft, fail(draft, occurrence, booking, said, ended_by="order", refunded=refunded))
-        return booked(draft, end_booking(draft, booking, "order", said, refunded=refunded))
-    if refunded:
-        booking = replace(booking, refund="done")
+            return booked(draft, fail(draft, occurrence, booking, said, ended_by="order"))
+        return booked(draft, end_booking(draft, booking, "order", said))
     return changed(draft, booking)
 
 
-def _order_is_paid(draft: Draft, occurrence: Occurrence, booking: Booking, refunded: bool) -> Decision:
-    booking = replace(booking, payment=replace(booking.payment, status="paid"))
+def _order_is_paid(draft: Draft, occurrence: Occurrence, before: Booking, booking: Booking) -> Decision:
     if booking.state in ("cancelled", "failed"):
         if booking.ended_by in ("owner", "staff"):
-            is_done = refunded or booking.refund == "done"
-            return changed(draft, replace(booking, refund="done" if is_done else "due"))
+            return changed(draft, _owed_now(before, booking))
         return take_back_or_park(draft, occurrence, booking, "it was paid after its seats were given back")
     return changed(draft, booking)
 

@@ -228,13 +228,15 @@ def no_room(
     stock: dict[str, int],
     *,
     new: bool = False,
+    counts: bool = True,
 ) -> Decision | None:
     """Take seats, stock and a place among the session's holds; the refusal if one of them is not there.
 
-    Holds that are past their time are expired first wherever they stand in the way.
+    `counts` is false for what never is a hold that the session keeps: it is sold in the same decision. Holds that are
+    past their time are expired first wherever they stand in the way.
     """
     cap = draft.context.settings.max_per_session
-    if new and not draft.allows("session", session_id, 1, cap):
+    if new and counts and not draft.allows("session", session_id, 1, cap):
         for overdue in list(draft.due()):
             if overdue.session_id == session_id:
                 draft.expire(overdue, "seats_needed")

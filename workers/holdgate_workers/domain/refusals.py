@@ -14,6 +14,11 @@ from .decision import Decision
 from .draft import Draft
 from .occurrence import Definition
 
+_WAYS_OUT = {
+    Reason.VOUCHER_USED_UP: "raise the voucher's uses_max, or give the money back",
+    Reason.NOT_ON_SALE: "give the money back",
+}
+
 
 class Refusal:
     """Makes the refusals of one draft. What the draft has done so far (holds that expired) stays in them."""
@@ -157,10 +162,6 @@ class Refusal:
         message = f"{subject} is {said}, which is not what the quote says"
         return self._refuse(Reason.PAYMENT_MISMATCH, message, subject=subject, quote=quote)
 
-    def occurrence_over(self, definition: Definition) -> Decision:
-        """Nothing can be bought any more, whatever is held."""
-        return self.not_on_sale(NotOnSale(definition.status), definition)
-
     def booking_not_found(self, booking_id: str, *, recorded: bool = True) -> Decision:
         """No such booking for this session on this occurrence. Another session's looks the same: no oracle."""
         message = "There is no such booking of this session on this occurrence"
@@ -191,10 +192,25 @@ class Refusal:
             Reason.PARKED, f"The booking waits for a person: {booking.reason}", booking_id=booking.id
         )
 
-    def seats_gone(self, booking: Booking) -> Decision:
-        """The seats of a booking cannot be taken again."""
-        message = "The booking's seats cannot be had any more; give the money back"
-        return self._refuse(Reason.SOLD_OUT, message, booking_id=booking.id, requested=booking.seats)
+    def not_fulfilled(
+        self,
+        booking: Booking,
+        reason: Reason,
+        said: str,
+        *,
+        subject: str | None = None,
+        not_on_sale: NotOnSale | None = None,
+    ) -> Decision:
+        """The seats of a booking cannot be taken again; carries what really stands in the way."""
+        way_out = _WAYS_OUT.get(reason, "give the money back, or make room")
+        return self._refuse(
+            reason,
+            f"The booking cannot be fulfilled: {said}; {way_out}",
+            booking_id=booking.id,
+            requested=booking.seats,
+            subject=subject,
+            not_on_sale=not_on_sale,
+        )
 
     def cart(self, reason: Reason, message: str, *, cart_id: str, subject: str | None) -> Decision:
         """Nothing of the cart is held; carries the occurrence whose leg was refused, and why."""

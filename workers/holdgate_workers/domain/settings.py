@@ -20,6 +20,9 @@ from .setting_kinds import Kind, OneOf, PaymentFees, Percent, Whole
 LatePayment = Literal["fulfil_or_park", "fulfil_or_refund", "park", "refund"]
 """What is done with money that came after its hold had ended."""
 
+ConversionUntil = Literal["start", "end"]
+"""Until which instant of an occurrence money still buys it."""
+
 
 class InvalidSettings(ValueError):
     """One or more settings are not what they may be; `errors` names each with its range."""
@@ -57,6 +60,12 @@ class Settings:
         OneOf(get_args(LatePayment)),
         "what is done when money comes after the hold has ended",
         default="fulfil_or_park",
+    )
+    conversion_until: ConversionUntil = _setting(  # noqa: RUF009
+        "conversion.until",
+        OneOf(get_args(ConversionUntil)),
+        "until when an occurrence can be paid for: its start or its end; later money is parked or refunded",
+        default="end",
     )
     offer_minutes: int = _ranged(
         "waitlist.offer_minutes", 5, 120, 30, "how long an offer to the waiting list is held"

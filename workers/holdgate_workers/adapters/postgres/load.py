@@ -30,7 +30,10 @@ JOIN unnest(%s::text[], %s::timestamptz[]) AS s (product_id, starts_at)
   ON o.product_id = s.product_id AND o.starts_at = s.starts_at
 WHERE o.status <> 'cancelled' AND NOT o.yields_start"""
 _LIMITS = """
-SELECT c.scope, c.key, coalesce(s.used, 0) FROM unnest(%s::text[], %s::text[]) AS c (scope, key)
+SELECT c.scope, c.key, coalesce(s.used, 0), CASE c.scope WHEN 'voucher' THEN (
+  SELECT coalesce((v.definition ->> 'uses_max')::integer, 1) FROM vouchers v WHERE v.code = c.key
+  ORDER BY v.version DESC LIMIT 1) END
+FROM unnest(%s::text[], %s::text[]) AS c (scope, key)
 LEFT JOIN shared_limits s ON s.scope = c.scope AND s.key = c.key"""
 _REQUESTS = (
     "SELECT request_id::text, fingerprint, reply::text, outcome FROM journal WHERE request_id = ANY(%s::uuid[])"
@@ -57,13 +60,15 @@ def load(connection: Connection[tuple[Any, ...]], wanted: Load) -> Loaded:
         clock = connection.execute("SELECT clock_timestamp()")
     row = clock.fetchone()
     assert row is not None
+    numbers = limits.fetchall() if limits else []
     found, booked_holds = bookings.fetch() if bookings else ({}, {})
     return Loaded(
         now=row[0],
         occurrences=occurrences.fetch() if occurrences else {},
         holds=booked_holds | ({row[0]: hold_from(row) for row in holds.fetchall()} if holds else {}),
         starts={(row[0], row[1]): row[2] for row in starts.fetchall()} if starts else {},
-        limits={LimitKey(row[0], row[1]): row[2] for row in limits.fetchall()} if limits else {},
+        limits={LimitKey(row[0], row[1]): row[2] for row in numbers},
+        caps={LimitKey(row[0], row[1]): row[3] for row in numbers if row[3] is not None},
         requests=_recorded(requests),
         second=_recorded(second),
         bookings=found,
