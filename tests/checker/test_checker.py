@@ -23,7 +23,7 @@ from tests.checker.service import Service
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MUTANTS = 238
-SALES = (6, 7, 8, 9, 10, 11)
+SALES = (6, 7, 8, 17)
 """Between them they have something for every planted bug."""
 
 
