@@ -254,15 +254,17 @@ def test_two_hundred_events_are_imported_and_imported_again(terminal: Terminal, 
     assert len(terminal.json(*options, "--dry-run")["occurrences"]) == 200
     assert terminal.json("occurrence", "list", "--product", product)["occurrences"] == []
     first = terminal.json(*options)
-    assert (first["created"], first["changed"], first["refused"]) == (200, 0, 0)
+    assert (first["sent"], first["counts"]["created"]) == (200, 200)
     second = terminal.json(*options)
-    assert (second["created"], second["changed"], second["refused"]) == (0, 200, 0)
+    assert (second["sent"], second["counts"]["unchanged"]) == (0, 200)
     listed = terminal.json("occurrence", "list", "--product", product, "--limit", "500")["occurrences"]
     assert len(listed) == 200
     assert listed[0]["starts_at"] == "2030-01-01T09:00:00Z"
 
 
-def test_a_refused_line_of_an_import_is_named(terminal: Terminal, occurrence: str, tmp_path: Path) -> None:
+def test_a_line_that_clashes_with_what_is_stored_keeps_all_from_being_sent(
+    terminal: Terminal, occurrence: str, tmp_path: Path
+) -> None:
     """The start is taken by an occurrence that the file does not know."""
     file = tmp_path / "season.csv"
     file.write_text(
@@ -273,8 +275,9 @@ def test_a_refused_line_of_an_import_is_named(terminal: Terminal, occurrence: st
     result = terminal.json(
         "occurrence", "import", file, "--product", occurrence, "--timezone", "Europe/Rome", code=1
     )
-    assert [(row["line"], row["outcome"]) for row in result["results"]] == [(2, "created"), (3, "refused")]
-    assert "is taken" in result["results"][1]["detail"]
+    assert [(row["line"], row["outcome"]) for row in result["occurrences"]] == [(2, "created"), (3, "clashing")]
+    assert result["occurrences"][1]["why"] == f"starts when {occurrence!r} does, which the file leaves there"
+    assert result["sent"] == 0
 
 
 def test_dead_letters_are_looked_at_masked_and_replayed_once(house: tuple[Up, Terminal], occurrence: str) -> None:

@@ -15,6 +15,8 @@ TIMED_OUT = 5
 """No answer in time: the outcome is not known, and sending the same request id again is safe."""
 INTERNAL = 70
 """A fault in Holdgate itself."""
+STOPPED = 130
+"""Stopped with Ctrl-C in the middle; what the command says then is how far it came."""
 
 MEANINGS: dict[int, str] = {
     OK: "done",
@@ -24,4 +26,5 @@ MEANINGS: dict[int, str] = {
     SCHEMA_MISMATCH: "the database's schema is of another version",
     TIMED_OUT: "no answer in time; the same request id may be sent again",
     INTERNAL: "a fault in Holdgate itself",
+    STOPPED: "stopped with Ctrl-C; calling it again goes on from there",
 }

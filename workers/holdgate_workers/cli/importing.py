@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from holdgate_schema.outcomes import Answer, OccurrenceStored, Refused
-
 from . import exits, specs
-from .failures import Failure, one_line, stderr_is_terminal, warn
-from .output import Column, Output, output_option
-from .params import TIME, example
+from .failures import Failure, one_line, warn
+from .output import Output, output_option
+from .params import TIME, example, in_utc
 from .site import Access, pass_access, timeout_option
 
 if TYPE_CHECKING:
-    from holdgate_producer.client import BookingClient
+    from holdgate_workers.domain.schedule.dates import Plan
 
     from .reading.rows import Finding, Reading
-    from .sources import Checked, Request
+    from .sources import Defaults
 
-PROBLEMS_SHOWN = 20
 NOTICES_SHOWN = 10
-AT_ONCE = 500
-"""So many requests are under way at a time: enough to keep the queues busy, few enough to watch them."""
 
 HELP = f"""Put every occurrence of FILE (a table or a calendar), or none if anything in it is wrong.
 
-The whole file is read and checked first, as the workers will check it; only then requests are sent. Those
-that the workers refuse all the same (a start that another occurrence has, a cancelled one) are reported by line.
-An occurrence that exists is replaced; what is held and sold on it stays. docs/importing.md says what is read and how.
+The whole file is read first and compared with what is stored. What it does not say stays as it is: a date
+that was closed stays closed, a capacity that was raised stays raised. Options such as --capacity speak for
+dates that are new. What is unchanged is left alone. Dates are moved in an order in which no two of a product
+ever have the same start, so that a schedule can be shifted by a slot and dates can swap. STATUS:CANCELLED
+cancels, which is final. Customers of confirmed bookings are written to when their date moves or is
+cancelled: --dry-run says how many, and without --yes the command asks. It can be stopped at any time; the
+same file goes on from there. docs/importing.md says what is read and how.
 
 \b
 CSV: the first line names the columns, in any order, divided by comma, semicolon, tab or |:
@@ -62,6 +59,7 @@ iCalendar: each VEVENT is one occurrence, each date of a series (RRULE, RDATE) t
                        or --timezone); in UTC the zone is the product's or --timezone;
                        DURATION or --duration instead of DTEND; a date alone is its whole day
   STATUS, CLASS        TENTATIVE, PRIVATE, CONFIDENTIAL: not on sale
+  X-HOLDGATE-OCCURRENCE  the occurrence id, before the UID: our own feeds have it
   X-HOLDGATE-PRODUCT   the product; else --product; else made from SUMMARY
   X-HOLDGATE-CAPACITY  the seats; else --capacity
   X-HOLDGATE-TICKET    {specs.TICKET_HELP},
@@ -77,6 +75,7 @@ iCalendar: each VEVENT is one occurrence, each date of a series (RRULE, RDATE) t
     epilog=example(
         "holdgate occurrence import season.csv --dry-run",
         "holdgate occurrence import season.csv --timezone Europe/Rome",
+        "holdgate occurrence import season.csv --close-missing --yes",
         "holdgate occurrence import tours.ics --product tour --capacity 12 --ticket 'adult;max=6' --ticket child",
     ),
 )
@@ -84,13 +83,14 @@ iCalendar: each VEVENT is one occurrence, each date of a series (RRULE, RDATE) t
 @click.option("--format", "form", type=click.Choice(["csv", "ics"]), help="[default: by the file's name]")
 @click.option("--product", metavar="ID", help="The product where the file does not say.")
 @click.option("--timezone", metavar="ZONE", help="The zone where the file does not say.")
-@click.option("--capacity", type=click.IntRange(0), help="The capacity where the file does not say.")
+@click.option("--capacity", type=click.IntRange(0), help="The capacity of new dates where the file does not say.")
 @click.option(
-    "--duration", type=click.IntRange(1), metavar="MINUTES", help="The length where the file does not say."
+    "--duration",
+    type=click.IntRange(1),
+    metavar="MINUTES",
+    help="The length of new dates where the file does not say.",
 )
-@click.option(
-    "--ticket", "tickets", multiple=True, metavar=specs.TICKET_HELP, help="Ticket types where it does not."
-)
+@click.option("--ticket", "tickets", multiple=True, metavar=specs.TICKET_HELP, help="Ticket types of new dates.")
 @click.option("--from", "since", type=TIME, help="Only dates from then on (wall time without an offset).")
 @click.option("--until", type=TIME, help="Only dates before; also how far series without an end are read.")
 @click.option(
@@ -103,7 +103,11 @@ iCalendar: each VEVENT is one occurrence, each date of a series (RRULE, RDATE) t
 @click.option(
     "--encoding", metavar="NAME", help="How the file is encoded, such as windows-1252. [default: by its bytes]"
 )
-@click.option("--dry-run", is_flag=True, help="Read and check the file, send nothing.")
+@click.option("--close-missing", is_flag=True, help="Take upcoming dates off sale that the file does not name.")
+@click.option("--dry-run", is_flag=True, help="Say what would change and who would be written to, send nothing.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask before customers are written to or dates are taken off sale."
+)
 @timeout_option
 @output_option
 @pass_access
@@ -120,31 +124,169 @@ def import_(
     until: datetime | None,
     zone_maps: tuple[str, ...],
     encoding: str | None,
+    close_missing: bool,
     dry_run: bool,
+    yes: bool,
     timeout_seconds: float,
     out: Output,
 ) -> None:
     """Put every occurrence of a file."""
-    from .sources import Defaults, checked
-    from .stored_zones import StoredZones
+    from .sources import Defaults
 
     reading = _read(file, form, since, until, zone_maps, encoding)
-    with StoredZones(access) as stored:
-        found = checked(reading, Defaults(product, timezone, capacity, duration, tickets), stored.of_product)
     if not out.is_json:
-        for notice in found.notices[:NOTICES_SHOWN]:
-            warn(f"line {notice.line}: {notice.field} {notice.text}" if notice.line else notice.text)
-        if len(found.notices) > NOTICES_SHOWN:
-            warn(f"… and {len(found.notices) - NOTICES_SHOWN} more notes; --output json has all")
-    if found.problems:
-        _tell_problems(out, file, found)
-        raise click.exceptions.Exit(exits.USAGE)
-    if dry_run:
-        _tell_dry_run(out, found)
+        _warn(reading.notices)
+    defaults = Defaults(product, timezone, capacity, duration, tickets)
+    bounds = _bounds(reading, since, until)
+    plan = _planned(access, out, file, reading, defaults, bounds, close_missing=close_missing, dry_run=dry_run)
+    if plan is None:
         return
+    if dry_run or plan.problems or not plan.rounds:
+        _tell_only(out, file, plan, reading, dry_run=dry_run)
+        return
+    if not yes:
+        _confirm(out, plan)
+    _send(access, out, plan, reading, timeout_seconds)
+
+
+def _planned(
+    access: Access,
+    out: Output,
+    file: Path,
+    reading: Reading,
+    defaults: Defaults,
+    bounds: tuple[datetime | None, datetime | None],
+    *,
+    close_missing: bool,
+    dry_run: bool,
+) -> Plan | None:
+    """The plan; None if there is nothing to compare with and the file alone was to be checked, which it is then."""
+    from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
+    from holdgate_workers.adapters.postgres.schedule import ScheduleBook
+    from holdgate_workers.bootstrap import NotRunning
+    from holdgate_workers.domain.schedule.judging import plan
+
+    from .scheduling.merging import merged
+    from .scheduling.telling import tell_problems
+
+    if reading.errors and not reading.rows:
+        tell_problems(out, file, reading.errors, reading.notices)
+        raise click.exceptions.Exit(exits.USAGE)
+    try:
+        with access.opened(ScheduleBook) as book:
+            found = merged(reading, defaults, book, access.config().calendar_domain)
+    except (NotRunning, DatabaseUnavailable) as exc:
+        if not dry_run and not reading.errors:
+            raise
+        _check_alone(out, file, reading, defaults, str(exc))
+        return None
+    if found.problems:
+        tell_problems(out, file, found.problems, reading.notices)
+        raise click.exceptions.Exit(exits.USAGE)
+    since, until = bounds
+    stored = found.stored
+    return plan(found.wanted, stored.dates, stored.read_at, since=since, until=until, close_missing=close_missing)
+
+
+def _check_alone(out: Output, file: Path, reading: Reading, defaults: Defaults, reason: str) -> None:
+    """The file is checked as the workers will check it; what it would change is not known."""
+    from .scheduling.telling import found, tell_problems
+    from .sources import checked
+
+    alone = checked(reading, defaults)
+    if alone.problems:
+        tell_problems(out, file, alone.problems, alone.notices)
+        raise click.exceptions.Exit(exits.USAGE)
+    if out.is_json:
+        rows = [{"line": line, "occurrence_id": command.occurrence_id} for line, command in alone.requests]
+        notices = found(alone.notices)
+        out.json(
+            {"ok": True, "sent": 0, "problems": [], "notices": notices, "occurrences": rows, "compared": False}
+        )
+        return
+    warn(f"not compared with what is stored: {one_line(reason)}")
+    out.line(f"{len(alone.requests)} occurrences, all as they must be; nothing was sent.", style="bold green")
+
+
+def _tell_only(out: Output, file: Path, plan: Plan, reading: Reading, *, dry_run: bool) -> None:
+    """What would be done, where nothing is."""
+    from .scheduling.telling import as_json, tell_plan
+
+    if out.is_json:
+        out.json(as_json(plan, sent=None, notices=reading.notices) | {"compared": True})
+    else:
+        tell_plan(out, plan)
+        if plan.problems:
+            number = "1 date" if len(plan.problems) == 1 else f"{len(plan.problems)} dates"
+            out.line(f"{number} of {file} cannot be put like that; nothing was sent.", style="bold red")
+        elif dry_run:
+            out.line("Nothing was sent.")
+        else:
+            out.line("There is nothing to do.", style="bold green")
+    if plan.problems:
+        raise click.exceptions.Exit(exits.REFUSED)
+
+
+def _confirm(out: Output, plan: Plan) -> None:
+    """Ask before anybody is written to, and before what a file does not say in so many words."""
+    from .scheduling.telling import letters, sentence
+
+    cancelled, closed = plan.count("cancelled"), plan.count("closed")
+    if not plan.buyers and not cancelled and not closed:
+        return
+    if not out.is_json:
+        from .scheduling.telling import tell_plan
+
+        tell_plan(out, plan)
+    questions = [f"{letters(plan)} will be written to."] if plan.buyers else []
+    questions += [f"{cancelled} will be cancelled, which is final."] if cancelled else []
+    questions += [f"{closed} that the file does not name will be taken off sale."] if closed else []
+    try:
+        click.confirm(" ".join([sentence(plan) + ".", *questions, "Go on?"]), abort=True, err=True)
+    except click.Abort:
+        raise Failure("nothing was sent; --yes answers the question", exits.REFUSED) from None
+
+
+def _send(access: Access, out: Output, plan: Plan, reading: Reading, timeout_seconds: float) -> None:
+    from .scheduling.sending import send
+    from .scheduling.telling import as_json, tell_sent
+
     with access.client(timeout_seconds) as client:
-        results = list(_sent(client, found.requests, timeout_seconds))
-    _tell_results(out, results)
+        sent = send(client, plan, timeout_seconds)
+    if out.is_json:
+        out.json(as_json(plan, sent=sent, notices=reading.notices) | {"compared": True})
+    else:
+        tell_sent(out, plan, sent)
+    if sent.is_stopped:
+        raise Failure(
+            f"stopped: {len(sent.done)} of {sent.total} changes are known to be done, those sent last may be done too. "
+            "Import the file again: what is done is unchanged then, and the rest follows",
+            exits.STOPPED,
+        )
+    if any(how == "unknown" for how, _ in sent.failed.values()):
+        raise Failure(
+            "not every request was answered. Import the file again: what is done is unchanged then",
+            exits.TIMED_OUT,
+        )
+    if sent.failed:
+        raise click.exceptions.Exit(exits.REFUSED)
+
+
+def _warn(notices: Sequence[Finding]) -> None:
+    for notice in notices[:NOTICES_SHOWN]:
+        warn(f"line {notice.line}: {notice.field} {notice.text}" if notice.line else notice.text)
+    if len(notices) > NOTICES_SHOWN:
+        warn(f"… and {len(notices) - NOTICES_SHOWN} more notes; --output json has all")
+
+
+def _bounds(
+    reading: Reading, since: datetime | None, until: datetime | None
+) -> tuple[datetime | None, datetime | None]:
+    """Which dates can be missing from the file: those that were looked for in it."""
+    horizon = reading.horizon
+    if horizon is not None:
+        since, until = horizon.since or since, horizon.until or until
+    return in_utc(since), in_utc(until)
 
 
 def _read(
@@ -173,115 +315,3 @@ def _read(
         raise Failure(f"cannot read {file}: {exc.strerror}; nothing was sent", exits.USAGE) from exc
     how = HowToRead(zone_map=zones, window=Window(since, until), now=datetime.now(UTC), encoding=encoding)  # noqa: TID251
     return read(data, file.name, known, how)
-
-
-class Result:
-    """What became of one request."""
-
-    def __init__(self, line: int, occurrence_id: str, outcome: str, detail: str = "") -> None:
-        self.line = line
-        self.occurrence_id = occurrence_id
-        self.outcome = outcome
-        self.detail = detail
-
-    def fields(self) -> dict[str, object]:
-        """As JSON has it."""
-        return {
-            "line": self.line,
-            "occurrence_id": self.occurrence_id,
-            "outcome": self.outcome,
-            "detail": self.detail,
-        }
-
-
-def _sent(client: BookingClient, requests: Sequence[Request], timeout_seconds: float) -> Iterator[Result]:
-    with _progress(len(requests)) as advance:
-        for start in range(0, len(requests), AT_ONCE):
-            part = requests[start : start + AT_ONCE]
-            futures = client.send_many([request.command for request in part], timeout_seconds=timeout_seconds)
-            for request, future in zip(part, futures, strict=True):
-                yield _result(request, future)
-                advance()
-
-
-def _result(request: Request, future: Future[Answer]) -> Result:
-    from holdgate_producer.errors import ProducerError
-
-    line, occurrence_id = request.line, request.command.occurrence_id
-    try:
-        answer = future.result()
-    except ProducerError as exc:
-        return Result(line, occurrence_id, "unknown", one_line(str(exc)))
-    if isinstance(answer, OccurrenceStored):
-        lacking = ", ".join(f"{key}: {number} over capacity" for key, number in answer.deficit.items())
-        return Result(line, occurrence_id, "created" if answer.created else "changed", lacking)
-    detail = f"{answer.reason.value}: {answer.message}" if isinstance(answer, Refused) else type(answer).__name__
-    return Result(line, occurrence_id, "refused", detail)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A bar on stderr, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("Putting occurrences"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not stderr_is_terminal(), transient=True) as progress:
-        task = progress.add_task("put", total=total)
-        yield lambda: progress.advance(task)
-
-
-def told(findings: Sequence[Finding]) -> list[dict[str, object]]:
-    """As JSON has them."""
-    return [
-        {"line": item.line, "field": item.field, "reason": item.reason, "advice": item.advice} for item in findings
-    ]
-
-
-def _tell_problems(out: Output, file: Path, found: Checked) -> None:
-    problems = found.problems
-    if out.is_json:
-        out.json({"ok": False, "sent": 0, "problems": told(problems), "notices": told(found.notices)})
-        return
-    shown = problems[:PROBLEMS_SHOWN]
-    out.table(
-        [Column("line", right=True), "field", Column("problem", wrap=True)],
-        [(problem.line or "", problem.field, problem.text) for problem in shown],
-    )
-    if len(problems) > len(shown):
-        out.line(f"… and {len(problems) - len(shown)} more")
-    number = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-    out.line(f"{number} in {file}; nothing was sent.", style="bold red")
-
-
-def _tell_dry_run(out: Output, found: Checked) -> None:
-    if out.is_json:
-        rows = [{"line": line, "occurrence_id": command.occurrence_id} for line, command in found.requests]
-        out.json({"ok": True, "sent": 0, "problems": [], "notices": told(found.notices), "occurrences": rows})
-        return
-    out.line(f"{len(found.requests)} occurrences, all as they must be; nothing was sent.", style="bold green")
-
-
-def _tell_results(out: Output, results: Sequence[Result]) -> None:
-    counts = {
-        name: sum(r.outcome == name for r in results) for name in ("created", "changed", "refused", "unknown")
-    }
-    if out.is_json:
-        out.json(
-            {"ok": not counts["refused"] and not counts["unknown"], "sent": len(results), **counts}
-            | {"results": [result.fields() for result in results]}
-        )
-    else:
-        told = [result for result in results if result.detail]
-        if told:
-            out.table(
-                [Column("line", right=True), "occurrence", "outcome", Column("why", wrap=True)],
-                [(r.line, r.occurrence_id, r.outcome, r.detail) for r in told],
-            )
-        text = ", ".join(f"{number} {name}" for name, number in counts.items() if number or name == "created")
-        out.line(text, style="bold green" if not counts["refused"] and not counts["unknown"] else "bold yellow")
-    if counts["unknown"]:
-        raise Failure("not every request was answered; the file can be imported again", exits.TIMED_OUT)
-    if counts["refused"]:
-        raise click.exceptions.Exit(exits.REFUSED)

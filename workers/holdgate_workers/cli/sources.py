@@ -98,7 +98,7 @@ def completed(row: Row, product: str, defaults: Defaults, zone_of_product: ZoneO
         "capacity": capacity,
         "ticket_types": list(tickets),
         **times,
-        **_where_said(row),
+        **where_said(row),
     }
 
 
@@ -145,7 +145,7 @@ def _tickets(texts: Sequence[str], errors: list[FieldError]) -> tuple[Document, 
     return tuple(found)
 
 
-def _where_said(row: Row) -> Document:
+def where_said(row: Row) -> Document:
     """What may be left out, where the file says it. A cancelled date is off sale at least."""
     said = {
         "pools": list(row.pools) if row.pools is not None else None,

@@ -125,7 +125,9 @@ def _row(
         ends, lasts = lasts, None
     uid = event.uid
     again = None if series_date is None else series_date.digits
-    if uid is None:
+    if again is None and event.own.get("OCCURRENCE"):
+        identity = event.own["OCCURRENCE"]
+    elif uid is None:
         event.notice("VEVENT", "has no UID; its id is made of title and start, so that a moved one is another one")
         identity = made_up_id(event.title, starts.wall)
     else:

@@ -173,7 +173,7 @@ class Event:
         """What is said about selling it, in properties of our own."""
         numbers = ("CAPACITY", "OVERBOOKING-PERCENT", "BUFFER", "CUTOFF-MINUTES")
         parsers: dict[str, Callable[[str], Any]] = dict.fromkeys(numbers, cells.whole_number)
-        parsers |= {"PRODUCT": str, "STATUS": cells.status, "ALERTS": specs.alerts}
+        parsers |= {"OCCURRENCE": str, "PRODUCT": str, "STATUS": cells.status, "ALERTS": specs.alerts}
         parsers |= {"SALES-OPEN": cells.time, "SALES-CLOSE": cells.time}
         for name, parse in parsers.items():
             prop = self.component.get(OWN + name)

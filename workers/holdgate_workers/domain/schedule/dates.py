@@ -43,8 +43,6 @@ class WantedDate:
     product_id: str | None
     put: PutOccurrence | None = None
     is_cancelled: bool = False
-    problems: tuple[str, ...] = ()
-    """What keeps it from being asked for at all."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

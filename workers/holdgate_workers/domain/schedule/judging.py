@@ -58,8 +58,7 @@ def _judged(wanted: WantedDate, before: StoredDate | None, now: datetime) -> Jud
         return found("clashing", f"is stored as a date of {before.definition.product_id!r}, which it stays")
     if wanted.is_cancelled:
         return _cancelled(before, now, found)
-    if wanted.problems or wanted.put is None:
-        return found("refused", "; ".join(wanted.problems))
+    assert wanted.put is not None
     if before is None:
         return found("created")
     if before.is_final:
