@@ -109,9 +109,14 @@ def _other_price(price: dict[str, Any], body: Body) -> Option | None:
         return refused("quote_expired" if outdated else "price_changed", quote=told)
     if (payment["amount"], payment["currency"]) != (price["total"], price["currency"]):
         return refused("payment_mismatch", subject="payment.amount", quote=told)
-    if price.get("payment_method") not in (None, payment["method"]):
+    if price.get("payment_method") not in (None, payment["method"]) or _costs_more(price, payment):
         return refused("payment_mismatch", subject="payment.method", quote=told)
     return None
+
+
+def _costs_more(price: dict[str, Any], payment: dict[str, Any]) -> bool:
+    """A price for no way of paying, and paid in the one that costs something unless operations say otherwise."""
+    return price.get("payment_method") is None and payment["method"] == "credit_card" and price["total"] > 0
 
 
 def _convert(booker: Booker, hold: Hold, *, late: bool, over: str) -> list[Option]:

@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
-from tests.support.box_office import TOTAL, BoxOffice
+from tests.support.box_office import HASH, TOTAL, BoxOffice
 from tests.support.domain import a_change
 
 from holdgate_schema.events import HoldExpired
 from holdgate_schema.messages import ExtraDefinition, SharedStock
+from holdgate_schema.selling import PaymentNotice
 from holdgate_schema.selling_outcomes import Booked, Cancelled, Confirmed, Converting
-from holdgate_workers.domain.settings import LatePayment
+from holdgate_schema.views import QuoteView
+from holdgate_workers.domain.settings import LatePayment, parse
 
 POLICIES = get_args(LatePayment)
 
@@ -181,6 +183,53 @@ def test_what_was_paid_is_what_the_quote_says_or_nothing_happens(amount: int) ->
     hold_id = box.hold()
     assert reason(box.convert(hold_id, amount=amount)) == "payment_mismatch"
     assert box.holds[hold_id].state == "active"
+
+
+@pytest.mark.parametrize(
+    ("quoted", "method", "refused"),
+    [
+        (None, "credit_card", True),
+        (None, "invoice", False),
+        (None, "sepa", True),
+        ("credit_card", "credit_card", False),
+        ("invoice", "credit_card", True),
+        ("credit_card", "invoice", True),
+    ],
+)
+def test_a_way_of_paying_that_costs_more_than_the_quote_has_is_refused(
+    quoted: str | None, method: str, refused: bool
+) -> None:
+    """Also where the quote has none: its total is without the fee."""
+    box = BoxOffice()
+    fees = {"credit_card": {"percent": 2.9}, "sepa": {"fixed": {"USD": 30}}}
+    box.settings = parse({"conversion.late_payment": box.policy, "fees.payment": fees})
+    hold_id = box.hold()
+    box.price(hold_id, quote=_a_quote(TOTAL, quoted))
+    answer = box.convert(hold_id, payment=_paid(TOTAL, method))
+    assert (getattr(answer, "reason", None) == "payment_mismatch") is refused, answer
+    assert box.holds[hold_id].state == ("active" if refused else "converting")
+
+
+def test_a_way_of_paying_costs_nothing_where_nothing_is_paid() -> None:
+    box = BoxOffice()
+    hold_id = box.hold()
+    box.price(hold_id, quote=_a_quote(0, None))
+    assert isinstance(box.convert(hold_id, payment=_paid(0, "credit_card")), Converting)
+
+
+def _a_quote(total: int, payment_method: str | None) -> QuoteView:
+    return QuoteView(
+        hash=HASH,
+        currency="EUR",
+        total=total,
+        tickets_total=total,
+        extras_total=0,
+        payment_method=payment_method,
+    )
+
+
+def _paid(amount: int, method: str) -> PaymentNotice:
+    return PaymentNotice(method=method, amount=amount, currency="EUR", status="paid")
 
 
 def test_a_basket_that_is_changed_has_no_price_until_it_is_priced_anew() -> None:

@@ -43,6 +43,7 @@ from .bookings import Booking, HoldQuote
 from .decision import Decision
 from .draft import Draft
 from .occurrence import Hold, Occurrence
+from .pricing.fees import costs_more
 from .refusals import Refusal
 
 
@@ -141,7 +142,11 @@ def _other_price(draft: Draft, quote: HoldQuote, command: ConvertBooking) -> Dec
     if (payment.amount, payment.currency) != (quote.total, quote.currency):
         said = f"{payment.amount} {payment.currency}"
         return Refusal(draft).payment_mismatch("payment.amount", said, quote.ref())
-    if quote.payment_method is not None and payment.method != quote.payment_method:
+    if payment.method == quote.payment_method:
+        return None
+    # A quote without a way of paying has no fee of one: whoever pays in a way that costs more has paid too little.
+    fees = draft.context.settings.fees
+    if quote.payment_method is not None or costs_more(fees, payment.method, quote.total, quote.currency):
         return Refusal(draft).payment_mismatch("payment.method", payment.method, quote.ref())
     return None
 

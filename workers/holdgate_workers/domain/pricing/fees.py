@@ -52,6 +52,15 @@ def fee_problem(fees: Fees, method: str | None, currency: str) -> PriceProblem |
     return PriceProblem(what="payment_method", key=method, reason="unknown", message=message)
 
 
+def costs_more(fees: Fees, method: str, total: int, currency: str) -> bool:
+    """Whether paying in this way costs more than `total`, a price for no way of paying; also if nobody knows how much
+    in this currency. What costs nothing costs nothing in any way."""
+    if fee_problem(fees, method, currency) is not None:
+        return total > 0
+    paying = Fees(platform_percent=0, payment=fees.payment)
+    return bool(fee_lines(paying, method, total, currency))
+
+
 def fee_lines(fees: Fees, method: str | None, due: int, currency: str) -> list[QuoteLine]:
     """Both fees are on what is due before them, and each is rounded. Where nothing is due nothing is charged."""
     if not due:
