@@ -84,6 +84,7 @@ class Reply:
     status: int
     content: object
     headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/json; charset=UTF-8"
 
 
 class HttpPeer:
@@ -95,6 +96,7 @@ class HttpPeer:
         self.choose: Callable[[Request], Fault | None] = self._planned
         self.release = threading.Event()
         self.late_work_done = threading.Event()
+        self.is_tls = False
         self._plans: deque[tuple[str, Fault]] = deque()
         self._lock = threading.Lock()
         self._underway: dict[socket.socket, object] = {}
@@ -124,6 +126,7 @@ class HttpPeer:
     def use_tls(self, wrap: Callable[[socket.socket], socket.socket]) -> None:
         """From now on talk TLS."""
         self._server.socket = wrap(self._server.socket)
+        self.is_tls = True
 
     def settle(self) -> None:
         """Wait until what was sent before this has been worked, also where nobody listens for the answer any more."""
@@ -215,14 +218,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.handle_one(Request(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body))
 
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+    do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Silent."""
 
-    def send(self, reply: Reply, *, content_type: str = "application/json; charset=UTF-8") -> None:
+    def send(self, reply: Reply, *, content_type: str | None = None) -> None:
         body = reply.content if isinstance(reply.content, bytes) else json.dumps(reply.content).encode()
-        self._start(reply, content_type, len(body))
+        self._start(reply, content_type or reply.content_type, len(body))
         self.wfile.write(body)
 
     def misbehave(self, fault: Fault, reply: Reply) -> None:
