@@ -17,10 +17,14 @@ from .adapters.orders.webhook import WebhookGateway
 from .adapters.orders.woocommerce import WooCommerceGateway
 from .adapters.orders.woocommerce_api import WooCommerceApi, shop_client
 from .adapters.orders.woocommerce_orders import WooCommerceShop
-from .app.breaker import CircuitBreaker
+from .app.breaker import BackOff, CircuitBreaker
 from .app.orders import OrderGateway
 from .config import ConfigError
 from .config_orders import OrderSettings, variable
+
+SHOP_PAUSE = BackOff(first_seconds=5.0, max_seconds=15.0)
+"""How long a shop that fails is left alone, whatever wait it asks for: its one probe costs it nothing, and conversions,
+which may have no more than a minute, wait behind it. At most a quarter of that."""
 
 
 def order_gateway(config: OrderSettings, database_url: str) -> OrderGateway:
@@ -45,6 +49,7 @@ def _woocommerce(config: OrderSettings) -> WooCommerceGateway:
     shop = WooCommerceShop(
         product_id=product_id,
         product_ids=config.order_product_ids,
+        payment_methods=config.order_payment_methods,
         coupons_as=config.order_coupons_as,
         refunds_payment=config.order_refunds_payment,
         settle_seconds=config.order_settle_seconds,
@@ -62,7 +67,8 @@ def _webhook(config: OrderSettings) -> WebhookGateway:
 
 def _guarded(gateway: OrderGateway) -> GuardedGateway:
     draw = random.random  # jitter
-    return GuardedGateway(gateway, CircuitBreaker(), elapsed_seconds=time.monotonic, draw=draw)
+    breaker = CircuitBreaker(pause=SHOP_PAUSE)
+    return GuardedGateway(gateway, breaker, elapsed_seconds=time.monotonic, draw=draw)
 
 
 def _target(config: OrderSettings) -> Target:

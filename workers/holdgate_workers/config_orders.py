@@ -37,11 +37,15 @@ class OrderSettings(BaseSettings):
     order_product_ids: Annotated[dict[str, int], NoDecode] = Field(
         {}, description="WooCommerce: products for single tickets and extras, such as adult=93,lunch=95"
     )
+    order_payment_methods: Annotated[dict[str, str], NoDecode] = Field(
+        {}, description="WooCommerce: its payment gateway for a way of paying, such as credit_card=stripe"
+    )
     order_coupons_as: Literal["fee", "coupon"] = Field(
         "fee", description="WooCommerce: a voucher as a line, or as a coupon that the shop has too"
     )
     order_refunds_payment: bool = Field(
-        True, description="WooCommerce: the shop pays refunds back; false: it only records them"
+        True,
+        description="WooCommerce: the shop pays refunds back; false: people do, and what is owed waits for them",
     )
     order_settle_seconds: float = Field(
         90.0, gt=0, le=3600, description="WooCommerce: longer than the shop lets a request run"
@@ -69,6 +73,18 @@ class OrderSettings(BaseSettings):
         if any(not key.strip() or not number.strip().isdecimal() for key, _, number in pairs):
             raise ValueError("must be key=number, separated by commas, such as adult=93,lunch=95")
         return {key.strip(): int(number) for key, _, number in pairs}
+
+    @field_validator("order_payment_methods", mode="before")
+    @classmethod
+    def _methods(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in _parts(value)]
+        if any(not method.strip() or not gateway.strip() for method, _, gateway in pairs):
+            raise ValueError(
+                "must be method=gateway, separated by commas, such as credit_card=stripe,paypal=ppcp-gateway"
+            )
+        return {method.strip(): gateway.strip() for method, _, gateway in pairs}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

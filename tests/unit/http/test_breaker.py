@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from holdgate_workers.app.breaker import TOLD_SECONDS_MAX, BackOff, CircuitBreaker, Permit
+from holdgate_workers.app.breaker import SOON_SECONDS, BackOff, CircuitBreaker, Permit
 
 draws = st.floats(min_value=0, max_value=1, exclude_max=True)
 PAUSE = BackOff(first_seconds=10.0, max_seconds=80.0)
@@ -41,11 +41,25 @@ def test_waits_double_up_to_the_longest() -> None:
 def test_a_wait_is_neither_nothing_nor_endless(failures: int, draw: float, told: float | None) -> None:
     back_off = BackOff(2.0, 60.0)
     wait = back_off.seconds(failures, draw, told)
-    assert 1.0 <= wait <= TOLD_SECONDS_MAX + 2.0
+    assert 1.0 <= wait <= 60.0
     if told is not None:
-        assert wait >= min(told, TOLD_SECONDS_MAX)
-    else:
-        assert wait <= 60.0
+        assert wait >= min(told, 45.0)
+
+
+@given(st.integers(1, 100), draws, st.none() | st.floats(0, 1e9), st.floats(-10.0, 1e6))
+def test_no_wait_is_longer_than_a_quarter_of_the_time_that_is_left(
+    failures: int, draw: float, told: float | None, left: float
+) -> None:
+    wait = BackOff(1.0, 300.0).seconds(failures, draw, told, left_seconds=left)
+    assert 0.5 <= wait <= max(SOON_SECONDS, left / 4)
+
+
+def test_a_target_is_left_alone_no_longer_than_the_longest_pause_whatever_it_asks_for() -> None:
+    """Ten minutes are what WordPress asks for, for an update of three seconds."""
+    breaker = new_breaker()
+    for _ in range(3):
+        breaker.failed(admitted(breaker, 0.0), 0.0, 0.99, told_seconds=600.0)
+    assert PAUSE.max_seconds * 0.75 <= breaker.wait_seconds(0.0) <= PAUSE.max_seconds
 
 
 def test_those_that_were_told_the_same_do_not_come_back_at_once() -> None:
@@ -128,8 +142,8 @@ def test_old_news_change_nothing() -> None:
 def test_the_target_says_itself_when_it_wants_to_be_asked_again() -> None:
     breaker = new_breaker()
     for _ in range(3):
-        breaker.failed(admitted(breaker, 0.0), 0.0, 0.0, told_seconds=120.0)
-    assert breaker.wait_seconds(0.0) == 120.0
+        breaker.failed(admitted(breaker, 0.0), 0.0, 0.0, told_seconds=50.0)
+    assert breaker.wait_seconds(0.0) == 50.0
 
 
 class Calls(RuleBasedStateMachine):

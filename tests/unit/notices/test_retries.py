@@ -59,9 +59,24 @@ def test_who_asks_for_more_time_gets_it_within_reason() -> None:
     def pause(seconds: float) -> timedelta:
         return after([Failed(reason="HTTP 429", retry_after_seconds=seconds)]).due_at - NOW - SECOND
 
-    assert pause(120) == timedelta(minutes=2)
+    assert pause(30) == timedelta(seconds=30)
     assert pause(1) == timedelta(seconds=5)
-    assert pause(1e9) <= timedelta(hours=1)
+    assert pause(1e9) <= timedelta(seconds=POLICY.back_off.max_seconds)
+
+
+def test_who_asks_for_more_time_than_is_left_is_asked_again_in_that_time() -> None:
+    """An hour is asked for, and in half an hour nobody would want to hear it."""
+    policy = RetryPolicy()
+    delivery = Delivery(key="mail/reminder", due_at=NOW, useless_after=NOW + timedelta(minutes=30))
+    busy = Failed(reason="HTTP 503", retry_after_seconds=3600.0)
+    waits = []
+    while (delivery := delivery.begin(policy, delivery.due_at).settle(busy, policy, delivery.due_at, 0.9)).due_at:
+        if delivery.is_over:
+            break
+        waits.append((delivery.due_at - NOW).total_seconds())
+    assert waits[0] <= 450.0
+    assert delivery.attempts == policy.attempts_max
+    assert waits[-1] < 1800.0
 
 
 def test_whoever_dies_in_an_attempt_costs_one_and_the_lease() -> None:
@@ -82,7 +97,7 @@ def test_what_helps_nobody_any_more_lapses() -> None:
     assert waiting.status == "waiting"
     assert waiting.settle(BUSY, POLICY, NOW + SECOND, 0.0).status == "waiting"
     # The next attempt would come too late, so there is none.
-    late = waiting.settle(BUSY, POLICY, NOW + timedelta(seconds=3), 0.0)
+    late = waiting.settle(BUSY, POLICY, NOW + timedelta(seconds=7), 0.0)
     assert (late.status, late.detail) == ("lapsed", "HTTP 503")
 
 

@@ -45,6 +45,7 @@ class Shop:
 
     name = "shop"
     settle_seconds = 45.0
+    pays_back = False
 
     def __init__(self) -> None:
         self.says: object = DOWN
@@ -159,11 +160,19 @@ def test_an_answer_even_a_no_counts_for_the_shop(bench: Bench, answer: object) -
 
 
 def test_a_shop_that_says_when_to_come_back_is_left_alone_until_then(bench: Bench) -> None:
-    bench.shop.says = Unavailable("HTTP 429", 120.0)
+    """As far as its longest pause goes: conversions wait behind it."""
+    bench.shop.says = Unavailable("HTTP 429", 7.0)
     bench.fails()
     result = bench.gateway.get("1")
     assert isinstance(result, Unavailable)
-    assert result.retry_after_seconds == 120.0
+    assert result.retry_after_seconds == 7.0
+    bench.now += 7.0
+    bench.shop.says = Unavailable("HTTP 503", 600.0)
+    bench.fails(1)
+    result = bench.gateway.get("1")
+    assert isinstance(result, Unavailable)
+    assert result.retry_after_seconds is not None
+    assert 7.0 <= result.retry_after_seconds <= 10.0
 
 
 def test_a_fault_of_our_own_is_not_hidden_and_stops_nobody_for_ever(bench: Bench) -> None:
@@ -178,6 +187,7 @@ def test_a_fault_of_our_own_is_not_hidden_and_stops_nobody_for_ever(bench: Bench
 
 
 def test_it_is_the_gateway_that_it_guards(bench: Bench) -> None:
-    assert (bench.gateway.name, bench.gateway.settle_seconds) == ("shop", 45.0)
+    gateway = bench.gateway
+    assert (gateway.name, gateway.settle_seconds, gateway.pays_back) == ("shop", 45.0, False)
     bench.gateway.close()
     assert bench.shop.closed

@@ -11,8 +11,11 @@ from typing import Literal
 
 BreakerState = Literal["closed", "open", "half_open"]
 
-TOLD_SECONDS_MAX = 3600.0
-"""The longest wait that a target can talk us into."""
+PART_LEFT = 0.25
+"""No wait is longer than this part of the time that is left, whatever was asked for: a shop that says ten minutes for
+an update of three seconds would else be the end of what has ten minutes."""
+SOON_SECONDS = 1.0
+"""However little time is left, nobody is asked more often than that."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -25,14 +28,31 @@ class BackOff:
     first_seconds: float = 1.0
     max_seconds: float = 300.0
 
-    def seconds(self, failures: int, draw: float, told_seconds: float | None = None) -> float:
-        """How long to wait after that many failures in a row. Not shorter than the target told (Retry-After)."""
+    def seconds(
+        self,
+        failures: int,
+        draw: float,
+        told_seconds: float | None = None,
+        *,
+        left_seconds: float | None = None,
+    ) -> float:
+        """How long to wait after that many failures in a row.
+
+        Not shorter than the target told (Retry-After), as far as that is no longer than our own longest wait; and a
+        quarter of `left_seconds` at most, the time in which it is still of use.
+        """
         assert failures >= 1, "nothing has failed"
         ceiling = min(self.max_seconds, self.first_seconds * 2.0 ** min(failures - 1, 60))
         wait = ceiling * (1 + draw) / 2
-        if told_seconds is None:
-            return wait
-        return max(wait, min(told_seconds, TOLD_SECONDS_MAX) + draw * self.first_seconds)
+        if told_seconds is not None:
+            wait = max(wait, min(told_seconds, self.max_seconds * 0.75) + draw * self.first_seconds)
+            wait = min(wait, self.max_seconds)
+        return wait if left_seconds is None else within(wait, left_seconds)
+
+
+def within(wait_seconds: float, left_seconds: float) -> float:
+    """The wait, or a quarter of the time that is left if that is less."""
+    return min(wait_seconds, max(SOON_SECONDS, left_seconds * PART_LEFT))
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,7 +113,8 @@ class CircuitBreaker:
             self._enter("closed", 0.0)
 
     def failed(self, permit: Permit, now: float, draw: float, told_seconds: float | None = None) -> None:
-        """The target did not do its work. `told_seconds`: when it wants to be asked again, if it said so."""
+        """The target did not do its work. `told_seconds`: when it wants to be asked again, if it said so. It is left
+        alone for no longer than the longest pause, so that probing goes on."""
         if permit.epoch != self._epoch:
             return
         self._failures += 1

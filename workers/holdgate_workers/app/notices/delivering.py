@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from holdgate_workers.app.breaker import within
 from holdgate_workers.app.tasks import Again, Dead, Done, Task, TaskOutcome
 
 from .outcomes import Delivered, Failed, Outcome
@@ -158,7 +159,12 @@ class Deliverer:
             return replace(delivery, detail=away.reason)
 
         written = self._log.change(task, receiver, step)
-        return _said(written) if written.after.is_over else Again(away.seconds, away.reason)
+        if written.after.is_over:
+            return _said(written)
+        if letter.useless_after is None:
+            return Again(away.seconds, away.reason)
+        left = (letter.useless_after - written.now).total_seconds()
+        return Again(within(away.seconds, left), away.reason)
 
 
 def _is_on_its_way(delivery: Delivery) -> bool:

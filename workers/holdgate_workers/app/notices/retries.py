@@ -85,7 +85,10 @@ class Delivery:
         detail = outcome.reason + (" (may have arrived)" if outcome.may_have_arrived else "")
         if outcome.is_final or self.attempts >= policy.attempts_max:
             return replace(self, status="failed", detail=detail)
-        due_at = now + timedelta(seconds=policy.back_off.seconds(self.attempts, draw, outcome.retry_after_seconds))
+        left = None if self.useless_after is None else (self.useless_after - now).total_seconds()
+        told = outcome.retry_after_seconds
+        wait = policy.back_off.seconds(self.attempts, draw, told, left_seconds=left)
+        due_at = now + timedelta(seconds=wait)
         if self.useless_after is not None and due_at >= self.useless_after:
             return replace(self, status="lapsed", detail=detail)
         return replace(self, due_at=due_at, detail=detail)
