@@ -7,12 +7,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
 from tests.conformance.order_gateways import IMPATIENT, woocommerce
-from tests.support.fake_woocommerce import FakeWooCommerce, fake_woocommerce
-from tests.support.http_peer import PATIENCE_SECONDS, RETRY_AFTER_SECONDS, Fault, Request
+from tests.support.fake_woocommerce import KEY, FakeWooCommerce, Version, fake_woocommerce
+from tests.support.http_peer import PATIENCE_SECONDS, RETRY_AFTER_SECONDS, Fault, Reply, Request
 from tests.support.orders import free_order, new_order, new_reference, new_refund
 
 from holdgate_workers.adapters.http.client import Timeouts
@@ -29,6 +30,7 @@ from holdgate_workers.app.orders import (
     NewOrder,
     NotFound,
     OrderEvent,
+    OrderFee,
     OrderGateway,
     Refunded,
     Refused,
@@ -49,6 +51,12 @@ def shop() -> Iterator[FakeWooCommerce]:
 def created(gateway: OrderGateway, order: NewOrder) -> ShopOrder:
     result = gateway.create(order)
     assert isinstance(result, Created), result
+    return result.order
+
+
+def found(gateway: OrderGateway, reference: str) -> ShopOrder:
+    result = gateway.find(reference)
+    assert isinstance(result, Found), result
     return result.order
 
 
@@ -132,12 +140,66 @@ def test_an_order_refused_after_it_was_stored_is_not_left_behind(shop: FakeWooCo
     assert [order["status"] for order in shop.under(asked.reference)] == ["cancelled"]
 
 
+@pytest.mark.parametrize("version", ["8.9.3", "11.0.1"])
+def test_what_is_stored_of_a_refused_order_is_ended_in_every_version(version: Version) -> None:
+    """11.0.1 keeps a draft of it that `status=any` does not find."""
+    with fake_woocommerce(version) as shop:
+        asked = new_order()
+        assert isinstance(woocommerce(shop.url, coupons_as="coupon").create(asked), Refused)
+        assert [order["status"] for order in shop.under(asked.reference)] == ["cancelled"]
+
+
 def test_an_order_refused_before_it_was_stored_is_just_refused(shop: FakeWooCommerce) -> None:
-    asked = new_order()
-    result = woocommerce(shop.url).create(replace(asked, customer=replace(asked.customer, email="nobody")))
+    nameless = replace(new_order(), fees=(OrderFee(key="x", name="", amount=0),), total=16758)
+    result = woocommerce(shop.url).create(nameless)
     assert isinstance(result, Refused)
-    assert (result.reason, result.permanent) == ("rest_invalid_param", True)
+    assert (result.reason, result.permanent) == ("woocommerce_rest_invalid_fee_item", True)
     assert shop.orders == {}
+
+
+@pytest.mark.parametrize(
+    ("email", "billed"),
+    [
+        ("info@müller.it", "info@xn--mller-kva.it"),
+        ("ada@localhost", None),
+        ("jörg@example.org", None),
+        ("nobody", None),
+        ("a@b.c", None),
+        ("ada@example.org", "ada@example.org"),
+    ],
+)
+def test_an_address_that_the_shop_does_not_take_costs_no_order(
+    shop: FakeWooCommerce, email: str, billed: str | None
+) -> None:
+    asked = new_order()
+    order = created(woocommerce(shop.url), replace(asked, customer=replace(asked.customer, email=email)))
+    assert order.status == "paid"
+    [there] = shop.under(asked.reference)
+    assert there["billing"].get("email") == billed
+    kept = [entry["value"] for entry in there["meta_data"] if entry["key"] == "holdgate_email"]
+    assert kept == ([] if billed == email else [email])
+
+
+def test_customers_read_nothing_of_ours(shop: FakeWooCommerce) -> None:
+    gateway = woocommerce(shop.url)
+    order = created(gateway, new_order())
+    assert isinstance(gateway.refund(order.order_id, new_refund(100)), Refunded)
+    shown = shop.shown_to_customer(int(order.order_id))
+    assert "cancelled by the customer" in shown
+    assert not [words for words in shown if "hg-" in words or "Holdgate" in words], shown
+
+
+def test_a_percentage_of_the_shop_that_takes_off_something_else_is_refused_and_ended(
+    shop: FakeWooCommerce,
+) -> None:
+    """It rounds each line by itself. Coupons of the shop are to be of fixed amounts."""
+    asked = new_order()
+    assert asked.coupon is not None
+    shop.percent_coupons = {asked.coupon.code: Decimal("6.897")}
+    result = woocommerce(shop.url, coupons_as="coupon").create(asked)
+    assert isinstance(result, Refused)
+    assert result.reason == "total_mismatch"
+    assert [order["status"] for order in shop.under(asked.reference)] == ["cancelled"]
 
 
 # --- paid or not ------------------------------------------------------------------------------------------------
@@ -194,6 +256,44 @@ def test_the_customer_is_only_told_of_an_order_that_is_right(shop: FakeWooCommer
     assert [(body["status"], body.get("set_paid")) for body in posts] == [("pending", None)] * 2
 
 
+# --- what is not found by `any` ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["checkout-draft", "awaiting-boat", "in-port"])
+def test_an_order_is_found_in_whatever_state_it_is(shop: FakeWooCommerce, status: str) -> None:
+    """Else another one would be made."""
+    shop.custom_statuses = {"awaiting-boat": True, "in-port": False}
+    gateway, asked = woocommerce(shop.url), new_order()
+    order = created(gateway, asked)
+    shop.move(int(order.order_id), status)
+    assert isinstance(gateway.create(asked), Found)
+    assert len(shop.under(asked.reference)) == 1
+
+
+def test_a_shop_that_does_not_say_which_states_it_has_is_searched_for_drafts_as_well(
+    shop: FakeWooCommerce,
+) -> None:
+    work = shop.peer.work
+    shop.peer.work = lambda request: Reply(403, {}) if request.method == "OPTIONS" else work(request)
+    gateway, asked = woocommerce(shop.url), new_order()
+    order = created(gateway, asked)
+    shop.move(int(order.order_id), "checkout-draft")
+    assert found(gateway, asked.reference).order_id == order.order_id
+    result = gateway.create(asked)
+    assert isinstance(result, Found)
+    assert result.order.status == "paid"
+
+
+def test_a_plugin_that_takes_its_states_away_stops_no_search_for_ever(shop: FakeWooCommerce) -> None:
+    shop.custom_statuses = {"awaiting-boat": True}
+    gateway = woocommerce(shop.url)
+    order = created(gateway, new_order())
+    assert found(gateway, order.reference) == order
+    shop.custom_statuses = {}
+    assert isinstance(gateway.find(order.reference), Unavailable)
+    assert found(gateway, order.reference) == order
+
+
 # --- searching --------------------------------------------------------------------------------------------------
 
 
@@ -244,16 +344,29 @@ def test_twins_are_told(shop: FakeWooCommerce) -> None:
     assert gateway.find(asked.reference) == Found(twin.order)
 
 
-def test_wrong_keys_are_for_somebody_to_mend(shop: FakeWooCommerce) -> None:
-    client = shop_client(Target(shop.url), "ck_wrong", "cs_geheim")
+CANNOT = ("woocommerce_rest_cannot_create", "woocommerce_rest_cannot_view", "woocommerce_rest_cannot_view")
+WRONG_SECRET = ("woocommerce_rest_authentication_error",) * 3
+
+
+@pytest.mark.parametrize(
+    ("key", "is_behind_tls", "reasons"),
+    [("ck_wrong", True, CANNOT), (KEY, True, WRONG_SECRET), (KEY, False, CANNOT)],
+    ids=["unknown key", "wrong secret", "no TLS"],
+)
+def test_wrong_keys_are_for_somebody_to_mend(
+    shop: FakeWooCommerce, key: str, is_behind_tls: bool, reasons: tuple[str, ...]
+) -> None:
+    shop.is_behind_tls = is_behind_tls
+    client = shop_client(Target(shop.url), key, "cs_geheim")
     gateway = WooCommerceGateway(WooCommerceApi(client), WooCommerceShop(product_id=93))
-    for result in (
+    results = (
         gateway.create(new_order(), sent_before=False),
         gateway.find(new_reference()),
         gateway.get("727"),
-    ):
+    )
+    for result, reason in zip(results, reasons, strict=True):
         assert isinstance(result, Refused)
-        assert (result.reason, result.permanent) == ("woocommerce_rest_authentication_error", False)
+        assert (result.reason, result.permanent) == (reason, False)
         assert "geheim" not in repr(result)
 
 
@@ -270,30 +383,47 @@ def test_a_wrong_address_is_for_somebody_to_mend_and_says_nothing_about_orders(s
 def test_what_the_payment_provider_will_not_pay_back_is_for_a_person(shop: FakeWooCommerce) -> None:
     gateway = woocommerce(shop.url)
     order = created(gateway, new_order())
-    shop.provider_pays = False
+    shop.provider.refuses = True
     result = gateway.refund(order.order_id, new_refund(100))
     assert isinstance(result, Refused)
     assert (result.reason, result.permanent) == ("woocommerce_rest_cannot_create_order_refund", True)
-    assert "does not support automatic refunds" in result.detail
+    assert "cannot be refunded" in result.detail
 
 
-def test_a_refund_may_be_only_recorded(shop: FakeWooCommerce) -> None:
+def test_a_way_of_paying_that_is_no_active_gateway_of_the_shop_cannot_pay_back(shop: FakeWooCommerce) -> None:
+    asked = new_order()
+    asked = replace(asked, payment=replace(asked.payment, method="card"))
+    order = created(woocommerce(shop.url), asked)
+    refused = woocommerce(shop.url).refund(order.order_id, new_refund(100))
+    assert isinstance(refused, Refused)
+    assert refused.permanent
+    assert shop.provider.movements == []
+    named = woocommerce(shop.url, payment_methods={"card": "stripe"})
+    other = created(named, replace(asked, reference=new_reference()))
+    assert isinstance(named.refund(other.order_id, new_refund(100)), Refunded)
+    assert shop.provider.given_back("pi_3PQ") == 1
+
+
+def test_where_people_pay_back_the_shop_is_not_asked_and_records_nothing(shop: FakeWooCommerce) -> None:
     gateway = woocommerce(shop.url, refunds_payment=False)
+    assert not gateway.pays_back
     order = created(gateway, new_order())
-    shop.provider_pays = False
-    refund = new_refund(100)
-    first = gateway.refund(order.order_id, refund)
-    assert isinstance(first, Refunded)
-    assert gateway.refund(order.order_id, refund) == first
+    assert gateway.refund(order.order_id, new_refund(100)) == Refused("paid_back_by_hand", permanent=True)
+    assert found(gateway, order.reference).refunded == 0
 
 
-def test_a_refund_that_is_stored_but_not_paid_is_unknown(shop: FakeWooCommerce) -> None:
+def test_a_refund_that_was_cut_off_at_the_payment_provider_is_not_asked_for_again(shop: FakeWooCommerce) -> None:
+    """The shop has stored it without our reference, and nobody knows whether the money has moved."""
     gateway = woocommerce(shop.url)
     order = created(gateway, new_order())
     refund = new_refund(100)
-    assert isinstance(gateway.refund(order.order_id, refund), Refunded)
-    shop.orders[int(order.order_id)]["_refunds"][0]["refunded_payment"] = False
+    shop.dies_paying_back = True
     assert isinstance(gateway.refund(order.order_id, refund), Unknown)
+    shop.dies_paying_back = False
+    result = gateway.refund(order.order_id, refund)
+    assert isinstance(result, Refused)
+    assert (result.reason, result.permanent) == ("refund_not_confirmed", True)
+    assert shop.provider.asked_to_pay_back["pi_3PQ"] == 1
 
 
 # --- what the shop tells ----------------------------------------------------------------------------------------

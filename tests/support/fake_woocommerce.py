@@ -188,7 +188,9 @@ class FakeWooCommerce:
         key, _, secret = login.partition(":")
         if not (self.is_behind_tls or self.peer.is_tls) or key != KEY:
             what = {"GET": "view", "POST": "create"}.get(request.method, "edit")
-            message = "Sorry, you cannot list resources." if what == "view" else "Sorry, you are not allowed to do that."
+            message = (
+                "Sorry, you cannot list resources." if what == "view" else "Sorry, you are not allowed to do that."
+            )
             raise WooError(401, f"woocommerce_rest_cannot_{what}", message)
         if secret != SECRET:
             raise WooError(401, "woocommerce_rest_authentication_error", "Consumer secret is invalid.")
@@ -205,7 +207,9 @@ class FakeWooCommerce:
     def _list(self, query: dict[str, str]) -> Reply:
         wanted = {status.strip() for status in query.get("status", "any").split(",")}
         if unknown := wanted - {*self._statuses(), "any", "trash"}:
-            raise _invalid("status", f"status[0] is not one of any, trash, and {len(self._statuses())} more: {unknown}")
+            raise _invalid(
+                "status", f"status[0] is not one of any, trash, and {len(self._statuses())} more: {unknown}"
+            )
         left_out = {*OUTSIDE_ANY, *(name for name, excluded in self.custom_statuses.items() if excluded)}
         term = "" if self.ignores_search else query.get("search", "").lower()
         found = [

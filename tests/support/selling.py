@@ -77,6 +77,7 @@ def woocommerce(shop: FakeWooCommerce, **more: str) -> dict[str, str]:
         "HOLDGATE_ORDER_KEY": KEY,
         "HOLDGATE_ORDER_SECRET": SECRET,
         "HOLDGATE_ORDER_PRODUCT_ID": str(PRODUCT_ID),
+        "HOLDGATE_ORDER_PAYMENT_METHODS": "card=stripe",
         **more,
     }
 

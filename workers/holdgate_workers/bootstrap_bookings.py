@@ -21,8 +21,9 @@ from .config import ServiceConfig
 
 BOOKING_RETRIES: Mapping[str, Retries] = ORDER_RETRIES
 
-REQUESTS_MAX = 5
-"""A call may search, create, look, mark as paid and cancel, each within the configured time."""
+REQUESTS_MAX = 8
+"""A call may ask for the shop's states, search, create, create without the address, search again and cancel, each
+within the configured time; where the shop does not say which states it has, each search is two."""
 LOCAL_SECONDS = 20.0
 """Longer than the database lets a statement run."""
 
@@ -50,6 +51,7 @@ def terms_of(config: ServiceConfig, gateway: OrderGateway) -> Terms:
         call_seconds=LOCAL_SECONDS if is_local else REQUESTS_MAX * config.order_total_seconds,
         settle_seconds=gateway.settle_seconds,
         is_watched=not is_local,
+        pays_back=gateway.pays_back,
     )
 
 

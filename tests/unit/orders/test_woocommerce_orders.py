@@ -19,7 +19,9 @@ from holdgate_workers.adapters.orders.woocommerce_orders import (
     ORDERS,
     WooCommerceShop,
     WooOrder,
+    WooRefund,
     order_body,
+    ours_among,
     paid_body,
     refund_body,
 )
@@ -72,7 +74,7 @@ def test_an_order_is_sent_whole() -> None:
         ("Platform fee 2.5 %", "6.11"),
         ("Payment by credit_card 2.9 %", "7.08"),
         ("Voucher ADVENT-26", "-12.42"),
-        ("Holdgate hg-00000001", "0.00"),
+        ("Holdgate hg-00000001", "0"),
     ]
     assert {fee["tax_status"] for fee in body["fee_lines"]} == {"none"}
     assert body["billing"] == {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org"}
@@ -122,13 +124,54 @@ def test_what_costs_nothing_is_not_marked_as_paid_by_the_flag() -> None:
     assert json.loads(paid_body(new_order())) == {"set_paid": True, "transaction_id": "pi_3PQ"}
 
 
-def test_a_refund_carries_its_reference_in_the_reason() -> None:
-    body = json.loads(refund_body(new_refund(1250, "hg-00000009"), "EUR", refunds_payment=True))
-    assert body == {"amount": "12.50", "reason": "cancelled by the customer [hg-00000009]", "api_refund": True}
-    shown = {"id": 1, "reason": body["reason"], "total": "-12.50"}
-    order = answered(refunds=[{"id": 2, "reason": "[hg-00000009] said somebody", "total": "-1.00"}, shown])
-    assert order.refund("hg-00000009") is order.refunds[1]
-    assert order.refund("hg-00000001") is None
+def test_a_refund_has_its_reference_where_no_customer_reads_it() -> None:
+    wanted = new_refund(1250, "hg-00000009")
+    body = json.loads(refund_body(wanted, "EUR"))
+    assert body == {
+        "amount": "12.50",
+        "reason": "cancelled by the customer",
+        "api_refund": True,
+        "meta_data": [{"key": "holdgate_refund", "value": "hg-00000009"}],
+    }
+
+
+def test_a_refund_is_known_by_its_reference_or_by_what_it_was_if_the_shop_was_cut_off() -> None:
+    wanted = new_refund(1250, "hg-00000009")
+
+    def refund(number: int, **fields: object) -> WooRefund:
+        return WooRefund(**{"id": number, "amount": "12.50", "reason": wanted.reason, **fields})  # type: ignore[arg-type]
+
+    marked = refund(1, meta_data=[{"key": "holdgate_refund", "value": "hg-00000009"}], reason="x")
+    cut_off, another = refund(2), refund(3, meta_data=[{"key": "holdgate_refund", "value": "hg-00000008"}])
+    assert ours_among([another, cut_off, marked], wanted, "EUR") is marked
+    assert ours_among([another, cut_off], wanted, "EUR") is cut_off
+    by_others = [another, refund(4, reason="goodwill"), refund(5, amount="12.00")]
+    assert ours_among(by_others, wanted, "EUR") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "sent_as"),
+    [
+        ("info@müller.it", "info@xn--mller-kva.it"),
+        ("ada@example.org", "ada@example.org"),
+        ("ada@localhost", "ada@localhost"),
+        ("ada@straße.de", "ada@xn--strae-oqa.de"),
+        ("ada@ü..", "ada@ü.."),
+        ("müller", "müller"),
+    ],
+)
+def test_a_domain_is_sent_as_mail_servers_have_it(given: str, sent_as: str) -> None:
+    asked = new_order()
+    body = sent(msgspec.structs.replace(asked, customer=msgspec.structs.replace(asked.customer, email=given)))
+    assert body["billing"]["email"] == sent_as
+    kept = [entry["value"] for entry in body["meta_data"] if entry["key"] == "holdgate_email"]
+    assert kept == ([given] if given != sent_as else [])
+
+
+def test_a_way_of_paying_is_named_as_the_shop_names_it() -> None:
+    shop = WooCommerceShop(product_id=93, payment_methods={"stripe": "woocommerce_payments"})
+    assert sent(new_order(), shop)["payment_method"] == "woocommerce_payments"
+    assert sent(new_order())["payment_method"] == "stripe"
 
 
 # --- what comes back --------------------------------------------------------------------------------------------

@@ -228,12 +228,14 @@ class OrderEvent(Struct, frozen=True, kw_only=True):
 
     `delivery_key` is the same for every repetition of the same words: claim it once, in the transaction that acts
     on the event. Events come in any order; of two with the same `order.changed_at` neither is known to be the
-    later one, so then, too, the order itself has to be looked at.
+    later one, so then, too, the order itself has to be looked at. `is_fresh`: we have asked the shop ourselves, so that
+    this is how the order is, whatever was said before and whatever time it has.
     """
 
     order: ShopOrder
     delivery_key: str
     delivery_id: str = ""
+    is_fresh: bool = False
 
 
 # --- the port ---------------------------------------------------------------------------------------------------
@@ -254,6 +256,10 @@ class OrderGateway(Protocol):
     def settle_seconds(self) -> float:
         """How long a request whose outcome is unknown may still be at work in the shop. Until then `NotFound` does
         not mean that nothing will come, and nothing may be sent again."""
+
+    @property
+    def pays_back(self) -> bool:
+        """Whether a refund moves money. Where it does not, none is asked for: a person pays back and says so."""
 
     def create(self, order: NewOrder, *, sent_before: bool = True) -> CreateResult:
         """Have the order there, once. Searches before it sends, unless `sent_before` says that nothing ever was.
@@ -276,7 +282,8 @@ class OrderGateway(Protocol):
         """End the order, unless it is over. Gives no money back."""
 
     def refund(self, order_id: str, refund: NewRefund) -> RefundResult:
-        """Give money back, once per reference of the refund. `Refused` if it is more than is left."""
+        """Give money back, once per reference of the refund; what is answered is what went back, which may be less.
+        `Refused` if it is more than is left."""
 
     def close(self) -> None:
         """Let go of connections. Idempotent."""

@@ -39,6 +39,7 @@ class GuardedGateway:
     ) -> None:
         self.name = gateway.name
         self.settle_seconds = gateway.settle_seconds
+        self.pays_back = gateway.pays_back
         self._gateway = gateway
         self._breaker = breaker
         self._elapsed_seconds = elapsed_seconds

@@ -77,6 +77,8 @@ class LocalGateway:
 
     name = "local"
     settle_seconds = 0.0
+    pays_back = False
+    """Money is moved by whoever has no shop."""
 
     def __init__(self, url: str) -> None:
         self._url = url

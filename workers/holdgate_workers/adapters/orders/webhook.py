@@ -76,6 +76,7 @@ class WebhookGateway:
     name = "webhook"
     settle_seconds = 0.0
     """The shop promises to do things once, so they may be sent again at any time."""
+    pays_back = True
 
     def __init__(self, client: HttpClient, key: SigningKey, now: Callable[[], datetime]) -> None:
         self._client = client

@@ -30,11 +30,11 @@ from .woocommerce_api import WooCommerceApi
 from .woocommerce_orders import (
     WooCommerceShop,
     WooOrder,
-    WooOrderRefund,
     WooRefund,
     asked,
     cancelled_body,
     order_body,
+    ours_among,
     paid_body,
     refund_body,
 )
@@ -49,6 +49,7 @@ class WooCommerceGateway:
         self._api = api
         self._shop = shop
         self.settle_seconds = shop.settle_seconds
+        self.pays_back = shop.refunds_payment
 
     def create(self, order: NewOrder, *, sent_before: bool = True) -> CreateResult:
         """See the port. The order is created as pending and looked at before it is marked as paid."""
@@ -59,6 +60,9 @@ class WooCommerceGateway:
             if ours:
                 return self._resume(order, ours)
         created = self._api.create(order_body(order, self._shop))
+        if isinstance(created, Refused) and _is_for_the_email(created) and order.customer.email:
+            # What the shop does not take for an address is no reason to lose an order that may be paid.
+            created = self._api.create(order_body(order, self._shop, with_email=False))
         if isinstance(created, Refused) and created.permanent:
             return self._leave_nothing_behind(order, created)
         if not isinstance(created, WooOrder):
@@ -84,32 +88,31 @@ class WooCommerceGateway:
     def cancel(self, order_id: str, reason: str) -> CancelResult:
         """See the port. The reason becomes meta data of the order."""
         found = self.get(order_id)
-        if not isinstance(found, Found):
-            return found
-        if found.order.is_over:
-            return Cancelled(found.order)
-        changed = self._api.update(order_id, cancelled_body(reason))
-        if not isinstance(changed, WooOrder):
-            return changed
-        order = changed.snapshot()
-        return Cancelled(order) if order.is_over else Unknown(f"the shop left the order {changed.status}")
+        return self._cancel_seen(found.order, reason) if isinstance(found, Found) else found
 
     def refund(self, order_id: str, refund: NewRefund) -> RefundResult:
         """See the port. Where the payment provider would not pay, the refusal is final: a person has to look."""
         order = self._api.get(order_id)
         if not isinstance(order, WooOrder):
             return order
-        before = order.refund(refund.reference)
+        made = self._api.refunds_of(order_id) if order.refunds else []
+        if not isinstance(made, list):
+            return made
+        before = ours_among(made, refund, order.currency)
         if before is not None:
-            return self._repeated(order, before, refund)
+            return _repeated(order, before, refund)
+        if not self.pays_back:
+            return Refused("paid_back_by_hand", permanent=True)
         seen = order.snapshot()
         if seen.status in ("pending", "failed"):
             return Refused("not_paid", permanent=True)
         if refund.amount > seen.total - seen.refunded:
             return Refused("more_than_is_left", permanent=True)
-        body = refund_body(refund, order.currency, refunds_payment=self._shop.refunds_payment)
-        made = self._api.create_refund(order_id, body)
-        return Refunded(str(made.id), refund.amount) if isinstance(made, WooRefund) else made
+        paid = self._api.create_refund(order_id, refund_body(refund, order.currency))
+        if not isinstance(paid, WooRefund):
+            return paid
+        # A shop with fewer decimals than the currency has given back less than it was asked for.
+        return Refunded(str(paid.id), to_minor_units(paid.amount, order.currency))
 
     def close(self) -> None:
         """There is nothing to let go of."""
@@ -129,7 +132,7 @@ class WooCommerceGateway:
             return self._end_pending(seen, Refused("total_mismatch", permanent=True, detail=words))
         if not order.payment.is_paid or seen.status != "pending":
             return seen
-        paid = self._api.update(seen.order_id, paid_body(order))
+        paid = self._api.update(seen.order_id, paid_body(order, is_draft=there.is_draft))
         if not isinstance(paid, WooOrder):
             return paid
         if paid.snapshot().status == "pending":
@@ -146,20 +149,35 @@ class WooCommerceGateway:
     def _end_pending(self, seen: ShopOrder, refused: Refused) -> Refused | Unknown:
         if seen.status != "pending":
             return refused
-        ended = self.cancel(seen.order_id, refused.reason)
+        ended = self._cancel_seen(seen, refused.reason)
         return refused if isinstance(ended, Cancelled | NotFound) else Unknown(ended.detail)
 
-    def _repeated(self, order: WooOrder, before: WooOrderRefund, refund: NewRefund) -> RefundResult:
-        """The refund is there. The shop stores it before it asks the payment provider and removes it if that fails."""
-        if to_minor_units(before.total, order.currency) != -refund.amount:
-            return Refused("reference_taken", permanent=True)
-        if self._shop.refunds_payment:
-            seen = self._api.get_refund(order.id, before.id)
-            if not isinstance(seen, WooRefund):
-                return seen
-            if not seen.refunded_payment:
-                return Unknown("the refund is recorded, but not that the payment provider has paid it")
-        return Refunded(str(before.id), refund.amount)
+    def _cancel_seen(self, seen: ShopOrder, reason: str) -> CancelResult:
+        if seen.is_over:
+            return Cancelled(seen)
+        changed = self._api.update(seen.order_id, cancelled_body(reason))
+        if not isinstance(changed, WooOrder):
+            return changed
+        order = changed.snapshot()
+        return Cancelled(order) if order.is_over else Unknown(f"the shop left the order {changed.status}")
+
+
+def _repeated(order: WooOrder, before: WooRefund, refund: NewRefund) -> RefundResult:
+    """The refund is there. The shop stores it before it asks the payment provider and removes it if that fails: one
+    that is stored and not paid was cut off in between, and nobody knows whether the money has moved."""
+    if to_minor_units(before.amount, order.currency) != refund.amount:
+        return Refused("reference_taken", permanent=True)
+    if not before.refunded_payment:
+        words = (
+            f"the shop has recorded refund {before.id}, but not that the payment provider has paid it: look there"
+        )
+        return Refused("refund_not_confirmed", permanent=True, detail=words)
+    return Refunded(str(before.id), refund.amount)
+
+
+def _is_for_the_email(refused: Refused) -> bool:
+    """The shop names only the group that an invalid value is in, and addresses are all that it checks there."""
+    return refused.reason == "rest_invalid_param" and "billing" in refused.detail
 
 
 def _though_stored(failure: Refused | Unknown | Unavailable) -> Refused | Unknown:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
+from time import monotonic
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from holdgate_workers.adapters.http.answers import Answer, Outcome, Verdict, verdict
@@ -14,12 +17,16 @@ from holdgate_workers.adapters.http.target import Target
 from holdgate_workers.app.orders import NotFound, Refused, Unavailable, Unknown
 
 from .reading import read, read_change
-from .woocommerce_orders import ERROR, ORDER, ORDERS, REFUND, WooError, WooOrder, WooRefund
+from .woocommerce_orders import ERROR, ORDER, ORDERS, REFUND, REFUNDS, WooError, WooOrder, WooRefund
 
 ORDERS_PER_SEARCH = 100
+STATUSES_SECONDS = 600.0
+"""How long the shop's states are believed: a plugin may bring others."""
 NO_REFUND = "woocommerce_rest_cannot_create_order_refund"
 
 _ORDERS = "wp-json/wc/v3/orders"
+_ANY, _DRAFT = "any", "checkout-draft"
+_NEVER_SEARCHED = {_ANY, "trash"}
 _NO_SUCH_ORDER = {"woocommerce_rest_invalid_id", "woocommerce_rest_shop_order_invalid_id"}
 _WORDS_MAX = 200
 
@@ -34,15 +41,75 @@ def shop_client(
     return HttpClient(target, headers={"Authorization": f"Basic {login}"}, timeouts=timeouts)
 
 
-class WooCommerceApi:
-    """One method for each call."""
+class _Items(Struct, frozen=True):
+    enum: tuple[str, ...] = ()
 
-    def __init__(self, client: HttpClient) -> None:
+
+class _Argument(Struct, frozen=True):
+    items: _Items = _Items()
+
+
+class _Arguments(Struct, frozen=True):
+    status: _Argument = _Argument()
+
+
+class _Endpoint(Struct, frozen=True):
+    args: _Arguments = _Arguments()
+
+
+class _Described(Struct, frozen=True):
+    """What the shop says of its own API, as far as the states of orders go."""
+
+    endpoints: tuple[_Endpoint, ...] = ()
+
+
+_DESCRIBED = msgspec.json.Decoder(_Described)
+
+
+class WooCommerceApi:
+    """One method for each call. Safe for several threads. `elapsed_seconds` is a clock that does not go back."""
+
+    def __init__(self, client: HttpClient, elapsed_seconds: Callable[[], float] = monotonic) -> None:
         self._client = client
+        self._elapsed_seconds = elapsed_seconds
+        self._statuses: tuple[str, ...] = ()
+        self._statuses_until = 0.0
 
     def search(self, reference: str) -> list[WooOrder] | Refused | Unavailable:
-        """The orders under that reference, trash excepted: those that are not over first, then by age."""
-        query = (("search", reference), ("status", "any"), ("per_page", str(ORDERS_PER_SEARCH)), ("orderby", "id"))
+        """The orders under that reference, trash excepted: those that are not over first, then by age.
+
+        `any` leaves out drafts of the checkout and states that a plugin has excluded from its search. So the shop is
+        asked once in a while which states it has, and then they are named; a shop that does not say is asked twice.
+        """
+        statuses = self._named_statuses()
+        found = self._searched(reference, ",".join(statuses) or _ANY)
+        if statuses or not isinstance(found, list):
+            if isinstance(found, Refused) and found.permanent:
+                self._statuses_until = 0.0  # a state is not there any more
+                return Unavailable(found.detail)
+            return found
+        drafts = self._searched(reference, _DRAFT)
+        if isinstance(drafts, Refused) and drafts.permanent:
+            return found  # a shop without that state
+        return _alive_first([*found, *drafts]) if isinstance(drafts, list) else drafts
+
+    def _named_statuses(self) -> tuple[str, ...]:
+        """All that the shop has, trash excepted; empty if it does not say."""
+        if self._elapsed_seconds() >= self._statuses_until:
+            described = read(self._client.send("OPTIONS", _ORDERS), _DESCRIBED)
+            if isinstance(described, _Described):
+                named = (status for endpoint in described.endpoints for status in endpoint.args.status.items.enum)
+                self._statuses = tuple(dict.fromkeys(name for name in named if name not in _NEVER_SEARCHED))
+                self._statuses_until = self._elapsed_seconds() + STATUSES_SECONDS
+        return self._statuses
+
+    def _searched(self, reference: str, status: str) -> list[WooOrder] | Refused | Unavailable:
+        query = (
+            ("search", reference),
+            ("status", status),
+            ("per_page", str(ORDERS_PER_SEARCH)),
+            ("orderby", "id"),
+        )
         outcome = self._client.send("GET", _ORDERS, query=query)
         answer = read(outcome, ORDERS)
         if not isinstance(answer, list):
@@ -51,7 +118,7 @@ class WooCommerceApi:
         ours = [order for order in answer if order.reference == reference]
         if not ours and len(answer) == ORDERS_PER_SEARCH:
             return Unavailable("the search of the shop finds too much to say that the order is not there")
-        return sorted(ours, key=lambda order: (order.snapshot().is_over, order.id))
+        return _alive_first(ours)
 
     def get(self, order_id: str) -> WooOrder | NotFound | Refused | Unavailable:
         """One order."""
@@ -72,11 +139,12 @@ class WooCommerceApi:
         """Change an order."""
         return self._change("PUT", f"{_ORDERS}/{order_id}", body)
 
-    def get_refund(self, order_id: int, refund_id: int) -> WooRefund | Refused | Unavailable:
-        """One refund of an order."""
-        outcome = self._client.send("GET", f"{_ORDERS}/{order_id}/refunds/{refund_id}")
-        refund = read(outcome, REFUND)
-        return refund if isinstance(refund, WooRefund) else _explained(outcome, refund)
+    def refunds_of(self, order_id: str) -> list[WooRefund] | Refused | Unavailable:
+        """The last hundred refunds of an order."""
+        query = (("per_page", str(ORDERS_PER_SEARCH)),)
+        outcome = self._client.send("GET", f"{_ORDERS}/{order_id}/refunds", query=query)
+        refunds = read(outcome, REFUNDS)
+        return refunds if isinstance(refunds, list) else _explained(outcome, refunds)
 
     def create_refund(self, order_id: str, body: bytes) -> WooRefund | Refused | Unknown | Unavailable:
         """Refund a part of an order. What the payment provider would not do is refused as `NO_REFUND`, for good: the
@@ -91,6 +159,10 @@ class WooCommerceApi:
         outcome = self._client.send(method, path, body=body)
         order = read_change(outcome, ORDER)
         return order if isinstance(order, WooOrder) else _explained(outcome, order)
+
+
+def _alive_first(orders: list[WooOrder]) -> list[WooOrder]:
+    return sorted(orders, key=lambda order: (order.snapshot().is_over, order.id))
 
 
 def _error(outcome: Outcome) -> WooError:

@@ -127,7 +127,7 @@ def looked_at(found: ShopOrder) -> OrderEvent | NotOurs:
     """What is to be told when the shop itself says how an order is, after `LookAgain`."""
     if not REFERENCE_PATTERN.match(found.reference):
         return NotOurs()
-    return OrderEvent(order=found, delivery_key=sha256(msgspec.json.encode(found)).hexdigest())
+    return OrderEvent(order=found, delivery_key=sha256(msgspec.json.encode(found)).hexdigest(), is_fresh=True)
 
 
 def _in_time(event: OrderEvent, now: datetime, age_max: timedelta) -> OrderEvent | LookAgain:

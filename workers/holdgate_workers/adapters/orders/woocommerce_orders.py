@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import idna
 import msgspec
 from msgspec import Struct
 
@@ -18,10 +18,14 @@ from .money import to_decimal_text, to_minor_units
 REFERENCE_KEY = "holdgate_reference"
 ASKED_KEY = "holdgate_total"
 CANCELLED_KEY = "holdgate_cancelled"
+EMAIL_KEY = "holdgate_email"
+REFUND_KEY = "holdgate_refund"
 REFERENCE_LINE = "Holdgate "
 """Before our reference in the name of a free fee line. The API cannot search meta data (woocommerce #31016); what
-`search` looks through in every version and either order storage is the names of an order's items. A free fee is
-not shown to the customer."""
+`search` looks through in every version and either order storage is the names of an order's items."""
+NOTHING = "0"
+"""What a free fee comes to. The shop leaves a fee out of what customers see if its total is empty to PHP, which "0" is
+and "0.00" is not."""
 
 _STATUSES: Mapping[str, OrderStatus] = {
     "pending": "pending",
@@ -35,7 +39,6 @@ _STATUSES: Mapping[str, OrderStatus] = {
     "refunded": "refunded",
     "failed": "failed",
 }
-_REFUND_MARK = re.compile(r"\[([A-Za-z0-9-]{8,64})\]\s*\Z")
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -43,13 +46,15 @@ class WooCommerceShop:
     """How the shop is set up. The key and the secret belong to the HTTP client.
 
     `product_id` is the shop's product that bookings are sold as, `product_ids` one for single keys of lines. They
-    must not be taxable, for the shop would add tax to a total that is final; so must the refund of payments work for
-    the way of paying, or `refunds_payment` be off: then refunds are only recorded. `coupons_as="coupon"` needs every
-    voucher as a coupon in the shop. `settle_seconds` must be longer than the shop lets a request run.
+    must not be taxable, for the shop would add tax to a total that is final. `payment_methods` says which of the shop's
+    payment gateways a way of paying is; it pays back only through one that is active, else `refunds_payment` is off and
+    people pay back. `coupons_as="coupon"` needs every voucher as a coupon in the shop, of a fixed amount.
+    `settle_seconds` must be longer than the shop lets a request run.
     """
 
     product_id: int
     product_ids: Mapping[str, int] = field(default_factory=dict)
+    payment_methods: Mapping[str, str] = field(default_factory=dict)
     coupons_as: Literal["fee", "coupon"] = "fee"
     refunds_payment: bool = True
     settle_seconds: float = 90.0
@@ -58,8 +63,12 @@ class WooCommerceShop:
 # --- what we send -----------------------------------------------------------------------------------------------
 
 
-def order_body(order: NewOrder, shop: WooCommerceShop) -> bytes:
-    """A pending order: it is looked at before it is marked as paid, which is what the customer is told about."""
+def order_body(order: NewOrder, shop: WooCommerceShop, *, with_email: bool = True) -> bytes:
+    """A pending order: it is looked at before it is marked as paid, which is what the customer is told about.
+
+    The shop takes no address with a letter outside of ASCII: a domain is sent as mail servers have it. An address that
+    was changed or, without `with_email`, left out, is meta data.
+    """
 
     def text(amount: int) -> str:
         return to_decimal_text(amount, order.currency)
@@ -79,17 +88,27 @@ def order_body(order: NewOrder, shop: WooCommerceShop) -> bytes:
         fees.append((f"Voucher {order.coupon.code}", -order.coupon.discount))
     fees.append((REFERENCE_LINE + order.reference, 0))
     billing = {name: value for name, value in msgspec.to_builtins(order.customer).items() if name != "note"}
+    details = {**order.details, ASKED_KEY: asked(order), REFERENCE_KEY: order.reference}
+    email = billing.pop("email", "")
+    sent = in_ascii(email) if with_email else ""
+    if sent:
+        billing["email"] = sent
+    if sent != email:
+        details[EMAIL_KEY] = email
     body: dict[str, Any] = {
         "status": "pending",
         "currency": order.currency,
-        "payment_method": order.payment.method,
+        "payment_method": shop.payment_methods.get(order.payment.method, order.payment.method),
         "payment_method_title": order.payment.title or order.payment.method,
         "transaction_id": order.payment.reference,
         "billing": billing,
         "customer_note": order.customer.note,
         "line_items": lines,
-        "fee_lines": [{"name": name, "total": text(amount), "tax_status": "none"} for name, amount in fees],
-        "meta_data": _meta({**order.details, ASKED_KEY: asked(order), REFERENCE_KEY: order.reference}),
+        "fee_lines": [
+            {"name": name, "total": text(amount) if amount else NOTHING, "tax_status": "none"}
+            for name, amount in fees
+        ],
+        "meta_data": _meta(details),
     }
     if order.coupon and shop.coupons_as == "coupon":
         body["coupon_lines"] = [{"code": order.coupon.code}]
@@ -101,11 +120,24 @@ def asked(order: NewOrder) -> str:
     return f"{order.total} {order.currency}"
 
 
-def paid_body(order: NewOrder) -> bytes:
-    """Marks a pending order as paid. For one that costs nothing the shop ignores `set_paid` on a later call."""
+def in_ascii(email: str) -> str:
+    """The same address with its domain as mail servers have it (RFC 5891); as it is if that cannot be."""
+    local, at, domain = email.rpartition("@")
+    if not at or domain.isascii():
+        return email
+    try:
+        return f"{local}@{idna.encode(domain, uts46=True).decode()}"
+    except idna.IDNAError:
+        return email
+
+
+def paid_body(order: NewOrder, *, is_draft: bool = False) -> bytes:
+    """Marks a pending order as paid. For one that costs nothing the shop ignores `set_paid` on a later call, and a
+    draft has to be pending first."""
     if order.total == 0:
         return msgspec.json.encode({"status": "processing"})
-    return msgspec.json.encode({"set_paid": True, "transaction_id": order.payment.reference})
+    body = {"set_paid": True, "transaction_id": order.payment.reference}
+    return msgspec.json.encode({**body, "status": "pending"} if is_draft else body)
 
 
 def cancelled_body(reason: str) -> bytes:
@@ -113,16 +145,21 @@ def cancelled_body(reason: str) -> bytes:
     return msgspec.json.encode({"status": "cancelled", "meta_data": _meta({CANCELLED_KEY: reason})})
 
 
-def refund_body(refund: NewRefund, currency: str, *, refunds_payment: bool) -> bytes:
-    """A refund without lines. Its reference ends the reason: that is stored with the refund, meta data only after the
-    payment provider has answered."""
+def refund_body(refund: NewRefund, currency: str) -> bytes:
+    """A refund without lines. The customer reads the reason, so our reference is meta data of the refund, although that
+    is only stored once the payment provider has answered: see `ours_among`."""
     return msgspec.json.encode(
         {
             "amount": to_decimal_text(refund.amount, currency),
-            "reason": f"{refund.reason} [{refund.reference}]".strip(),
-            "api_refund": refunds_payment,
+            "reason": _one_line(refund.reason),
+            "api_refund": True,
+            "meta_data": _meta({REFUND_KEY: refund.reference}),
         }
     )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _meta(entries: Mapping[str, str]) -> list[dict[str, str]]:
@@ -143,13 +180,6 @@ class WooOrderRefund(Struct, frozen=True):
 
     id: int
     total: str
-    reason: str = ""
-
-    @property
-    def reference(self) -> str:
-        """Ours, if it is one of ours."""
-        match = _REFUND_MARK.search(self.reason)
-        return match[1] if match else ""
 
 
 class WooRefund(Struct, frozen=True):
@@ -157,7 +187,27 @@ class WooRefund(Struct, frozen=True):
 
     id: int
     amount: str
+    reason: str = ""
     refunded_payment: bool = False
+    meta_data: Any = None
+
+    @property
+    def reference(self) -> str:
+        """Ours, if it is one of ours and came to its end."""
+        return _value(self.meta_data, REFUND_KEY)
+
+
+def ours_among(refunds: Iterable[WooRefund], wanted: NewRefund, currency: str) -> WooRefund | None:
+    """The refund that we asked for: by its reference or, where the shop was cut off before it could store that, by
+    amount and reason."""
+    unmarked = None
+    for refund in refunds:
+        if refund.reference == wanted.reference:
+            return refund
+        is_alike = not refund.reference and _one_line(refund.reason) == _one_line(wanted.reason)
+        if is_alike and to_minor_units(refund.amount, currency) == wanted.amount:
+            unmarked = refund
+    return unmarked
 
 
 class WooOrder(Struct, frozen=True):
@@ -180,16 +230,17 @@ class WooOrder(Struct, frozen=True):
     def reference(self) -> str:
         """Ours, or nothing if the order is not ours."""
         lines = (fee.name for fee in self.fee_lines if fee.name.startswith(REFERENCE_LINE))
-        return self._meta(REFERENCE_KEY) or next(lines, "").removeprefix(REFERENCE_LINE)
+        return _value(self.meta_data, REFERENCE_KEY) or next(lines, "").removeprefix(REFERENCE_LINE)
 
     @property
     def asked(self) -> str:
         """What it was asked for with, see `asked`."""
-        return self._meta(ASKED_KEY)
+        return _value(self.meta_data, ASKED_KEY)
 
-    def _meta(self, key: str) -> str:
-        values = (entry.get("value") for entry in _entries(self.meta_data) if entry.get("key") == key)
-        return next((value for value in values if isinstance(value, str)), "")
+    @property
+    def is_draft(self) -> bool:
+        """Whether it is one of the checkout, which cannot be paid as it is."""
+        return self.status in ("checkout-draft", "auto-draft")
 
     def snapshot(self) -> ShopOrder:
         """The order in our words."""
@@ -203,10 +254,6 @@ class WooOrder(Struct, frozen=True):
             changed_at=_as_utc(self.date_modified_gmt),
         )
 
-    def refund(self, reference: str) -> WooOrderRefund | None:
-        """The refund that we asked for under that reference."""
-        return next((refund for refund in self.refunds if refund.reference == reference), None)
-
 
 class WooError(Struct, frozen=True):
     """How WordPress says no."""
@@ -218,7 +265,13 @@ class WooError(Struct, frozen=True):
 ORDER = msgspec.json.Decoder(WooOrder)
 ORDERS = msgspec.json.Decoder(list[WooOrder])
 REFUND = msgspec.json.Decoder(WooRefund)
+REFUNDS = msgspec.json.Decoder(list[WooRefund])
 ERROR = msgspec.json.Decoder(WooError)
+
+
+def _value(meta_data: object, key: str) -> str:
+    values = (entry.get("value") for entry in _entries(meta_data) if entry.get("key") == key)
+    return next((value for value in values if isinstance(value, str)), "")
 
 
 def _entries(meta_data: object) -> Iterator[Mapping[str, object]]:
