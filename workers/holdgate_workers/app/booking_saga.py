@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from holdgate_schema.selling import NoteOrder, ResolveBooking, SettleBooking
+from holdgate_schema.views import BookedOrder
 from holdgate_workers.domain.bookings import Booking
+from holdgate_workers.domain.pricing.money import shown
 from holdgate_workers.ids import derived_id
 
-from .orders import NewRefund, ShopOrder
+from .orders import NewRefund, OrderStatus, ShopOrder
 from .saga_facts import (
     Call,
     Cancel,
@@ -28,6 +30,7 @@ from .saga_facts import (
     Terms,
     Verdict,
     cut,
+    is_given_back,
     new_verdict,
     reference_of,
 )
@@ -75,9 +78,10 @@ class Ended(Struct, frozen=True, gc=False):
 
 
 class Stuck(Struct, frozen=True, gc=False):
-    """A person has to see to it."""
+    """A person has to see to it. `is_new`: no other look at the booking says so."""
 
     why: str
+    is_new: bool = False
 
 
 Step = Ask | Decide | Tell | Wait | Ended | Stuck
@@ -117,7 +121,7 @@ def _wanted(facts: Facts, terms: Terms, run: Run) -> Step:
         case "confirmed":
             return _confirmed(facts, terms, run)
         case "refund_required" | "cancelled" | "failed":
-            return _over(facts, run)
+            return _over(facts, terms, run)
 
 
 def _converting(facts: Facts) -> Step:
@@ -153,6 +157,14 @@ def _confirmed(facts: Facts, terms: Terms, run: Run) -> Step:
         return Ended()
     if not run.is_fresh:
         return Ask(Get(order.order_id))
+    if run.is_gone:
+        # The shop sends nothing when an order is deleted for good, and what became of the money it does not say.
+        return Stuck(
+            f"order {order.order_id} of a confirmed booking was deleted in the shop for good", is_new=True
+        )
+    if not run.was_searched and not saga.never_sent:
+        # What was sent and had no answer may have come after all, and waits to be paid a second time.
+        return Ask(Find(reference_of(facts.booking.id), order_id=order.order_id))
     status = saga.order.status if saga.order is not None else order.status
     return Wait(PAID_SECONDS if status == "paid" else PENDING_SECONDS, "the shop is asked from time to time")
 
@@ -169,46 +181,70 @@ def _confirmed_without_order(facts: Facts) -> Step:
     return Ask(Create(facts.to_order, sent_before=not saga.never_sent))
 
 
-def _over(facts: Facts, run: Run) -> Step:
+def _over(facts: Facts, terms: Terms, run: Run) -> Step:
     """There is to be no order that is alive, and no money that is not ours."""
     saga, booking = facts.saga, facts.booking
     known = saga.order or booking.order
+    if not saga.never_sent and not run.was_searched and (known is None or terms.is_watched):
+        return Ask(Find(reference_of(booking.id), order_id=None if known is None else known.order_id))
     if known is None:
-        if not saga.never_sent and not run.was_searched:
-            return Ask(Find(reference_of(booking.id)))
-        return Stuck("money has to be given back, and there is no order") if _owes(booking) else Ended()
+        return Stuck("money has to be given back, and there is no order") if booking.refund_due else Ended()
     if booking.ended_by == "order":
         return Ended()  # the shop ended it, and gives back what is to be given back
     if run.is_gone:
-        return Stuck("money has to be given back, and the order is gone") if _owes(booking) else Ended()
+        return Stuck("money has to be given back, and the order is gone") if booking.refund_due else Ended()
     if not run.is_fresh or saga.order is None:
         return Ask(Get(known.order_id))
-    return _end_order(facts, saga.order, run)
+    return _end_order(facts, saga.order, terms, run)
 
 
-def _end_order(facts: Facts, order: ShopOrder, run: Run) -> Step:
+def _end_order(facts: Facts, order: ShopOrder, terms: Terms, run: Run) -> Step:
     saga, booking = facts.saga, facts.booking
-    # What was paid for an order that we never asked for like this goes back, whoever took it.
-    is_ours = not (_was_refused(saga) and order.status == "paid" and booking.refund != "done")
-    owes = (_owes(booking) or not is_ours) and saga.refund_id is None
-    left = order.total - order.refunded
-    if owes and not run.refused and order.status in ("paid", "cancelled") and (left or saga.refund is not None):
-        # Fixed when it is first asked for: the same reference and another amount would be another refund.
-        refund = saga.refund or NewRefund(
-            reference=f"{reference_of(booking.id)}-r1", amount=left, reason=cut(booking.reason or booking.state)
-        )
+    refund = _next_refund(facts, order)
+    if refund is not None and terms.pays_back and order.status in ("paid", "cancelled"):
         return Ask(Refund(order.order_id, refund))
     if not order.is_over:
         return Ask(Cancel(order.order_id, cut(booking.reason or f"the booking is {booking.state}")))
     if run.refused:
-        return Stuck(f"the shop gives no money back: {run.refused}")
-    if owes and order.status != "refunded":
-        return Stuck("money has to be given back, and the order is over")
-    return Ended()
+        return Stuck(f"the shop does not say how the order is: {run.refused}")
+    left = _left(facts)
+    if not left or is_given_back(order, booking.payment.amount) or not terms.pays_back:
+        return Ended()  # what is owed is listed until a person says that it was given back
+    if saga.refused:
+        return Stuck(f"the shop gives no money back: {saga.refused}")
+    currency = booking.quote.currency
+    words = f"{shown(left, currency)} of {shown(booking.payment.amount, currency)} {currency}"
+    return Stuck(f"{words} cannot be given back through the shop: give it back by hand")
 
 
-def _owes(booking: Booking) -> bool:
-    return booking.refund == "due" or (booking.state == "refund_required" and booking.is_paid)
+def _next_refund(facts: Facts, order: ShopOrder) -> NewRefund | None:
+    """What is to be given back now: at most what the buyer paid less what went back, whatever the order says that it
+    comes to. The shop may have taxed it, and people edit it."""
+    saga, booking = facts.saga, facts.booking
+    if saga.refused:
+        return None
+    if saga.refund is not None and saga.refund_id is None:
+        # Fixed when it is first asked for: the same reference and another amount would be another refund.
+        return saga.refund
+    wanted = _left(facts)
+    if _was_refused(saga) and order.status == "paid" and booking.refund != "done" and not saga.given_back:
+        wanted = booking.payment.amount  # paid for an order that we never asked for like this, whoever took it
+    amount = min(wanted, min(booking.payment.amount, order.total) - order.refunded)
+    if amount < 1 or order.currency != booking.quote.currency:
+        return None
+    return NewRefund(
+        reference=f"{reference_of(booking.id)}-r{saga.refunds + 1}",
+        amount=amount,
+        reason=cut(booking.reason or booking.state),
+    )
+
+
+def _left(facts: Facts) -> int:
+    """What is owed, less a refund that the gate has not counted yet."""
+    saga, booking = facts.saga, facts.booking
+    if saga.refund is None or saga.refund_id is None or booking.refunded >= saga.given_back:
+        return booking.refund_due
+    return max(0, booking.refund_due - saga.refund.amount)
 
 
 # --- what the gate is told ----------------------------------------------------------------------------------------
@@ -253,17 +289,21 @@ def _settle(booking: Booking, verdict: Verdict) -> SettleBooking:
 
 
 def _resolution(facts: Facts) -> Tell | None:
-    """The shop gave the money back."""
+    """The shop gave back all that is owed, or nothing ever was."""
     booking, saga = facts.booking, facts.saga
-    if saga.refund_id is None or not _owes(booking):
+    if booking.state == "refund_required" and not booking.refund_due:
+        note = "nothing was paid"
+    elif saga.refund_id is not None and booking.refunded < saga.given_back and not _left(facts):
+        note = f"refund {saga.refund_id}"
+    else:
         return None
     command = ResolveBooking(
-        request_id=derived_id("booking.refunded", booking.id, saga.refund_id),
+        request_id=derived_id("booking.refunded", booking.id, saga.refund_id or ""),
         occurrence_id=booking.occurrence_id,
         booking_id=booking.id,
         action="refunded",
         by=STAFF,
-        note=cut(f"refund {saga.refund_id}"),
+        note=cut(note),
     )
     return Tell(command)
 
@@ -274,35 +314,56 @@ def _note(facts: Facts, run: Run) -> Tell | None:
     known = booking.order
     if not run.is_fresh or run.is_gone or seen is None or booking.state == "converting":
         return None
-    if known is not None and (known.order_id != seen.order_id or known.status == seen.status):
+    if known is not None and known.order_id != seen.order_id:
+        return None
+    if is_known(booking, seen):
         return None
     if known is None and booking.state in ("parked", "confirmed"):
         return None  # it is told with how the conversion ended
-    if seen.status == "paid" and (_owes(booking) or _was_refused(facts.saga)):
+    if seen.status == "paid" and (booking.refund_due or _was_refused(facts.saga)):
         return None  # it is given back
     if seen.status == "other":
         return None
-    changed_at = seen.changed_at or facts.now
-    if known is not None and known.changed_at is not None:
-        if seen.changed_at is not None and seen.changed_at < known.changed_at:
-            return None  # the shop has told more since
-        # We looked after that, and the shop counts in whole seconds.
-        changed_at = max(changed_at, known.changed_at + timedelta(microseconds=1))
+    changed_at = told_after(known, seen, facts.now)
     return Tell(note_of(booking, seen, changed_at), follows=booking.state != "confirmed" and seen.status == "paid")
+
+
+def is_known(booking: Booking, seen: ShopOrder) -> bool:
+    """Whether the gate knows the order to be like that."""
+    known = booking.order
+    if known is None or known.order_id != seen.order_id:
+        return False
+    return known.status == _state(booking, seen) and seen.refunded <= booking.refunded
+
+
+def told_after(known: BookedOrder | None, seen: ShopOrder, now: datetime) -> datetime:
+    """The time of what we have seen ourselves. It is news whatever the shop's own time says, for we looked after we had
+    heard the rest; that time orders the shop's words among themselves only, and it may have none."""
+    if known is None or known.changed_at is None:
+        return seen.changed_at or now
+    after = known.changed_at + timedelta(microseconds=1)
+    return after if seen.changed_at is None else max(seen.changed_at, after)
 
 
 def note_of(booking: Booking, seen: ShopOrder, changed_at: datetime) -> NoteOrder:
     """What the shop says of an order, for the gate."""
-    said = (seen.status, changed_at.isoformat(), str(seen.refunded))
+    status = _state(booking, seen)
+    said = (status, changed_at.isoformat(), str(seen.refunded))
     return NoteOrder(
         request_id=derived_id("booking.note_order", booking.id, seen.order_id, *said),
         occurrence_id=booking.occurrence_id,
         booking_id=booking.id,
         order_id=seen.order_id,
-        status=seen.status,
+        status=status,
         changed_at=changed_at,
         refunded=seen.refunded,
     )
+
+
+def _state(booking: Booking, seen: ShopOrder) -> OrderStatus:
+    """An order whose own total went back, and that was less than was paid, is over and not given back."""
+    is_short = seen.status == "refunded" and not is_given_back(seen, booking.payment.amount)
+    return "cancelled" if is_short else seen.status
 
 
 def _was_refused(saga: Saga) -> bool:

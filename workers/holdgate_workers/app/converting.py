@@ -99,16 +99,19 @@ SagaEffect = LookAt | Begin | AskShop | Record | Send
 
 
 class Looked(Struct, frozen=True, kw_only=True, gc=False):
-    """What a look came to. `again_seconds`: look again; `stuck`: a person has to."""
+    """What a look came to. `again_seconds`: look again; `stuck`: a person has to, and `is_new` if no other look at the
+    booking says so."""
 
     again_seconds: float | None = None
     why: str = ""
     stuck: str = ""
+    is_new: bool = False
     state: str = ""
 
 
 class Errand(Struct, frozen=True, kw_only=True, gc=False):
-    """Why somebody looks. `while_in`: only as long as the booking is in one of these states; empty: any."""
+    """Why somebody looks. `while_in`: only as long as the booking is in one of these states; empty: any.
+    `is_by_hand`: a person wants it tried again, what was refused too."""
 
     booking_id: str
     answers: str | None = None
@@ -116,6 +119,7 @@ class Errand(Struct, frozen=True, kw_only=True, gc=False):
     correlation_id: str | None = None
     while_in: tuple[str, ...] = ()
     watches: bool = False
+    is_by_hand: bool = False
 
 
 def errand_of(task: Task) -> Errand:
@@ -129,6 +133,8 @@ def errand_of(task: Task) -> Errand:
         correlation_id=task.correlation_id,
         while_in=states.get(task.kind, ()),
         watches=task.kind == WATCH,
+        # Its attempts are counted anew when a person retries it, and only then is a first one not the first.
+        is_by_hand=task.attempts == 1 and task.last_error is not None,
     )
 
 
@@ -142,12 +148,15 @@ def look_after(errand: Errand, terms: Terms, seals: Seals, draw: float) -> Gener
     if errand.while_in and state not in errand.while_in:
         return Looked(state=state)
     recorded = _with_asker(look.recorded, errand)
+    if errand.is_by_hand and recorded.saga.refused:
+        # Certainly not done, so what is asked for now need not be the same: part of it may have gone back by hand.
+        recorded = replace(recorded, saga=replace(recorded.saga, refused="", refund=None))
     run = Run(watches=errand.watches)
     for _ in range(STEPS_MAX):
         step = next_step(_facts(look, recorded), terms, run)
         match step:
             case Ask(call):
-                written = yield from _ask(recorded, run, call, terms, draw)
+                written = yield from _ask(look.booking, recorded, run, call, terms, draw)
             case Decide(verdict):
                 decided = replace(recorded.saga, verdict=verdict)
                 saved: Recorded | None = yield Record(recorded, decided, verdict.outcome, verdict.reason)
@@ -162,8 +171,8 @@ def look_after(errand: Errand, terms: Terms, seals: Seals, draw: float) -> Gener
                 written = recorded, replace(run, told=(*run.told, command.request_id))
             case Wait(seconds, why):
                 return Looked(again_seconds=seconds, why=why, state=state)
-            case Stuck(why):
-                return Looked(stuck=why, state=state)
+            case Stuck(why, is_new):
+                return Looked(stuck=why, is_new=is_new, state=state)
             case Ended():
                 return Looked(state=state)
         if written is None:
@@ -173,7 +182,7 @@ def look_after(errand: Errand, terms: Terms, seals: Seals, draw: float) -> Gener
 
 
 def _ask(
-    recorded: Recorded, run: Run, call: Call, terms: Terms, draw: float
+    booking: Booking, recorded: Recorded, run: Run, call: Call, terms: Terms, draw: float
 ) -> Generator[SagaEffect, Any, tuple[Recorded, Run] | None]:
     name = type(call).__name__.lower()
     if isinstance(call, CHANGING):
@@ -182,7 +191,8 @@ def _ask(
             return None
         recorded = noted
     result: Result = yield AskShop(call)
-    known = after(recorded.saga, run, call, result, gateway=terms.gateway, draw=draw)
+    left = (booking.timeout_at - recorded.now).total_seconds() if booking.state == "converting" else None
+    known = after(recorded.saga, run, call, result, gateway=terms.gateway, draw=draw, left_seconds=left)
     quiet = 0.0 if known.is_quiet else terms.settle_seconds
     saved: Recorded | None = yield Record(recorded, known.saga, name, words(result), quiet)
     return None if saved is None else (saved, known.run)

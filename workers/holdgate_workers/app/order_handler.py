@@ -96,7 +96,7 @@ class OrderHandler:
         looked = self._look_after(task)
         if looked.stuck:
             # Whoever looks once more says it no second time.
-            is_again = self.kind == WATCH or task.payload.get("is_late")
+            is_again = (self.kind == WATCH or task.payload.get("is_late")) and not looked.is_new
             return Done() if is_again else Dead(looked.stuck)
         if looked.again_seconds is not None:
             return Again(looked.again_seconds, looked.why)

@@ -29,7 +29,7 @@ CONVERTING_SECONDS = 120.0
 """How often somebody looks whether a conversion has come to its end."""
 WATCH_SECONDS = 900.0
 LATE_ORDER_SECONDS = 900.0
-"""After a conversion has failed the shop is searched once more: what was sent may have taken its time."""
+"""After a booking is over the shop is searched once more: what was sent may have taken its time."""
 
 
 def order_tasks(row: DecidedRow) -> Iterable[NewTask]:
@@ -50,17 +50,22 @@ def order_tasks(row: DecidedRow) -> Iterable[NewTask]:
                 yield _task(kind, _again(booking, row), row, _told(booking))
             case BookingFailed(booking=booking):
                 yield _task(CHECK, _again(booking, row), row, _told(booking))
-                late = _told(booking) | {"is_late": True}
-                yield _task(CHECK, f"{_again(booking, row)}/late", row, late, after_seconds=LATE_ORDER_SECONDS)
+                yield _late(booking, row)
             case BookingCancelled(booking=booking):
                 kind = REFUND if booking.refund == "due" else CANCEL
                 yield _task(kind, _again(booking, row), row, _told(booking))
+                yield _late(booking, row)
             case BookingChanged(booking=booking) if booking.refund == "due":
                 yield _task(REFUND, _again(booking, row), row, _told(booking))
 
 
 def _told(booking: BookingView, *, answers: str | None = None) -> dict[str, Any]:
     return {"booking_id": booking.booking_id, "state": booking.state, "answers": answers}
+
+
+def _late(booking: BookingView, row: DecidedRow) -> NewTask:
+    late = _told(booking) | {"is_late": True}
+    return _task(CHECK, f"{_again(booking, row)}/late", row, late, after_seconds=LATE_ORDER_SECONDS)
 
 
 def _again(booking: BookingView, row: DecidedRow) -> str:

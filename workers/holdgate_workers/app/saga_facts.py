@@ -44,7 +44,9 @@ class Saga(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of the dealings with the shop about one booking.
 
     `never_sent`: certainly nothing of ours was ever stored there. `order` is as it was last seen, `surplus` names
-    further orders under our reference, one too many each. `refund` is fixed before it is first asked for.
+    further orders under our reference, one too many each. `refund` is fixed before it is first asked for, and has the
+    amount that went back once it has an id; `refunds` and `given_back` count those that came to their end. `refused` is
+    why the shop gave nothing back: it stays so until a person has it asked for again.
     """
 
     booking_id: str
@@ -58,17 +60,21 @@ class Saga(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     verdict: Verdict | None = None
     refund: NewRefund | None = None
     refund_id: str | None = None
+    refunds: int = 0
+    given_back: int = 0
+    refused: str = ""
     failures: int = 0
 
 
 class Terms(Struct, frozen=True, kw_only=True, gc=False):
-    """What the shop's gateway needs: how long one call may take, how long a request may be at work after it, and
-    whether the shop has to be asked how its orders are."""
+    """What the shop's gateway needs: how long one call may take, how long a request may be at work after it, whether
+    the shop has to be asked how its orders are, and whether a refund there moves money."""
 
     gateway: str
     call_seconds: float
     settle_seconds: float
     is_watched: bool
+    pays_back: bool = True
 
 
 class Run(Struct, kw_only=True, gc=False):
@@ -111,11 +117,12 @@ class Create(Struct, frozen=True, gc=False):
 
 class Find(Struct, frozen=True, gc=False):
     """Search the shop. `decides`: what it says is how the conversion ended; `is_last`: its time is up, so that nobody
-    knows if it says nothing."""
+    knows if it says nothing. `order_id` is the booking's order, if it has one: any other is one too many."""
 
     reference: str
     decides: bool = False
     is_last: bool = False
+    order_id: str | None = None
 
 
 class Get(Struct, frozen=True, gc=False):
@@ -150,6 +157,12 @@ Result = CreateResult | FindResult | CancelResult | RefundResult
 def reference_of(booking_id: str) -> str:
     """Our name for a booking's order, for ever."""
     return f"{REFERENCE_PREFIX}{booking_id}"
+
+
+def is_given_back(order: ShopOrder, paid: int) -> bool:
+    """Whether all that was paid went back. A shop says `refunded` when its own total did, which may be less; one that
+    does not say how much is believed."""
+    return order.status == "refunded" and not 0 < order.refunded < paid
 
 
 def booking_id_of(reference: str) -> str:

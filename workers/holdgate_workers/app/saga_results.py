@@ -36,13 +36,23 @@ def begun(saga: Saga, call: Call) -> Saga:
         case Create():
             return replace(saga, never_sent=False)
         case Refund(refund=refund):
-            return replace(saga, refund=refund)
+            return replace(saga, refund=refund, refund_id=None)
         case _:
             return saga
 
 
-def after(saga: Saga, run: Run, call: Call, result: Result, *, gateway: str, draw: float) -> After:
-    """What is known once the shop has answered, or has not."""
+def after(
+    saga: Saga,
+    run: Run,
+    call: Call,
+    result: Result,
+    *,
+    gateway: str,
+    draw: float,
+    left_seconds: float | None = None,
+) -> After:
+    """What is known once the shop has answered, or has not. `left_seconds`: the time that the conversion has left; the
+    shop may ask for a wait, but not for all of that."""
     known = _known(saga, run, call, result, gateway)
     if not isinstance(result, Unknown | Unavailable) and not (
         isinstance(result, Refused) and not result.permanent
@@ -51,7 +61,9 @@ def after(saga: Saga, run: Run, call: Call, result: Result, *, gateway: str, dra
     failures = saga.failures + 1
     told = result.retry_after_seconds if isinstance(result, Unknown | Unavailable) else None
     why = f"{type(call).__name__.lower()}: {_said(result)}"
-    troubled = replace(known.run, trouble=why, trouble_seconds=AGAIN.seconds(failures, draw, told))
+    troubled = replace(
+        known.run, trouble=why, trouble_seconds=AGAIN.seconds(failures, draw, told, left_seconds=left_seconds)
+    )
     return After(replace(known.saga, failures=failures), troubled, is_quiet=not isinstance(result, Unknown))
 
 
@@ -104,6 +116,8 @@ def _after_create(saga: Saga, call: Create, result: Result, gateway: str) -> Sag
 def _after_find(saga: Saga, call: Find, result: Result, gateway: str) -> Saga:
     match result:
         case Found(order, twins):
+            if call.order_id is not None:
+                return _with_surplus(saga, (order, *twins), call.order_id)
             seen = _seen(saga, order, twins, gateway)
             return _ordered(seen) if call.decides else seen
         case NotFound() if call.decides:
@@ -145,11 +159,20 @@ def _after_refund(saga: Saga, run: Run, result: Result) -> After:
     match result:
         case Refunded(refund_id, amount):
             assert saga.order is not None, "money is given back on an order that was looked at"
-            return After(replace(saga, refund_id=refund_id, order=_given_back(saga.order, amount)), run)
+            assert saga.refund is not None, "a refund is written down before it is asked for"
+            ended = replace(
+                saga,
+                refund=replace(saga.refund, amount=amount),
+                refund_id=refund_id,
+                refunds=saga.refunds + 1,
+                given_back=saga.given_back + amount,
+                order=_given_back(saga.order, amount),
+            )
+            return After(ended, run)
         case Refused(permanent=True):
-            return After(saga, replace(run, refused=_said(result)))
+            return After(replace(saga, refused=_said(result)), run)
         case NotFound():
-            return After(saga, replace(run, refused="the shop has no such order"))
+            return After(replace(saga, refused="the shop has no such order"), run)
         case _:
             return After(saga, run)
 
@@ -172,6 +195,12 @@ def _seen(saga: Saga, order: ShopOrder, twins: tuple[ShopOrder, ...], gateway: s
         surplus=tuple(dict.fromkeys([*saga.surplus, *surplus])),
         never_sent=False,
     )
+
+
+def _with_surplus(saga: Saga, every: tuple[ShopOrder, ...], order_id: str) -> Saga:
+    """All but the booking's own order are too many, wherever that is by now."""
+    surplus = [one.order_id for one in every if one.order_id != order_id and not one.is_over]
+    return replace(saga, surplus=tuple(dict.fromkeys([*saga.surplus, *surplus])))
 
 
 def _ordered(saga: Saga) -> Saga:

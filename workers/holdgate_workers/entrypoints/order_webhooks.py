@@ -120,7 +120,7 @@ class OrderWebhooks:
         return self._hand_on(event) if isinstance(event, OrderEvent) else (HTTPStatus.OK, "not_ours")
 
     def _hand_on(self, event: OrderEvent) -> Answer:
-        if event.delivery_key in self._taken:
+        if not event.is_fresh and event.delivery_key in self._taken:
             return HTTPStatus.OK, "repeated"
         try:
             taken = self._accept(event)

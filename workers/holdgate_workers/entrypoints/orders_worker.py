@@ -9,13 +9,15 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from holdgate_schema.ids import UUID_PATTERN
 from holdgate_schema.selling import NoteOrder
 from holdgate_workers.adapters.orders.guarded import GuardedGateway
 from holdgate_workers.adapters.postgres.sagas import SagaBook
+from holdgate_workers.app.booking_saga import is_known, note_of, told_after
 from holdgate_workers.app.order_handler import CONFIRM_SECONDS, OrderHandler
-from holdgate_workers.app.orders import OrderEvent
+from holdgate_workers.app.orders import FindResult, Found, OrderEvent, ShopOrder
 from holdgate_workers.app.ports import Publisher
 from holdgate_workers.app.saga_facts import booking_id_of
 from holdgate_workers.app.seals import Seals, internal_message
@@ -23,6 +25,7 @@ from holdgate_workers.app.tasks import ORDERS, Handler
 from holdgate_workers.bootstrap import Site, worker_name
 from holdgate_workers.bootstrap_bookings import Shop, open_shop, order_handlers
 from holdgate_workers.bootstrap_orders import wall_clock
+from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.ids import derived_id
 
 from .order_metrics import OrderMetrics
@@ -38,8 +41,16 @@ _ID = re.compile(UUID_PATTERN)
 class OrderInbox:
     """Hands on what the shop says of an order of ours, as a command to the gate. Safe for several threads."""
 
-    def __init__(self, book: SagaBook, publisher: Publisher, seals: Seals, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        book: SagaBook,
+        publisher: Publisher,
+        seals: Seals,
+        now: Callable[[], datetime],
+        look: Callable[[str], FindResult],
+    ) -> None:
         self._book = book
+        self._look = look
         self._publisher = publisher
         self._seals = seals
         self._now = now
@@ -51,24 +62,36 @@ class OrderInbox:
         if order.status == "other" or not _ID.match(booking_id):
             return True
         with self._lock:
-            booked = self._book.booked(booking_id)
-        if booked is None:
+            booking = self._book.booked(booking_id)
+        if booking is None:
             log.warning("order_of_no_booking", reference=order.reference)
             return True
-        if order.status == "paid" and (order.total, order.currency) != (booked.total, booked.currency):
-            log.error("order_of_another_total", reference=order.reference, total=order.total, asked=booked.total)
+        quote = booking.quote
+        if order.status == "paid" and (order.total, order.currency) != (quote.total, quote.currency):
+            log.error("order_of_another_total", reference=order.reference, total=order.total, asked=quote.total)
             return True
-        command = NoteOrder(
-            request_id=derived_id("order.delivery", event.delivery_key),
-            occurrence_id=booked.occurrence_id,
-            booking_id=booking_id,
-            order_id=order.order_id,
-            status=order.status,
-            changed_at=order.changed_at or self._now(),
-            refunded=order.refunded,
-        )
-        message = internal_message(command, self._seals)
-        return not self._publisher.publish([message]).wait(CONFIRM_SECONDS)
+        if event.is_fresh and is_known(booking, order):
+            return True
+        command = self._fresh(booking, order) if event.is_fresh else self._told(booking, event)
+        if command is None:
+            return False
+        return not self._publisher.publish([internal_message(command, self._seals)]).wait(CONFIRM_SECONDS)
+
+    def _told(self, booking: Booking, event: OrderEvent) -> NoteOrder:
+        """The shop's own word, with the time by which its words follow one another."""
+        noted = note_of(booking, event.order, event.order.changed_at or self._now())
+        return replace(noted, request_id=derived_id("order.delivery", event.delivery_key))
+
+    def _fresh(self, booking: Booking, order: ShopOrder) -> NoteOrder | None:
+        """What we have seen ourselves. Words that came between that look and the reading of the booking would count as
+        older, so where there may have been some the shop is asked once more."""
+        known = booking.order
+        if known is not None and known.changed_at is not None:
+            found = self._look(order.order_id)
+            if not isinstance(found, Found):
+                return None
+            order = found.order
+        return note_of(booking, order, told_after(known, order, self._now()))
 
     def close(self) -> None:
         """Close the connections."""
@@ -134,11 +157,12 @@ class OrdersRole(TaskRole):
         if config.order_webhook_port is None:
             return
         publisher = self._site.transport.publisher(name=worker_name("order-events"))
-        self._inbox = OrderInbox(SagaBook(self._site.database_url), publisher, self._shop.seals, wall_clock)
+        book, look = SagaBook(self._site.database_url), self._shop.gateway.get
+        self._inbox = OrderInbox(book, publisher, self._shop.seals, wall_clock, look)
         webhooks = OrderWebhooks(
             secrets=config.order_webhook_secrets,
             accept=self._inbox.accept,
-            look=self._shop.gateway.get,
+            look=look,
             now=wall_clock,
             registry=self.metrics.registry,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from holdgate_schema.quotes import Quote
 from holdgate_schema.selling import Customer
 from holdgate_workers.app.converting import Begin, Look, Record, Recorded
 from holdgate_workers.app.saga_facts import Saga
+from holdgate_workers.domain.bookings import Booking
 
 from .rows import booking_from
 from .session import Session
@@ -48,21 +48,11 @@ WHERE s.rev = %(rev)s
 RETURNING rev, begun_at, quiet_until, clock_timestamp()"""
 
 _BOOKED = """
-SELECT occurrence_id, (document -> 'quote' ->> 'total')::bigint, document -> 'quote' ->> 'currency'
-FROM bookings WHERE id::text = %s"""
+SELECT document::text FROM bookings WHERE id::text = %s"""
 
 _quotes = msgspec.json.Decoder(Quote)
 _customers = msgspec.json.Decoder(Customer)
 _sagas = msgspec.json.Decoder(Saga)
-
-
-@dataclass(slots=True, frozen=True)
-class Booked:
-    """Where a booking is, and what its order has to charge."""
-
-    occurrence_id: str
-    total: int
-    currency: str
 
 
 class SagaBook:
@@ -89,10 +79,10 @@ class SagaBook:
         values = {"step": effect.step, "result": effect.result, "quiet": effect.quiet_seconds}
         return self._written(_RECORD, effect.recorded, effect.saga, values)
 
-    def booked(self, booking_id: str) -> Booked | None:
+    def booked(self, booking_id: str) -> Booking | None:
         """What an order event is held against; None if there is no such booking."""
         row = self._one(_BOOKED, [booking_id])
-        return None if row is None else Booked(*row)
+        return None if row is None else booking_from(row[0])
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
