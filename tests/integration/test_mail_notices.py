@@ -248,8 +248,49 @@ def test_planned_the_wrong_way_round_the_end_is_the_same(teller: Teller, inbox: 
     teller.work()
     teller.rows("UPDATE tasks SET due_at = clock_timestamp() WHERE state = 'open'")
     teller.work()
-    assert [event_of(message)[0] for message in inbox.messages()] == ["CANCEL"]
+    [message] = inbox.messages()
+    assert is_plain(message), "there is no invitation that could be taken back"
     assert teller.reminders() == []
+
+
+def test_what_is_called_off_before_its_mails_are_planned_is_told(teller: Teller, inbox: Inbox) -> None:
+    teller.sell()
+    teller.close_occurrence("cancelled")
+    teller.tell()
+    [message] = inbox.messages()
+    assert message["Subject"].startswith("Cancelled:")
+    assert is_plain(message)
+    assert "calendar" not in text_of(message)
+    teller.tell()
+    assert len(inbox.messages()) == 1
+
+
+@pytest.mark.parametrize("status", ["paid", "pending"])
+def test_what_is_called_off_while_it_is_booked_is_told(teller: Teller, inbox: Inbox, status: str) -> None:
+    """Its order is made too late: it is parked if it was paid, else it fails, and either way the buyer hears of it."""
+    booking_id = teller.convert(status=status)
+    teller.close_occurrence("cancelled")
+    teller.tell()
+    assert inbox.messages() == []
+    teller.settle(booking_id, status)
+    teller.tell()
+    ((state,),) = teller.rows("SELECT state FROM bookings WHERE id = %s", booking_id)
+    assert state == ("parked" if status == "paid" else "failed")
+    [message] = inbox.messages()
+    assert message["Subject"].startswith("Cancelled:")
+    assert is_plain(message)
+
+
+def test_a_booking_that_fails_while_its_occurrence_takes_place_gets_no_mail(teller: Teller, inbox: Inbox) -> None:
+    booking_id = teller.convert()
+    teller.settle(booking_id, outcome="failed")
+    teller.tell()
+    assert inbox.messages() == []
+
+
+def is_plain(message: EmailMessage) -> bool:
+    """Whether it has nothing for a calendar."""
+    return list(message.iter_attachments()) == []
 
 
 def test_an_occurrence_that_moves_while_a_booking_is_told_of_it_is_not_missed(

@@ -147,7 +147,9 @@ class Teller:
         self.do(a_place(2, occurrence_id=OCCURRENCE, request_id=hold_id, session_id=session_id))
         return hold_id
 
-    def convert(self, session_id: str = "session-of-zoe", customer: Customer | None = ZOE) -> str:
+    def convert(
+        self, session_id: str = "session-of-zoe", customer: Customer | None = ZOE, status: Any = "paid"
+    ) -> str:
         """A hold that is priced and on its way to an order."""
         hold_id = self.hold(session_id)
         quote = QuoteView(hash=HASH, currency="EUR", total=5000, tickets_total=5000, extras_total=0)
@@ -165,7 +167,7 @@ class Teller:
                 session_id=session_id,
                 hold_id=hold_id,
                 quote_hash=HASH,
-                payment=PaymentNotice(method="card", amount=5000, currency="EUR", status="paid"),
+                payment=PaymentNotice(method="card", amount=5000, currency="EUR", status=status),
                 customer=customer,
             ),
         )
@@ -174,18 +176,21 @@ class Teller:
     def sell(self, session_id: str = "session-of-zoe", customer: Customer | None = ZOE) -> str:
         """A confirmed booking; its id."""
         booking_id = self.convert(session_id, customer)
-        number = next(self._numbers)
-        order = BookedOrder(gateway="local", order_id=f"HG-{number}", status="paid", changed_at=soon(-1))
-        self.do(
-            SettleBooking(
-                request_id=self._id("settle"),
-                occurrence_id=OCCURRENCE,
-                booking_id=booking_id,
-                outcome="ordered",
-                order=order,
-            )
-        )
+        self.settle(booking_id)
         return booking_id
+
+    def settle(self, booking_id: str, status: Any = "paid", outcome: Any = "ordered") -> None:
+        """What the orders worker says."""
+        number = next(self._numbers)
+        order = BookedOrder(gateway="local", order_id=f"HG-{number}", status=status, changed_at=soon(-1))
+        command = SettleBooking(
+            request_id=self._id("settle"),
+            occurrence_id=OCCURRENCE,
+            booking_id=booking_id,
+            outcome=outcome,
+            order=order if outcome == "ordered" else None,
+        )
+        self.station.work(command, by=self._gate)
 
     def cancel(self, booking_id: str, session_id: str = "session-of-zoe") -> None:
         self.do(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -117,6 +118,14 @@ def test_a_cancelled_occurrence_and_then_its_booking_are_told_in_one_mail() -> N
     assert from_occurrence.key == from_booking.key
 
 
+@pytest.mark.parametrize("event", ["booking.confirmed", "booking.failed", "booking.parked"])
+def test_what_was_called_off_before_anybody_was_told_is_told(event: str) -> None:
+    state: Any = "confirmed" if event == "booking.confirmed" else "held"
+    [mail] = mails_after(event, a_booking(a_slot(status="cancelled"), state=state), NOW).send
+    assert mail.kind is MailKind.CANCELLATION
+    assert still_wanted(mail, a_booking(a_slot(status="cancelled"), state=state), NOW)
+
+
 @pytest.mark.parametrize(
     ("event", "booking"),
     [
@@ -124,7 +133,8 @@ def test_a_cancelled_occurrence_and_then_its_booking_are_told_in_one_mail() -> N
         ("hold.expired", a_booking(state="held")),
         ("booking.converting", a_booking(state="held")),
         ("booking.confirmed", CANCELLED),
-        ("booking.confirmed", a_booking(a_slot(status="cancelled"))),
+        ("booking.failed", a_booking(state="held")),
+        ("booking.parked", a_booking(state="held")),
         ("booking.cancelled", CONFIRMED),
         ("occurrence.changed", a_booking(LATER, state="held")),
         ("occurrence.changed", replace(CANCELLED, slot=LATER)),

@@ -110,7 +110,7 @@ def test_each_step_of_a_booking_is_reported_once(event: Event, reported: str | N
 @pytest.mark.parametrize("event", ALL, ids=lambda event: type(event).__name__)
 def test_mails_are_planned_after_what_customers_care_for(event: Event) -> None:
     tasks = planned(plan_mails, event)
-    assert bool(tasks) == (event in (CONFIRMED, CANCELLED, KEPT_MONEY, MOVED))
+    assert bool(tasks) == (event in (CONFIRMED, CANCELLED, KEPT_MONEY, PARKED, MOVED))
     assert all(task.kind == PLAN_MAILS for task in tasks)
 
 

@@ -27,7 +27,7 @@ def is_international(mail: Mail, sender: Sender) -> bool:
 
 
 def mime(mail: Mail, sender: Sender) -> EmailMessage:
-    """The mail as text and HTML, with the calendar object attached.
+    """The mail as text and HTML, with the calendar object, if there is one, attached.
 
     Headers are structured values that the library writes: nothing in a name can become a header of its own.
     """
@@ -43,13 +43,14 @@ def mime(mail: Mail, sender: Sender) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text.text, cte="quoted-printable")
     message.add_alternative(mail.text.html, subtype="html", cte="quoted-printable")
-    message.add_attachment(
-        mail.calendar.content.decode(),
-        subtype="calendar",
-        cte="base64",
-        filename=CALENDAR_FILE,
-        params={"method": mail.calendar.method},
-    )
+    if mail.calendar is not None:
+        message.add_attachment(
+            mail.calendar.content.decode(),
+            subtype="calendar",
+            cte="base64",
+            filename=CALENDAR_FILE,
+            params={"method": mail.calendar.method},
+        )
     return message
 
 

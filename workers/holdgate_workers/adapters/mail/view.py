@@ -51,6 +51,7 @@ def view(booking: Booking, customer: Customer, house: Sender, locale: Locale) ->
             "lines": _lines(booking.quote, locale),
             "total": _amount(booking.quote.total, booking.quote, locale) if booking.quote else "",
             "refund": _refund(booking, locale),
+            "invited": booking.invited,
         },
     }
 

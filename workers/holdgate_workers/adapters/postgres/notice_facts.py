@@ -118,7 +118,7 @@ def _booking(known: BookingDocument, told: Told, quote: str | None, version: int
         changed_at=changed_at,
         state=_state(known),
         quote=_quote(told, known.items, known.extras, known.quote, quote),
-        refunded={"none": 0, "due": None, "done": known.quote.total}[known.refund],
+        refunded=known.refund_due + known.refunded,
     )
 
 

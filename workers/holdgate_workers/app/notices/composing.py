@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from .facts import Booking
@@ -22,10 +23,12 @@ def compose(
 ) -> Mail:
     """The mail, as things stand at `now`. Whether it is still wanted was asked before. Raises `UnwritableMail`."""
     assert notice.booking_id == booking.booking_id, "a notice is about its own booking"
+    if not notice.invited:
+        booking = replace(booking, invited=False)
     return Mail(
         key=notice.key,
         recipient=customer,
         text=texts.write(notice.kind, booking, customer),
-        calendar=invitations.invitation(booking, customer),
+        calendar=invitations.invitation(booking, customer) if notice.invited else None,
         written_at=now,
     )

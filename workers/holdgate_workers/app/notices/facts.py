@@ -83,7 +83,7 @@ class Booking:
 
     `booking_id` is the hold's id; `reference` is what the customer is shown. `version` is the occurrence's when
     the state last changed, and `changed_at` is when that was. `refunded` is what was given back of a cancelled
-    booking, in minor units; None: all of it.
+    booking, in minor units; None: all of it. `invited` is false if the customer has no invitation to it.
     """
 
     booking_id: str
@@ -97,6 +97,7 @@ class Booking:
     state: Literal["held", "confirmed", "cancelled"] = "confirmed"
     quote: Quote | None = None
     refunded: int | None = None
+    invited: bool = True
 
     @property
     def is_cancelled(self) -> bool:

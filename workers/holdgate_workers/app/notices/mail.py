@@ -34,10 +34,13 @@ class CalendarObject:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Mail:
-    """A mail to one customer. `key` stands for it wherever it shows up; a mail with the same key is the same mail."""
+    """A mail to one customer. `key` stands for it wherever it shows up; a mail with the same key is the same mail.
+
+    `calendar` is None if there is nothing to put into the customer's calendar or to take out of it.
+    """
 
     key: str
     recipient: Customer
     text: MailText
-    calendar: CalendarObject
+    calendar: CalendarObject | None
     written_at: datetime

@@ -5,6 +5,8 @@
 | `booking.confirmed`  | a confirmation now; reminders 24 h and 2 h before the start, if still ahead  |
 | `occurrence.changed` | other times: a change now, and new reminders; cancelled: a cancellation      |
 | `booking.cancelled`  | a cancellation now; whatever still waits is withdrawn                        |
+| `booking.failed`,    | if the occurrence was cancelled: a cancellation now, for who has booked or   |
+| `booking.parked`     | paid and hears of nothing else                                               |
 
 The same event may come any number of times: a mail's key is the same each time. Nothing that waits is believed: when
 it is due, `still_wanted` looks at the booking as it is then.
@@ -34,7 +36,10 @@ class MailKind(StrEnum):
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class MailNotice:
-    """A mail to be sent once. `starts_at` is the start it speaks of; past `useless_after` it helps nobody."""
+    """A mail to be sent once. `starts_at` is the start it speaks of; past `useless_after` it helps nobody.
+
+    `invited` is false for a cancellation of what the customer has no invitation to.
+    """
 
     key: str
     kind: MailKind
@@ -42,6 +47,7 @@ class MailNotice:
     starts_at: datetime
     due_at: datetime
     useless_after: datetime | None = None
+    invited: bool = True
 
 
 @dataclass(slots=True, frozen=True)
@@ -61,6 +67,8 @@ def mails_after(event: str, booking: Booking, now: datetime, *, told: Slot | Non
     match event:
         case "booking.confirmed" if booking.state == "confirmed" and not booking.is_cancelled:
             return MailPlan((_at_once(MailKind.CONFIRMATION, booking, now), *_reminders(booking, now)))
+        case "booking.confirmed" | "booking.failed" | "booking.parked" if booking.slot.status == "cancelled":
+            return _cancelled(booking, now)  # called off while it was booked, or before anybody was told
         case "booking.cancelled" if booking.state == "cancelled":
             return _cancelled(booking, now)
         case "occurrence.changed" if booking.state == "confirmed" and told is not None:

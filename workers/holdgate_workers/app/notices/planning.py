@@ -11,7 +11,13 @@ from datetime import datetime
 from msgspec import Struct
 
 from holdgate_schema.events import Event, HoldCreated, OccurrenceChanged, event_routing_key, event_type
-from holdgate_schema.selling_events import BookingCancelled, BookingConfirmed, BookingConverting
+from holdgate_schema.selling_events import (
+    BookingCancelled,
+    BookingConfirmed,
+    BookingConverting,
+    BookingFailed,
+    BookingParked,
+)
 from holdgate_workers.app.tasks import NOTIFICATIONS, DecidedRow, NewTask, Planner
 
 from .analytics import NAMES
@@ -33,13 +39,15 @@ class MailsWanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MailWanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The payload of `SEND_MAIL`. `version` is the occurrence's at the event that the mail follows from."""
+    """The payload of `SEND_MAIL`. `version` is the occurrence's at the event that the mail follows from. `invited` is
+    false if the customer never got an invitation that this one could change or take back."""
 
     mail: str
     booking_id: str
     version: int
     starts_at: datetime
     useless_after: datetime | None = None
+    invited: bool = True
 
 
 class EventReported(Struct, frozen=True, kw_only=True):
@@ -74,7 +82,7 @@ def plan_mails(row: DecidedRow) -> Iterator[NewTask]:
     """Have the mails planned: which ones and for when depends on what else is in the rows."""
     for event in row.events:
         match event:
-            case BookingConfirmed() | BookingCancelled():
+            case BookingConfirmed() | BookingCancelled() | BookingFailed() | BookingParked():
                 wanted = MailsWanted(
                     event=_name(event), version=event.version, booking_id=event.booking.booking_id
                 )

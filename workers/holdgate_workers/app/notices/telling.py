@@ -14,6 +14,7 @@ from .mails import MailKind, MailNotice, MailPlan, mails_after
 from .planning import MailWanted
 
 CONFIRMED, CANCELLED, MOVED = "booking.confirmed", "booking.cancelled", "occurrence.changed"
+FAILED, PARKED = "booking.failed", "booking.parked"
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -44,8 +45,8 @@ def tell(event: str, booking: Booking, told: Told | None, now: datetime) -> Tell
     """What follows; None: nothing. Asked again it says the same mails, under the same keys."""
     if event == CONFIRMED:
         return _confirmed(booking, told, now)
-    if event == CANCELLED:
-        return _cancelled(booking, told, now)
+    if event in (CANCELLED, FAILED, PARKED):
+        return _cancelled(event, booking, told, now)
     assert event == MOVED, event
     return _moved(booking, told, now)
 
@@ -58,6 +59,7 @@ def wanted(notice: MailNotice, version: int) -> Mapping[str, object]:
         version=version,
         starts_at=notice.starts_at,
         useless_after=notice.useless_after,
+        invited=notice.invited,
     )
     return {name: value for name in fields.__struct_fields__ if (value := getattr(fields, name)) is not None}
 
@@ -71,10 +73,13 @@ def noticed(key: str, fields: MailWanted, due_at: datetime) -> MailNotice:
         starts_at=fields.starts_at,
         due_at=due_at,
         useless_after=fields.useless_after,
+        invited=fields.invited,
     )
 
 
 def _confirmed(booking: Booking, told: Told | None, now: datetime) -> Telling | None:
+    if booking.slot.status == "cancelled":
+        return _cancelled(CONFIRMED, booking, told, now)
     plan = mails_after(CONFIRMED, booking, now)
     if not plan.send:
         return None
@@ -85,10 +90,13 @@ def _confirmed(booking: Booking, told: Told | None, now: datetime) -> Telling | 
     return Telling(_of_round(plan, told.round), told)
 
 
-def _cancelled(booking: Booking, told: Told | None, now: datetime) -> Telling | None:
-    plan = mails_after(CANCELLED, booking, now)
+def _cancelled(event: str, booking: Booking, told: Told | None, now: datetime) -> Telling | None:
+    plan = mails_after(event, booking, now)
     if not plan.send or (told is not None and told.is_cancelled):
         return None
+    if told is None:
+        # No invitation went out that could be taken back: a plain word.
+        plan = replace(plan, send=tuple(replace(notice, invited=False) for notice in plan.send))
     told = replace(told or _now(booking, 0), is_cancelled=True)
     return Telling(_of_round(plan, told.round), told)
 
