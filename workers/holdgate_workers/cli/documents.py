@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TextIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
 from holdgate_schema.errors import FieldError
 
 from . import exits
-from .failures import Failure
+from .failures import Failure, warn
 from .output import Column, Output
 
 T = TypeVar("T")
@@ -18,12 +18,20 @@ T = TypeVar("T")
 PROBLEMS_SHOWN = 20
 
 
-def read_object(file: TextIO) -> dict[str, Any]:
-    """The JSON object in the file."""
-    from holdgate_workers.domain.documents import decoded
+def read_object(file: BinaryIO) -> dict[str, Any]:
+    """The JSON object in the file, whatever program wrote it: UTF-8 with or without a mark, UTF-16, Windows-1252."""
+    from holdgate_workers.domain.documents import decoded as document_of
+
+    from .reading.text import NotText, decoded
 
     try:
-        document = decoded(file.read())
+        text = decoded(file.read())
+    except NotText as exc:
+        raise Failure(f"{file.name} {exc}", exits.USAGE) from exc
+    if text.is_assumed:
+        warn(f"{file.name} is read as {text.encoding}, which nothing in it says; save it as UTF-8")
+    try:
+        document = document_of(text.content)
     except ValueError as exc:
         raise Failure(f"{file.name} is not JSON: {exc}", exits.USAGE) from exc
     if not isinstance(document, dict):
@@ -31,7 +39,7 @@ def read_object(file: TextIO) -> dict[str, Any]:
     return document
 
 
-def read_definition(file: TextIO, read: Callable[[object], T], out: Output) -> T:
+def read_definition(file: BinaryIO, read: Callable[[object], T], out: Output) -> T:
     """What `read` makes of the file; every problem is told by its field, and then the command ends."""
     from holdgate_workers.domain.documents import InvalidDocument
 

@@ -31,7 +31,7 @@ dates that are new. What is unchanged is left alone. Dates are moved in an order
 ever have the same start, so that a schedule can be shifted by a slot and dates can swap. STATUS:CANCELLED
 cancels, which is final. Customers of confirmed bookings are written to when their date moves or is
 cancelled: --dry-run says how many, and without --yes the command asks. It can be stopped at any time; the
-same file goes on from there. docs/importing.md says what is read and how.
+same file goes on from there. docs/import-files.md says what is read and how.
 
 \b
 CSV: the first line names the columns, in any order, divided by comma, semicolon, tab or |:

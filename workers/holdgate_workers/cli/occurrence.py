@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -38,9 +38,7 @@ occurrence.add_command(import_)
     )
 )
 @click.argument("occurrence_id", metavar="[OCCURRENCE]", required=False)
-@click.option(
-    "--file", type=click.File("r", encoding="utf-8"), help="The definition as JSON; - is standard input."
-)
+@click.option("--file", type=click.File("rb"), help="The definition as JSON; - is standard input.")
 @click.option("--product", metavar="ID", help="What it is a date of.")
 @click.option("--starts", type=TIME, help="Wall time of the zone, or with an offset.")
 @click.option("--ends", type=TIME, help="The same; or give --duration.")
@@ -65,7 +63,7 @@ def put(
     access: Access,
     /,
     occurrence_id: str | None,
-    file: TextIO | None,
+    file: BinaryIO | None,
     request_id: str | None,
     timeout_seconds: float,
     out: Output,
@@ -88,7 +86,7 @@ def put(
     tell(out, answer)
 
 
-def _from_file(file: TextIO, flags: dict[str, Any]) -> specs.Document:
+def _from_file(file: BinaryIO, flags: dict[str, Any]) -> specs.Document:
     given = [name for name, value in flags.items() if value not in (None, ())]
     if given:
         raise click.UsageError(f"--file says everything; leave out: {', '.join(given)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -31,11 +31,11 @@ product.add_command(price)
 @product.command(
     epilog=example("holdgate product put harbour-tour.json", "holdgate product put - --by ada <tour.json")
 )
-@click.argument("file", type=click.File("r", encoding="utf-8"), metavar="FILE|-")
+@click.argument("file", type=click.File("rb"), metavar="FILE|-")
 @by_option
 @output_option
 @pass_access
-def put(access: Access, file: TextIO, changed_by: str, out: Output) -> None:
+def put(access: Access, file: BinaryIO, changed_by: str, out: Output) -> None:
     """Put the product of FILE in force: JSON, as docs/pricing.md explains it; - is standard input.
 
     What is wrong with it is told field by field, and then nothing is stored. Earlier versions are kept; putting what

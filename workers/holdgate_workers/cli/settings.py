@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -214,11 +214,11 @@ def history(access: Access, name: str | None, out: Output) -> None:
 
 
 @settings.command(name="import-legacy", epilog=example("holdgate settings import-legacy options.json"))
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("rb"))
 @by_option
 @output_option
 @pass_access
-def import_legacy(access: Access, file: TextIO, changed_by: str, out: Output) -> None:
+def import_legacy(access: Access, file: BinaryIO, changed_by: str, out: Output) -> None:
     """Take over the options of the engine before this one from FILE: one JSON object, option name to value.
 
     Known names are set, all or none; the others are named and left out. A value that is out of range is refused,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -31,11 +31,11 @@ def voucher() -> None:
         """echo '{"code": "WINTER-26", "percent": 12.5}' | holdgate voucher put -""",
     )
 )
-@click.argument("file", type=click.File("r", encoding="utf-8"), metavar="FILE|-")
+@click.argument("file", type=click.File("rb"), metavar="FILE|-")
 @by_option
 @output_option
 @pass_access
-def put(access: Access, file: TextIO, changed_by: str, out: Output) -> None:
+def put(access: Access, file: BinaryIO, changed_by: str, out: Output) -> None:
     """Put the voucher of FILE in force: JSON, as docs/pricing.md explains it; - is standard input.
 
     What is wrong with it is told field by field, and then nothing is stored. Earlier versions are kept. To withdraw a

@@ -23,6 +23,7 @@ class UnknownZone(ValueError):
     def __init__(self, name: str) -> None:
         super().__init__(f"names a zone that is not known: {name!r}")
         self.advice = f"say which it is: --zone-map '{name}=Area/City'"
+        self.is_told = False
 
 
 class CalendarZones:

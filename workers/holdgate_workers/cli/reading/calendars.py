@@ -25,16 +25,17 @@ def read(text: str, reading: Reading, names: ZoneNames, window: Window, now: dat
     """
     found = tree(text)
     calendars = list(found.root.walk("VCALENDAR"))
+    outside = [item for item in found.root.inside if item.name in ("VEVENT", "VTIMEZONE")]
+    if any(item.name == "VEVENT" for item in outside):
+        reading.notice(
+            outside[0].line, "VEVENT", "stands outside of BEGIN:VCALENDAR and END:VCALENDAR; it was read"
+        )
+        calendars.append(Component("VCALENDAR", 1, inside=outside))
     if not calendars:
         raise UnreadableFile(
             1, "is not an iCalendar file: it has no BEGIN:VCALENDAR", "export it again as iCalendar (.ics)"
         )
     events = [event for calendar in calendars for event in _events(calendar, reading, names)]
-    outside = [event for event in found.root.inside if event.name == "VEVENT"]
-    if outside:
-        reading.error(
-            outside[0].line, "VEVENT", "stands outside of BEGIN:VCALENDAR and END:VCALENDAR", "export it again"
-        )
     if not events and not reading.errors:
         raise UnreadableFile(1, "has no events (VEVENT)" + _other_than_events(found.root), "export the events")
     for group in _by_uid(events):

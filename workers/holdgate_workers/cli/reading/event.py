@@ -14,7 +14,7 @@ from holdgate_schema.ids import VISIBLE_PATTERN
 from holdgate_workers.cli import specs
 
 from . import cells
-from .calendar_zones import CalendarZones
+from .calendar_zones import CalendarZones, UnknownZone
 from .content_lines import Component, Property
 from .moments import Moment, length, moment
 from .rows import Length, Reading, RowStatus
@@ -200,8 +200,13 @@ class Event:
         try:
             return parse(prop)
         except (ValueError, OverflowError) as exc:
-            self.reading.error(prop.line, prop.name, str(exc), getattr(exc, "advice", ""))
             self.is_broken = True
+            if not isinstance(exc, UnknownZone):
+                self.reading.error(prop.line, prop.name, str(exc))
+            elif not exc.is_told:
+                # One word about a name is enough, however many times have it.
+                self.reading.error(prop.line, prop.name, str(exc), exc.advice)
+                exc.is_told = True
             return None
 
 

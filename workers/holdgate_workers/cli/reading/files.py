@@ -42,7 +42,9 @@ def read(data: bytes, name: str, form: Form, how: HowToRead) -> Reading:
     try:
         if len(data) > FILE_BYTES_MAX:
             raise UnreadableFile(0, f"is larger than {FILE_BYTES_MAX // 2**20} MiB", "import it in parts")
-        text = decoded(data, how.encoding)
+        text = decoded(data, how.encoding, may_lose=form == "ics")
+        if text.lost:
+            reading.notice(0, "file", f"has {text.lost} places that are not UTF-8; they are shown as \ufffd")
         if text.is_assumed:
             reading.notice(
                 0, "file", f"is read as {text.encoding}, which nothing in it says", "--encoding says otherwise"

@@ -154,9 +154,14 @@ class Reading:
 
     def ordered(self) -> Reading:
         """The same, rows and findings by their line."""
-        self.rows.sort(key=lambda row: row.line)
+        self.rows.sort(key=_place)
         self.findings = _once(sorted(self.findings, key=lambda finding: finding.line))
         return self
+
+
+def _place(row: Row) -> tuple[int, datetime]:
+    """Dates of a series have one line."""
+    return row.line, (row.starts_at or datetime.min).replace(tzinfo=None)  # noqa: DTZ901
 
 
 def instant(time: datetime, zone: str) -> datetime:

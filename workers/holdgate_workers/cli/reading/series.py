@@ -14,7 +14,7 @@ from .rows import Window
 
 DATES_MAX = 2_000
 """Of one series within its window: five years of every day."""
-LOOKED_AT_MAX = 200_000
+LOOKED_AT_MAX = 50_000
 """Dates of one series that are gone through to reach the window."""
 HORIZON = timedelta(days=366)
 """How far a series without an end is read if nothing says how far."""
@@ -110,12 +110,17 @@ class Series:
 
 
 def _parts(text: str) -> dict[str, str]:
-    """The rule's parts; those of other programs (`X-…`) and a COUNT below zero, which some write for none, left out."""
-    pairs = (part.partition("=") for part in text.strip().strip(";").split(";"))
-    found = {name.strip().upper(): value.strip() for name, _, value in pairs if name.strip()}
+    """The rule's parts; those of other programs (`X-…`), empty ones, and a COUNT below zero, which some write for none,
+    left out."""
+    found: dict[str, str] = {}
+    for part in text.split(";"):
+        name, _, value = part.partition("=")
+        values = [item.strip() for item in value.split(",") if item.strip()]
+        if name.strip() and values and not name.strip().upper().startswith("X-"):
+            found[name.strip().upper()] = ",".join(values)
     if found.get("COUNT", "").startswith("-"):
         del found["COUNT"]
-    return {name: value for name, value in found.items() if not name.startswith("X-") and value}
+    return found
 
 
 def _checked(parts: dict[str, str]) -> dict[str, str]:

@@ -16,12 +16,14 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 WESTERN = "windows-1252"
+DAMAGE_SHARE = 2
+"""UTF-8 saves more bytes than so many for every place that is damaged, or it is something else."""
 _NUL_SHARE = 4
 """UTF-16 of any European text is half zeros; a quarter is evidence enough."""
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
-# What no Western word has in it: a sign or a capital inside it, three letters with accents in a row.
+# What no Western word has in it: a sign or a capital inside it, four letters with accents in a row.
 _NO_WESTERN_WORD = re.compile(
-    r"[A-Za-zÀ-ÖØ-öø-ÿ][\u0080-¿×÷‚ƒ„†‡ˆ‰‹˜›]+[a-zà-öø-ÿ]|[a-zß-öø-ÿ][À-ÖØ-ÞŠŒŽŸ]|[À-ÖØ-öø-ÿŠŒŽšœžŸ]{3}"
+    r"[A-Za-zÀ-ÖØ-öø-ÿŠŒŽšœžŸ][\u0080-¿×÷‚ƒ„†‡ˆ‰‹˜›]+[a-zà-öø-ÿ]|[a-zß-öø-ÿ][À-ÖØ-ÞŠŒŽŸ]|[À-ÖØ-öø-ÿŠŒŽšœžŸ]{4}"
 )
 _HYPHENS = re.compile("[\u00a0\u00ad\u00b7\u2019\u2018\u2013\u2014\u2026\u201c\u201d\u2022]")
 
@@ -36,12 +38,13 @@ class Text(NamedTuple):
     content: str
     encoding: str
     is_assumed: bool = False
+    lost: int = 0
 
 
-def decoded(data: bytes, encoding: str | None = None) -> Text:
+def decoded(data: bytes, encoding: str | None = None, *, may_lose: bool = False) -> Text:
     """The text of the bytes: in `encoding` if given, else by its mark, as UTF-8, or as what the bytes give evidence of.
 
-    Raises `NotText`.
+    With `may_lose` UTF-8 that is damaged here and there is text, too; `lost` counts the places. Raises `NotText`.
     """
     if encoding is not None:
         return Text(_as(data, encoding).removeprefix("\ufeff"), encoding)
@@ -59,6 +62,10 @@ def decoded(data: bytes, encoding: str | None = None) -> Text:
                 "is not text but a document of another program (a workbook?); save it as CSV UTF-8"
             ) from exc
         western = _western(data)
+        damaged = data.decode("utf-8", errors="replace")
+        lost = damaged.count("\ufffd")
+        if western is None and may_lose and lost * DAMAGE_SHARE < len(data) - len(damaged):
+            return Text(damaged, "utf-8", lost=lost)
         if western is None:
             raise NotText(f"is not UTF-8: {exc.reason} at byte {exc.start}; {SAVE_AS_UTF8}") from exc
         return Text(western, WESTERN, is_assumed=True)

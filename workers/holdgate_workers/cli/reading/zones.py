@@ -17,7 +17,8 @@ _OFFSET = re.compile(
     r"\(?\s*(?:UTC|GMT|Z)?\s*(?P<sign>[+\-−–])\s*(?P<hours>\d{1,2})(?:[:.]?(?P<minutes>\d{2}))?\s*\)?"
 )
 _WITH_PLACES = re.compile(
-    r"\(?(?:UTC|GMT)\s*(?P<offset>[+\-−–]\s*\d{1,2}[:.]?\d{2})?\)?\s*[-/:]?\s*(?P<places>\S.*)"
+    r"\(?(?:UTC|GMT)\s*(?P<offset>[+\-−–]\s*\d{1,2}[:.]?\d{2})?\)?\s*[-/:]?\s*(?P<places>\S.*)",
+    re.IGNORECASE,
 )
 _SEPARATED = re.compile(r"\s*[,;/&]\s*|\s+-\s+")
 _SUMMER_AND_WINTER = (datetime(2030, 1, 15, 12, tzinfo=UTC), datetime(2030, 7, 15, 12, tzinfo=UTC))
