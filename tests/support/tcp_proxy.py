@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
 _CHUNK_BYTES = 256 * 1024
+_FIRST_BYTES = 2_000
 
 
 class TcpProxy:
@@ -19,6 +20,7 @@ class TcpProxy:
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._clients: set[asyncio.StreamWriter] = set()
+        self._first_words: dict[asyncio.StreamWriter, bytearray] = {}
         self._answers = asyncio.Event()
         self._answers.set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tcp-proxy", daemon=True)
@@ -36,9 +38,10 @@ class TcpProxy:
         """Reset every connection; new ones are refused until `open`."""
         self._run(self._cut())
 
-    def break_connections(self) -> None:
-        """Reset every connection; new ones are welcome."""
-        self._run(self._reset())
+    def break_connections(self, *, saying: bytes = b"") -> int:
+        """Reset every connection, or those whose clients have said this in their first bytes; new ones are welcome.
+        Returns how many clients were cut off."""
+        return int(self._run(self._break(saying)))
 
     def hold_answers(self) -> None:
         """Keep what the server says from now on, while it hears everything."""
@@ -71,6 +74,16 @@ class TcpProxy:
         for writer in self._clients:
             writer.write(data)
 
+    async def _break(self, saying: bytes) -> int:
+        if not saying:
+            number = len(self._clients)
+            await self._reset()
+            return number
+        hit = [writer for writer, said in self._first_words.items() if saying in said]
+        for writer in hit:
+            writer.transport.abort()
+        return len(hit)
+
     async def _reset(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
@@ -81,11 +94,12 @@ class TcpProxy:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         self._clients.add(writer)
+        said = self._first_words[writer] = bytearray()
         try:
             there, thither = await asyncio.open_connection(*self._target)
             self._writers.add(thither)
             try:
-                await asyncio.gather(_pump(reader, thither), _pump(there, writer, self._answers))
+                await asyncio.gather(_pump(reader, thither, said=said), _pump(there, writer, self._answers))
             finally:
                 thither.transport.abort()
                 self._writers.discard(thither)
@@ -95,16 +109,22 @@ class TcpProxy:
             writer.transport.abort()
             self._writers.discard(writer)
             self._clients.discard(writer)
+            self._first_words.pop(writer, None)
 
 
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event | None = None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    gate: asyncio.Event | None = None,
+    said: bytearray | None = None,
 ) -> None:
     """One direction; when it ends, both do."""
     with suppress(OSError):
         while data := await reader.read(_CHUNK_BYTES):
             if gate is not None:
                 await gate.wait()
+            if said is not None and len(said) < _FIRST_BYTES:
+                said += data[:_FIRST_BYTES]
             writer.write(data)
             await writer.drain()
     writer.transport.abort()
