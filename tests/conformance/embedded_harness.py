@@ -17,6 +17,7 @@ from holdgate_schema.envelope import Properties
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX
 from holdgate_workers.adapters.embedded.consumer import EmbeddedConsumer
 from holdgate_workers.adapters.embedded.dead_letters import EmbeddedDeadLetters
+from holdgate_workers.adapters.embedded.examination import served
 from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
 from holdgate_workers.adapters.embedded.queue_tables import declare, declare_queue, remove_queue
 from holdgate_workers.adapters.embedded.routes import unpack
@@ -52,6 +53,9 @@ class EmbeddedTransport:
 
     def crash(self, consumer: Consumer) -> None:
         self._proxies[id(consumer)].cut()
+
+    def served(self) -> frozenset[int]:
+        return served(self.url, PARTITIONS)
 
     def publisher(self) -> EmbeddedPublisher:
         publisher = EmbeddedPublisher(self.url, name=f"worker-{next(self._numbers)}")

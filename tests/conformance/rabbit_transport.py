@@ -17,7 +17,7 @@ from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
 from holdgate_workers.adapters.rabbit.dead_letters import RabbitDeadLetters
 from holdgate_workers.adapters.rabbit.properties import from_wire
 from holdgate_workers.adapters.rabbit.publisher import RabbitPublisher
-from holdgate_workers.adapters.rabbit.topology import declare
+from holdgate_workers.adapters.rabbit.topology import declare, served
 from holdgate_workers.app.ports import Consumer, Sink
 
 
@@ -48,6 +48,9 @@ class RabbitTransport:
 
     def crash(self, consumer: Consumer) -> None:
         self._proxies[id(consumer)].cut()
+
+    def served(self) -> frozenset[int]:
+        return served(self.url, PARTITIONS)
 
     def publisher(self) -> RabbitPublisher:
         publisher = RabbitPublisher(self.url, name=f"worker-{next(self._numbers)}")

@@ -450,6 +450,21 @@ def test_a_consumer_says_what_it_wants_and_where_it_stands(transport: TransportH
     eventually(lambda: consumer.standing() == {1: None}, "what is cut off is wanted and stands nowhere")
 
 
+def test_a_queue_says_whether_it_serves_somebody(transport: TransportHarness) -> None:
+    sinks = [RecordingSink(), RecordingSink()]
+    first, second = (transport.consumer(sink) for sink in sinks)
+    eventually(lambda: transport.served() == frozenset(), "nobody is served")
+    for consumer, sink in zip((first, second), sinks, strict=True):
+        consumer.subscribe(1)
+        sink.wait_for_subscription()
+    eventually(lambda: transport.served() == {1}, "one is served, and one waits behind it")
+    transport.crash(first)
+    sinks[0].wait_for_loss()
+    eventually(lambda: transport.served() == {1}, "the other one is")
+    second.close()
+    eventually(lambda: transport.served() == frozenset(), "nobody is served any more")
+
+
 # --- the publisher's end ----------------------------------------------------------------------------------------
 
 

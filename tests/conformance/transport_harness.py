@@ -40,6 +40,9 @@ class TransportHarness(Protocol):
     def crash(self, consumer: Consumer) -> None:
         """End it as if its process had been killed: nothing flushed, nothing said. It does not come back."""
 
+    def served(self) -> frozenset[int]:
+        """The partitions whose queue serves a consumer."""
+
     def publisher(self) -> Publisher:
         """A new publisher."""
 

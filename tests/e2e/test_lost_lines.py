@@ -69,7 +69,7 @@ class Floor:
     def cut(self, partition: int) -> None:
         """Reset the connections of everybody who stands in that line."""
         for proxy in self._proxies:
-            proxy.break_connections(saying=b".gate.p%02d" % partition)
+            proxy.break_connections(saying=_words(partition))
 
     def asked_to_leave(self) -> int:
         """How often a membership has told its engine to leave a line."""
@@ -78,6 +78,18 @@ class Floor:
     def lost(self) -> int:
         """How often a consumer has lost its connection."""
         return sum("has no broker connection" in str(entry) for gate in self.gates for entry in gate.log())
+
+    def are_connected(self, partition: int) -> bool:
+        """Whether each gate has a connection for that line."""
+        return all(proxy.clients(saying=_words(partition)) == 1 for proxy in self._proxies)
+
+    def last_place(self) -> int:
+        """The place that was given last in any line, by the record."""
+        return int(self._site.value("SELECT coalesce(max(place), 0) FROM partition_lines"))
+
+    def recorded_after(self, place: int) -> int:
+        """How many have told since then that they stand in a line."""
+        return int(self._site.value("SELECT count(*) FROM partition_lines WHERE place > %s", place))
 
     def all_recorded(self) -> bool:
         """Whether both gates are recorded in every line."""
@@ -122,6 +134,11 @@ class Floor:
         waiting = """SELECT count(DISTINCT a.application_name) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
             WHERE NOT l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
         return int(self._site.value(waiting))
+
+
+def _words(partition: int) -> bytes:
+    """By which one knows the connection of a line."""
+    return b".gate.p%02d" % partition
 
 
 def _fair_names() -> list[str]:
@@ -211,20 +228,23 @@ def _cut_until_a_leave_waits(floor: Floor) -> None:
     before = floor.asked_to_leave()
     for _ in range(CUTS_MAX):
         _cut_all(floor)
-        eventually(floor.all_recorded, "everybody is back in line")
         if floor.asked_to_leave() > before:
             break
     else:
         raise AssertionError(f"in {CUTS_MAX} cuts nobody came back in the wrong order")
     _cut_all(floor)
-    eventually(floor.all_recorded, "everybody is back in line once more")
 
 
 def _cut_all(floor: Floor) -> None:
-    lost = floor.lost()
+    """Cut every line; wait until everybody is back, or one was told to leave because he came back too early."""
+    leaves, place = floor.asked_to_leave(), floor.last_place()
     for partition in range(PARTITIONS):
+        eventually(lambda partition=partition: floor.are_connected(partition), "everybody is connected")
         floor.cut(partition)
-    eventually(lambda: floor.lost() >= lost + 2 * PARTITIONS, "everybody has lost his lines")
+    eventually(
+        lambda: floor.recorded_after(place) == 2 * PARTITIONS or floor.asked_to_leave() > leaves,
+        "everybody is back in line",
+    )
 
 
 def _cut_at_random(floor: Floor) -> None:

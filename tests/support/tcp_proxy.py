@@ -43,6 +43,10 @@ class TcpProxy:
         Returns how many clients were cut off."""
         return int(self._run(self._break(saying)))
 
+    def clients(self, *, saying: bytes) -> int:
+        """How many clients are connected that have said this in their first bytes."""
+        return sum(saying in said for said in self._first_words.copy().values())
+
     def hold_answers(self) -> None:
         """Keep what the server says from now on, while it hears everything."""
         self._loop.call_soon_threadsafe(self._answers.clear)

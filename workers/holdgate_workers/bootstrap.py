@@ -16,6 +16,7 @@ from holdgate_producer.config import ClientConfig
 
 from .adapters.embedded.consumer import EmbeddedConsumer
 from .adapters.embedded.dead_letters import EmbeddedDeadLetters
+from .adapters.embedded.examination import served as served_embedded
 from .adapters.embedded.link import EmbeddedLink
 from .adapters.embedded.publisher import EmbeddedPublisher
 from .adapters.embedded.queue_tables import declare as declare_embedded
@@ -26,6 +27,7 @@ from .adapters.rabbit.consumer import RabbitConsumer
 from .adapters.rabbit.dead_letters import RabbitDeadLetters
 from .adapters.rabbit.publisher import RabbitPublisher
 from .adapters.rabbit.topology import declare as declare_rabbit
+from .adapters.rabbit.topology import served as served_rabbit
 from .app.clock import DatabaseTime
 from .app.ports import Consumer, DeadLetters, Publisher, Sink, Transport
 from .app.task_ports import WakeupLine
@@ -53,6 +55,10 @@ class RabbitTransport:
         """One connection per partition."""
         return RabbitConsumer(self.url, sink, name=name, prefetch=prefetch)
 
+    def served(self, partitions: int) -> frozenset[int]:
+        """By passive declarations."""
+        return served_rabbit(self.url, partitions)
+
     def publisher(self, *, name: str) -> Publisher:
         """Its own connection, with asynchronous confirms."""
         return RabbitPublisher(self.url, name=name)
@@ -76,6 +82,10 @@ class EmbeddedTransport:
     def consumer(self, sink: Sink, *, name: str, prefetch: int) -> Consumer:
         """One connection for all partitions."""
         return EmbeddedConsumer(self.url, sink, name=name, prefetch=prefetch)
+
+    def served(self, partitions: int) -> frozenset[int]:
+        """By the locks of the queues."""
+        return served_embedded(self.url, partitions)
 
     def publisher(self, *, name: str) -> Publisher:
         """Inserts."""

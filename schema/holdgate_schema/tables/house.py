@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Integer, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Identity, Integer, Table, Text
 
 from .base import NOW, XID8, Time, metadata
 
@@ -34,6 +34,16 @@ partition_lines = Table(
     Column("worker_id", Text, ForeignKey("workers.id", ondelete="CASCADE"), primary_key=True),
     Column("place", BigInteger, Identity(always=True), nullable=False),
     comment="Who stands in line at which partition queue, in the order in which they joined it",
+)
+
+partition_gaps = Table(
+    "partition_gaps",
+    metadata,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("missing", Text, primary_key=True),
+    Column("since", Time, nullable=False, server_default=NOW),
+    CheckConstraint("missing IN ('consumer', 'standby')", name="partition_gaps_missing_check"),
+    comment="Partition queues without a consumer or without a standby, and since when; empty if all is well",
 )
 
 settings = Table(

@@ -192,6 +192,10 @@ class Transport(Protocol):
     def consumer(self, sink: Sink, *, name: str, prefetch: int) -> Consumer:
         """A consumer that tells the sink."""
 
+    def served(self, partitions: int) -> frozenset[int]:
+        """The partitions whose queue serves a consumer, by the queue's own word; whoever waits behind it does not
+        count. Raises `TransportError`."""
+
     def publisher(self, *, name: str) -> Publisher:
         """A publisher with a connection of its own."""
 

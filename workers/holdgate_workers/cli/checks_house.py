@@ -17,7 +17,7 @@ from .formats import span
 from .site import Access
 
 if TYPE_CHECKING:
-    from holdgate_workers.adapters.postgres.examination import Examination, WorkerLine
+    from holdgate_workers.adapters.postgres.examination import Examination
 
 ROLES = {
     "gate": "no request is decided: holdgate worker gate",
@@ -32,8 +32,8 @@ OVERDUE_WARN_SECONDS = 10.0
 PROBE_SECONDS = 5.0
 
 
-def workers(examination: Examination, partitions: int) -> Checks:
-    """Who beats, and which partitions nobody serves."""
+def workers(examination: Examination) -> Checks:
+    """Who beats."""
     found = examination.workers()
     alive = [worker for worker in found if worker.is_alive]
     # Only gates say that they live: the others leave no trace but what they do.
@@ -43,22 +43,11 @@ def workers(examination: Examination, partitions: int) -> Checks:
         yield Check("house", "gate workers", "ok", f"{len(gates)} alive, version {', '.join(versions)}")
     else:
         yield Check("house", "gate workers", "fail", "none is alive", ROLES["gate"])
-    yield _partitions(gates, partitions)
     silent = [worker for worker in found if not worker.is_alive]
     if silent:
         names = ", ".join(f"{worker.id} ({span(worker.silent_seconds)})" for worker in silent)
         mend = "dead or cut off; others have taken over, and it is forgotten after two minutes"
         yield Check("house", "silent workers", "warn", names, mend)
-
-
-def _partitions(gates: list[WorkerLine], partitions: int) -> Check:
-    served = {partition for worker in gates for partition in worker.partitions}
-    alone = sorted(set(range(partitions)) - served)
-    if not alone:
-        return Check("house", "partitions", "ok", f"all {partitions} have a worker")
-    named = ", ".join(f"{partition:02d}" for partition in alone[:16])
-    mend = "wait a second and look again; then start another: holdgate worker gate"
-    return Check("house", "partitions", "fail", f"without a worker: {named}", mend)
 
 
 def expiry_and_relay(examination: Examination) -> Checks:

@@ -15,6 +15,7 @@ from .params import example
 from .site import Access, pass_access
 
 if TYPE_CHECKING:
+    from holdgate_workers.adapters.postgres.examination import WorkerLine
     from holdgate_workers.config import ServiceConfig
 
 MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red"), "skip": ("–", "dim")}
@@ -95,17 +96,22 @@ def _site(access: Access, config: ServiceConfig, *, probe: bool) -> Checks:
     if url is None or not sound:
         yield Check("house", "everything else", "skip", "needs the database")
         return
-    yield from _house(access, url, partitions, reachable=reachable, probe=probe)
+    yield from _house(access, config, url, partitions, reachable=reachable, probe=probe)
 
 
-def _house(access: Access, url: str, partitions: int, *, reachable: bool, probe: bool) -> Checks:
+def _house(
+    access: Access, config: ServiceConfig, url: str, partitions: int, *, reachable: bool, probe: bool
+) -> Checks:
     from holdgate_workers.adapters.postgres.examination import Examination
 
     from . import checks_house, checks_projection, checks_selling
 
     examination = Examination(url)
     try:
-        staff = list(checks_house.workers(examination, partitions))
+        staff = list(checks_house.workers(examination))
+        if reachable:
+            gates = [worker for worker in examination.workers() if worker.is_alive and worker.role == "gate"]
+            staff += _guarded("house", lambda: _lines(config, url, gates, partitions))
         yield from staff
         yield from _guarded("house", lambda: checks_house.expiry_and_relay(examination))
         yield from _guarded("house", lambda: checks_projection.projection(access.config(), examination))
@@ -121,6 +127,18 @@ def _house(access: Access, url: str, partitions: int, *, reachable: bool, probe:
     yield from _guarded("house", lambda: iter([checks_house.settings(url)]))
     yield from _guarded("selling", lambda: checks_selling.tasks(url))
     yield from _guarded("selling", lambda: checks_selling.bookings(url))
+
+
+def _lines(config: ServiceConfig, url: str, gates: list[WorkerLine], partitions: int) -> Checks:
+    from holdgate_workers.bootstrap import EmbeddedTransport, RabbitTransport
+
+    from . import checks_partitions
+
+    amqp_url = config.amqp_url
+    queues = EmbeddedTransport(url, partitions) if amqp_url is None else RabbitTransport(amqp_url)
+    yield from checks_partitions.partitions(
+        url, lambda: queues.served(partitions), gates, partitions, embedded=amqp_url is None
+    )
 
 
 def _guarded(area: str, checks: Callable[[], Iterator[Check]]) -> Checks:

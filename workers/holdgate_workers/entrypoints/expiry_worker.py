@@ -11,6 +11,7 @@ import structlog
 from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
 from holdgate_workers.adapters.postgres.due import DueHolds
 from holdgate_workers.adapters.postgres.house import House
+from holdgate_workers.adapters.postgres.partition_gaps import PartitionGaps
 from holdgate_workers.adapters.postgres.recounting import Recount
 from holdgate_workers.app.sweep import ReadDue, ReadWorked, Round, SendSweeps, SweepEffect, Sweeper
 from holdgate_workers.bootstrap import Site, database_time
@@ -18,6 +19,7 @@ from holdgate_workers.ids import new_request_id
 
 from .loops import LoopWorker
 from .membership import SharedSettings
+from .partition_watch import PartitionWatch
 
 log = structlog.get_logger("holdgate.expiry")
 
@@ -45,10 +47,18 @@ class ExpiryWorker(LoopWorker):
         self._clock = database_time()
         self._publisher = site.transport.publisher(name=self.name)
         self._sweeper = Sweeper(self._clock, time.monotonic, new_request_id)
+        self._partitions = PartitionWatch(
+            site.transport.served, PartitionGaps(site.database_url), self.metrics, partitions=site.partitions
+        )
         self._recount_at = 0.0
         self._open_work_at = 0.0
         self._clean_at = 0.0
         self._was_paused = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._partitions.start()
+        super().start()
 
     def round(self) -> float:
         """One look, and now and then a recount."""
@@ -67,6 +77,7 @@ class ExpiryWorker(LoopWorker):
 
     def close(self) -> None:
         """Close the connections."""
+        self._partitions.stop()
         self._publisher.close(1.0)
         self._due.close()
         self._counters.close()

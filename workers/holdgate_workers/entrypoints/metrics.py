@@ -74,14 +74,7 @@ class Metrics:
         self.registry.register(self.answer_seconds)
         self.commit_seconds = self._histogram("holdgate_commit_seconds", "One commit", _SECONDS)
         self.batch_messages = self._histogram("holdgate_batch_messages", "Messages in one batch", _MESSAGES)
-        self.partitions = self._gauge(
-            "holdgate_partitions_subscribed", "Partition queues this worker stands in line at"
-        )
-        self.lines_corrected = self._counter(
-            "holdgate_lines_corrected",
-            "Partitions where this worker did not stand in line as it believed, put right; must be 0",
-            "kind",
-        )
+        self._count_lines()
         self.remembered = self._gauge("holdgate_occurrences_remembered", "Occurrences in memory")
         self.unconfirmed = self._gauge(
             "holdgate_publisher_unconfirmed", "Published messages without a confirm yet"
@@ -119,6 +112,25 @@ class Metrics:
         self.conservation = self._gauge(
             "holdgate_conservation_difference",
             "Pools and sessions whose counters disagree with their holds; must be 0",
+        )
+
+    def _count_lines(self) -> None:
+        """Who stands at which partition queue."""
+        self.partitions = self._gauge(
+            "holdgate_partitions_subscribed", "Partition queues this worker stands in line at"
+        )
+        self.without_consumer = self._gauge(
+            "holdgate_partitions_without_consumer",
+            "Partition queues that serve nobody, by the queue's own word; NaN if it cannot be asked",
+        )
+        self.without_standby = self._gauge(
+            "holdgate_partitions_without_standby",
+            "Partition queues with fewer than two living gates in line; NaN if it cannot be seen",
+        )
+        self.lines_corrected = self._counter(
+            "holdgate_lines_corrected",
+            "Partitions where this worker did not stand in line as it believed, put right; must be 0",
+            "kind",
         )
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from holdgate_schema import topology
 
+from .queue_tables import LOCK_SPACE
 from .session import connect, translated
 
 _QUEUES = """
@@ -15,6 +16,10 @@ WHERE q.heartbeat_at IS NULL GROUP BY q.name"""
 _BINDINGS = """
 SELECT b.exchange, b.pattern, q.name FROM holdgate_queue.bindings b
 JOIN holdgate_queue.queues q ON q.id = b.queue"""
+_SERVED = """
+SELECT q.name FROM holdgate_queue.queues q JOIN pg_locks l ON l.objid = q.id::oid
+WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objsubid = 2 AND l.granted
+AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND q.name = ANY(%s)"""
 _THERE = "SELECT to_regclass('holdgate_queue.messages') IS NOT NULL"
 
 
@@ -55,3 +60,10 @@ def examine(url: str, partitions: int) -> EmbeddedQueues:
         waiting={name: queues[name][0] for name in names if name in queues},
         oldest_seconds=max((age for _, age in requests), default=0.0),
     )
+
+
+def served(url: str, partitions: int) -> frozenset[int]:
+    """The partitions whose queue has an active consumer: somebody holds its lock. Raises `TransportError`."""
+    names = {topology.partition_queue(partition): partition for partition in range(partitions)}
+    with translated(), connect(url, "holdgate-partitions") as connection:
+        return frozenset(names[name] for (name,) in connection.execute(_SERVED, (LOCK_SPACE, list(names))))
