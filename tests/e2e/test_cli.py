@@ -276,7 +276,7 @@ def test_a_line_that_clashes_with_what_is_stored_keeps_all_from_being_sent(
         "occurrence", "import", file, "--product", occurrence, "--timezone", "Europe/Rome", code=1
     )
     assert [(row["line"], row["outcome"]) for row in result["occurrences"]] == [(2, "created"), (3, "clashing")]
-    assert result["occurrences"][1]["why"] == f"starts when {occurrence!r} does, which the file leaves there"
+    assert result["occurrences"][1]["why"] == f"{occurrence!r} has this start, and the file does not move it"
     assert result["sent"] == 0
 
 

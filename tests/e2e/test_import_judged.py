@@ -198,7 +198,7 @@ def test_what_is_cancelled_in_its_source_is_cancelled_once_somebody_has_said_yes
     called_off = calendar(office, "CANCELLED", sequence=1)
     assert office.counts(called_off, "--dry-run") == {"cancelled": 1}
     asked = office("occurrence", "import", called_off, given="n\n")
-    assert (asked.exit_code, "1 will be cancelled, which is final. Go on?" in asked.output) == (
+    assert (asked.exit_code, "1 will be cancelled, which is final.\nGo on?" in asked.output) == (
         exits.REFUSED,
         True,
     )
@@ -316,6 +316,6 @@ def test_a_plan_fits_on_a_screen(office: Office) -> None:
     assert shown.exit_code == exits.USAGE, "two of the file's own dates have one start"
     shown = office("occurrence", "import", office.table(("t0", "2030-05-01T11:00")), "--dry-run")
     assert shown.exit_code == exits.REFUSED
-    assert f"starts when '{office.key('t1')}' does, which the file leaves there" in shown.stdout
+    assert f"'{office.key('t1')}' has this start, and the file does not move it" in shown.stdout
     assert "1 date of" in shown.stdout
     assert "cannot be put like that; nothing was sent." in shown.stdout

@@ -210,7 +210,7 @@ def _check_alone(out: Output, file: Path, reading: Reading, defaults: Defaults, 
 
 def _tell_only(out: Output, file: Path, plan: Plan, reading: Reading, *, dry_run: bool) -> None:
     """What would be done, where nothing is."""
-    from .scheduling.telling import as_json, tell_plan
+    from .scheduling.telling import as_json, tell_missing, tell_plan
 
     if out.is_json:
         out.json(as_json(plan, sent=None, notices=reading.notices) | {"compared": True})
@@ -223,33 +223,33 @@ def _tell_only(out: Output, file: Path, plan: Plan, reading: Reading, *, dry_run
             out.line("Nothing was sent.")
         else:
             out.line("There is nothing to do.", style="bold green")
+        if not plan.problems:
+            tell_missing(out, plan.missing)
     if plan.problems:
         raise click.exceptions.Exit(exits.REFUSED)
 
 
 def _confirm(out: Output, plan: Plan) -> None:
     """Ask before anybody is written to, and before what a file does not say in so many words."""
-    from .scheduling.telling import letters, sentence
+    from .scheduling.telling import customers, tell_plan
 
     cancelled, closed = plan.count("cancelled"), plan.count("closed")
     if not plan.buyers and not cancelled and not closed:
         return
     if not out.is_json:
-        from .scheduling.telling import tell_plan
-
         tell_plan(out, plan)
-    questions = [f"{letters(plan)} will be written to."] if plan.buyers else []
+    questions = [f"{customers(plan)} will be written to."] if plan.buyers and out.is_json else []
     questions += [f"{cancelled} will be cancelled, which is final."] if cancelled else []
     questions += [f"{closed} that the file does not name will be taken off sale."] if closed else []
     try:
-        click.confirm(" ".join([sentence(plan) + ".", *questions, "Go on?"]), abort=True, err=True)
+        click.confirm("\n".join([*questions, "Go on?"]), abort=True, err=True)
     except click.Abort:
         raise Failure("nothing was sent; --yes answers the question", exits.REFUSED) from None
 
 
 def _send(access: Access, out: Output, plan: Plan, reading: Reading, timeout_seconds: float) -> None:
     from .scheduling.sending import send
-    from .scheduling.telling import as_json, tell_sent
+    from .scheduling.telling import as_json, tell_missing, tell_sent
 
     with access.client(timeout_seconds) as client:
         sent = send(client, plan, timeout_seconds)
@@ -257,6 +257,8 @@ def _send(access: Access, out: Output, plan: Plan, reading: Reading, timeout_sec
         out.json(as_json(plan, sent=sent, notices=reading.notices) | {"compared": True})
     else:
         tell_sent(out, plan, sent)
+        if sent.is_whole:
+            tell_missing(out, plan.missing)
     if sent.is_stopped:
         raise Failure(
             f"stopped: {len(sent.done)} of {sent.total} changes are known to be done, those sent last may be done too. "

@@ -43,10 +43,9 @@ def tell_plan(out: Output, plan: Plan) -> None:
         _dates(out, told[:ROWS_SHOWN])
         _more(out, len(told))
         out.line()
-    out.line(sentence(plan))
+    out.line(f"{sentence(plan)}.")
     if plan.buyers:
-        out.line(f"{letters(plan)} will be written to.", style="bold yellow")
-    _missing(out, plan.missing)
+        out.line(f"To be written to: {customers(plan)}.", style="bold yellow")
 
 
 def sentence(plan: Plan) -> str:
@@ -54,14 +53,13 @@ def sentence(plan: Plan) -> str:
     return ", ".join(f"{number:,} {verdict}" for verdict, number in counts_of(plan).items())
 
 
-def letters(plan: Plan) -> str:
-    """How many customers are told of a move, how many that it is cancelled."""
+def customers(plan: Plan) -> str:
+    """How many customers are written to, and why."""
     moved = sum(date.buyers for date in plan.dates if date.verdict == "moved")
-    cancelled = plan.buyers - moved
-    parts = [f"{moved:,} of dates that move"] if moved else []
-    parts += [f"{cancelled:,} of dates that are cancelled"] if cancelled else []
-    number = f"{plan.buyers:,} customer" + ("" if plan.buyers == 1 else "s")
-    return f"{number} with confirmed bookings ({', '.join(parts)})"
+    reasons = {"moved": moved, "cancelled": plan.buyers - moved}
+    why = ", ".join(f"{reason}: {number:,}" for reason, number in reasons.items() if number)
+    number = "1 customer" if plan.buyers == 1 else f"{plan.buyers:,} customers"
+    return f"{number} with confirmed bookings ({why})"
 
 
 def tell_sent(out: Output, plan: Plan, sent: Sent) -> None:
@@ -82,10 +80,9 @@ def tell_sent(out: Output, plan: Plan, sent: Sent) -> None:
     if sent.is_whole:
         out.line(f"Done: {sentence(plan)}.", style="bold green")
         if plan.buyers:
-            out.line(f"{letters(plan)} are being written to.")
+            out.line(f"Written to: {customers(plan)}.")
     else:
         out.line(f"{len(sent.done):,} of {sent.total:,} changes are done.", style="bold yellow")
-    _missing(out, plan.missing)
 
 
 def as_json(
@@ -131,9 +128,9 @@ def _dates(out: Output, dates: Sequence[Judged]) -> None:
     columns: list[Column | str] = [
         Column("line", right=True),
         Column("occurrence", wrap=not out.is_plain),
-        Column("starts", wrap=not out.is_plain),
+        "starts",
         "outcome",
-        *([Column("customers", right=True)] if has_buyers else []),
+        *([Column("mails", right=True)] if has_buyers else []),
         Column("why", wrap=True),
     ]
     out.table(
@@ -153,17 +150,24 @@ def _dates(out: Output, dates: Sequence[Judged]) -> None:
 
 
 def _was(date: Judged) -> str:
-    """From where it moves."""
+    """From where it moves, as far as it is another time."""
     if date.verdict != "moved" or date.before is None or date.put is None:
         return ""
     old, new = date.before.definition, date.put
-    if old.starts_at == new.starts_at and old.timezone == new.timezone:
-        return f"ended {wall(old.ends_at, old.timezone)}"
-    zone = f" {old.timezone}" if old.timezone != new.timezone else ""
-    return f"was {wall(old.starts_at, old.timezone)}{zone}"
+    if old.timezone != new.timezone:
+        return f"was {wall(old.starts_at, old.timezone)} {old.timezone}"
+    zone = ZoneInfo(new.timezone)
+    if old.starts_at == new.starts_at:
+        return f"ended {old.ends_at.astimezone(zone):%H:%M}, ends {new.ends_at.astimezone(zone):%H:%M}"
+    before, after = old.starts_at.astimezone(zone), new.starts_at.astimezone(zone)
+    form = "%H:%M" if before.date() == after.date() else "%m-%d %H:%M"
+    if before.year != after.year:
+        form = f"%Y-{form}"
+    return f"was {before.strftime(form)}"
 
 
-def _missing(out: Output, missing: Sequence[StoredDate]) -> None:
+def tell_missing(out: Output, missing: Sequence[StoredDate]) -> None:
+    """What is on sale and not in the file, and how it is taken off sale."""
     if not missing:
         return
     number = "1 upcoming date on sale is" if len(missing) == 1 else f"{len(missing):,} upcoming dates on sale are"
@@ -191,7 +195,7 @@ def _more(out: Output, number: int) -> None:
 
 def wall(instant: datetime, zone: str) -> str:
     """What a clock at the place shows."""
-    return instant.astimezone(ZoneInfo(zone)).strftime("%a %Y-%m-%d %H:%M")
+    return instant.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
 
 
 def _fields(date: Judged, sent: Sent | None) -> dict[str, object]:

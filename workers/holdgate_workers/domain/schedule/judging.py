@@ -140,8 +140,11 @@ def _clashing(date: Judged, holders: Mapping[Claim, Sequence[Judged | StoredDate
     first = holders[date.put.product_id, date.put.starts_at.astimezone(UTC)][0]
     if first.occurrence_id == date.occurrence_id:
         return date
-    where = f" (line {first.line})" if isinstance(first, Judged) else ", which the file leaves there"
-    return replace(date, verdict="clashing", why=f"starts when {first.occurrence_id!r} does{where}")
+    if isinstance(first, Judged):
+        why = f"{first.occurrence_id!r} (line {first.line}) is to have this start"
+    else:
+        why = f"{first.occurrence_id!r} has this start, and the file does not move it"
+    return replace(date, verdict="clashing", why=why)
 
 
 def _missing(
