@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import exits
+from .cutting import part_of, tell_cut
 from .failures import Failure
 from .formats import basket, moment, short
 from .lookups import found_hold, only
@@ -171,9 +172,11 @@ def list_(
     from holdgate_workers.adapters.postgres.sales import Sales
 
     with access.opened(Sales) as sales:
-        found = sales.bookings(limit, states=states, occurrence_id=occurrence, session_id=session)
+        found, is_cut = part_of(
+            lambda most: sales.bookings(most, states=states, occurrence_id=occurrence, session_id=session), limit
+        )
     if out.is_json:
-        out.json({"bookings": [item.view() for item in found]})
+        out.json({"bookings": [item.view() for item in found], "is_cut": is_cut})
         return
     if not found:
         out.line("There are no such bookings.")
@@ -194,6 +197,7 @@ def list_(
             for item in found
         ],
     )
+    tell_cut(is_cut, limit)
 
 
 _WHY = Column("why", wrap=True)

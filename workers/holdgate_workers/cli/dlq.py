@@ -44,7 +44,7 @@ def list_(access: Access, limit: int, reveal: bool, out: Output) -> None:
     known = fates(access, letters)
     if out.is_json:
         rows = [_fields(letter, fate, reveal=reveal) for letter, fate in zip(letters, known, strict=True)]
-        out.json({"letters": rows})
+        out.json({"letters": rows, "is_cut": access.dead_letters().count() > len(letters)})
         return
     if not letters:
         out.line("There are no dead letters.", style="green")
@@ -73,7 +73,7 @@ def list_(access: Access, limit: int, reveal: bool, out: Output) -> None:
     )
     total = access.dead_letters().count()
     if total > len(letters):
-        out.line(f"the oldest {len(letters)} of {total}; --limit shows more")
+        click.echo(f"the oldest {len(letters)} of {total}; --limit shows more", err=True)
 
 
 @dlq.command(epilog=example("holdgate dlq show 42", "holdgate dlq show 42 --reveal"))

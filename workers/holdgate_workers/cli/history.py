@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import exits
+from .cutting import tell_cut
 from .failures import Failure
 from .formats import amount, moment, short
 from .happened import id_of, in_words, is_about
@@ -61,9 +62,12 @@ def history(
         raise click.UsageError(f"give one of {names}")
     ((name, value),) = wanted
     with access.opened(History) as reader:
-        about, entries = _found(reader, name, value, limit)
+        about, entries = _found(reader, name, value, limit + 1)
+    # Of a request all answers belong together; of everything else the newest are shown, which stand last.
+    is_cut = name != "request" and len(entries) > limit
+    entries = entries[-limit:] if is_cut else entries
     if out.is_json:
-        out.json({"entries": entries})
+        out.json({"entries": entries, "is_cut": is_cut})
     if not entries:
         raise Failure(f"nothing was decided for {about} (or not within the retention)", exits.REFUSED)
     if out.is_json:
@@ -75,6 +79,7 @@ def history(
             _tell_request(out, entry)
     else:
         _tell_list(out, entries, about if name in THINGS else None, full=full)
+        tell_cut(is_cut, limit, "newest")
 
 
 def _found(reader: History, name: str, value: str, limit: int) -> tuple[str, list[JournalEntry]]:

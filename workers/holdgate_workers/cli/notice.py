@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import exits
+from .cutting import part_of, tell_cut
 from .failures import Failure
 from .formats import moment
 from .output import Column, Output, output_option
@@ -50,10 +51,10 @@ def list_(access: Access, receiver: str | None, statuses: tuple[str, ...], limit
     from holdgate_workers.adapters.postgres.deliveries import DeliveryReader
 
     with access.opened(DeliveryReader) as reader:
-        rows = reader.find(limit, receiver=receiver, statuses=statuses)
+        rows, is_cut = part_of(lambda most: reader.find(most, receiver=receiver, statuses=statuses), limit)
         counts = [count for count in reader.counts() if receiver in (None, count.receiver)]
     if out.is_json:
-        out.json({"deliveries": rows, "counts": counts})
+        out.json({"deliveries": rows, "counts": counts, "is_cut": is_cut})
         return
     if not rows:
         out.line("There are no such deliveries.")
@@ -65,6 +66,7 @@ def list_(access: Access, receiver: str | None, statuses: tuple[str, ...], limit
             for row in rows
         ],
     )
+    tell_cut(is_cut, limit, "latest")
     out.line()
     out.table(
         ["receiver", "status", Column("deliveries", right=True), "last"],

@@ -11,6 +11,7 @@ from holdgate_schema.messages import CloseOccurrence, SetCapacity
 
 from . import exits, specs
 from .answers import tell
+from .cutting import part_of, tell_cut
 from .documents import read_object
 from .failures import Failure
 from .formats import amount, local, moment, thresholds
@@ -223,15 +224,18 @@ def list_(
     from holdgate_workers.adapters.postgres.catalogue import Catalogue
 
     with access.opened(Catalogue) as catalogue:
-        found = catalogue.list(
-            product=product,
-            status=status,
-            starts_from=in_utc(starts_from),
-            starts_until=in_utc(starts_until),
-            limit=limit,
+        found, is_cut = part_of(
+            lambda most: catalogue.list(
+                product=product,
+                status=status,
+                starts_from=in_utc(starts_from),
+                starts_until=in_utc(starts_until),
+                limit=most,
+            ),
+            limit,
         )
     if out.is_json:
-        out.json({"occurrences": found})
+        out.json({"occurrences": found, "is_cut": is_cut})
         return
     numbers = [Column(name, right=True) for name in ("sellable", "held", "sold", "available")]
     out.table(
@@ -250,8 +254,7 @@ def list_(
             for line in found
         ],
     )
-    if len(found) == limit:
-        click.echo(f"the first {limit}; --limit shows more", err=True)
+    tell_cut(is_cut, limit)
 
 
 @occurrence.command(epilog=example("holdgate occurrence show occ-1"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from .cutting import part_of, tell_cut
 from .documents import read_definition
 from .formats import moment
 from .output import Column, Output, output_option
@@ -63,9 +64,9 @@ def list_(access: Access, limit: int, out: Output) -> None:
     from holdgate_workers.adapters.postgres.products import PriceBook
 
     with access.opened(PriceBook) as book:
-        found = book.products.in_force(limit)
+        found, is_cut = part_of(book.products.in_force, limit)
     if out.is_json:
-        out.json({"products": found})
+        out.json({"products": found, "is_cut": is_cut})
         return
     out.table(
         [
@@ -88,8 +89,7 @@ def list_(access: Access, limit: int, out: Output) -> None:
             for line in found
         ],
     )
-    if len(found) == limit:
-        click.echo(f"the first {limit}; --limit shows more", err=True)
+    tell_cut(is_cut, limit)
 
 
 def _tickets(definition: Product) -> str:
@@ -142,6 +142,8 @@ def show(access: Access, product_id: str, version: int | None, out: Output) -> N
             [Column("version", right=True), "changed", "by"],
             [(item.version, moment(item.changed_at), item.changed_by) for item in versions],
         )
+        if versions[-1].version > 1:
+            out.line(f"… and {versions[-1].version - 1:,} older, each with --version")
 
 
 def _head(product_id: str, stored: Version[Product]) -> list[tuple[str, object]]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from . import exits
+from .cutting import part_of, tell_cut
 from .documents import read_object
 from .failures import Failure, warn
 from .output import Column, Output, output_option
-from .params import by_option, example
+from .params import by_option, example, limit_option
 from .site import Access, pass_access
 
 if TYPE_CHECKING:
@@ -191,18 +192,19 @@ def _change(access: Access, changes: Mapping[str, str | None], changed_by: str, 
 
 @settings.command(epilog=example("holdgate settings history", "holdgate settings history hold.ttl_minutes"))
 @click.argument("name", required=False)
+@limit_option(200)
 @output_option
 @pass_access
-def history(access: Access, name: str | None, out: Output) -> None:
-    """Who changed what, the latest first; the last 200 changes."""
+def history(access: Access, name: str | None, limit: int, out: Output) -> None:
+    """Who changed what, the latest first."""
     from holdgate_workers.adapters.postgres.house import House
 
     if name is not None:
         _one({}, name)
     with access.opened(House) as house:
-        changes = house.history(name)
+        changes, is_cut = part_of(lambda most: house.history(name, most), limit)
     if out.is_json:
-        out.json({"changes": changes})
+        out.json({"changes": changes, "is_cut": is_cut})
         return
     out.table(
         ["changed", "setting", *(Column(name, right=True, wrap=True) for name in ("old", "new")), "by"],
@@ -211,6 +213,7 @@ def history(access: Access, name: str | None, out: Output) -> None:
             for item in changes
         ],
     )
+    tell_cut(is_cut, limit, "latest")
 
 
 @settings.command(name="import-legacy", epilog=example("holdgate settings import-legacy options.json"))

@@ -54,6 +54,7 @@ def stats(access: Access, occurrence: str | None, product: str | None, limit: in
                 "read_at": found.read_at,
                 "occurrences": found.occurrences[:limit],
                 "products": found.products[:limit],
+                "is_cut": len(found.occurrences) > limit or len(found.products) > limit,
                 "totals": found.totals,
                 "holds": found.holds,
                 "bookings": found.bookings,
@@ -98,7 +99,7 @@ def _columns(found: Stats) -> tuple[Column | str, ...]:
 
 
 def _and_more(number: int) -> list[tuple[object, ...]]:
-    return [(f"… {number} more",)] if number > 0 else []
+    return [(f"… {number:,} more, with --limit",)] if number > 0 else []
 
 
 def _tell_holds(out: Output, holds: HoldStats) -> None:
@@ -132,7 +133,7 @@ def _tell_most(out: Output, name: str, most: list[Most]) -> None:
     out.table(
         [Column(name, wrap=True), Column("live holds", right=True), Column("seats", right=True)],
         [(item.id, item.holds, item.seats) for item in most],
-        title=f"Most live holds by {name}",
+        title=f"Most live holds by {name}, ten at most",
     )
 
 
@@ -146,6 +147,7 @@ def _tell_bookings(out: Output, found: Stats) -> None:
     parked = bookings.waiting_for_a_person
     if not parked:
         return
+    waiting = bookings.parked + bookings.refund_required
     out.line()
     out.table(
         [
@@ -167,7 +169,9 @@ def _tell_bookings(out: Output, found: Stats) -> None:
             )
             for item in parked
         ],
-        title="Waiting for a person",
+        title="Waiting for a person"
+        if len(parked) == waiting
+        else f"Waiting for a person, the {len(parked)} oldest of {waiting:,} (`holdgate booking list` has all)",
     )
     if bookings.parked + bookings.refund_required > len(parked):
         out.line(f"and {bookings.parked + bookings.refund_required - len(parked)} more")

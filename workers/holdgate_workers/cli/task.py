@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import exits
+from .cutting import part_of, tell_cut
 from .failures import Failure
 from .masking import masked_body, masked_text, printable
 from .output import Column, Output, output_option
@@ -66,14 +67,16 @@ def list_(
     from holdgate_workers.adapters.postgres.tasks import TaskBook
 
     with access.opened(TaskBook) as book:
-        rows = book.find(states or ("dead", "open"), limit, role=role, kind=kind)
+        rows, is_cut = part_of(
+            lambda most: book.find(states or ("dead", "open"), most, role=role, kind=kind), limit
+        )
         counts = [
             count
             for count in book.open_counts()
             if (role is None or count.role == role) and (kind is None or count.kind == kind)
         ]
     if out.is_json:
-        out.json({"tasks": [_fields(row, reveal=reveal) for row in rows], "counts": counts})
+        out.json({"tasks": [_fields(row, reveal=reveal) for row in rows], "counts": counts, "is_cut": is_cut})
         return
     if not rows:
         out.line("There are no such tasks.", style="green")
@@ -85,6 +88,7 @@ def list_(
             for row in rows
         ],
     )
+    tell_cut(is_cut, limit)
     if counts:
         out.line()
         out.table(

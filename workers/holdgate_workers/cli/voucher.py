@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from . import exits
+from .cutting import part_of, tell_cut
 from .documents import read_definition
 from .failures import Failure
 from .formats import moment
@@ -64,9 +65,9 @@ def list_(access: Access, limit: int, out: Output) -> None:
     from holdgate_workers.domain.pricing.describing import worth
 
     with access.opened(PriceBook) as book:
-        found = book.vouchers.in_force(limit)
+        found, is_cut = part_of(book.vouchers.in_force, limit)
     if out.is_json:
-        out.json({"vouchers": found})
+        out.json({"vouchers": found, "is_cut": is_cut})
         return
     out.table(
         [
@@ -89,8 +90,7 @@ def list_(access: Access, limit: int, out: Output) -> None:
             for line in found
         ],
     )
-    if len(found) == limit:
-        click.echo(f"the first {limit}; --limit shows more", err=True)
+    tell_cut(is_cut, limit)
 
 
 @voucher.command(epilog=example("holdgate voucher show WINTER-26", "holdgate voucher show WINTER-26 --version 1"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from . import exits
+from .cutting import part_of, tell_cut
 from .failures import Failure
 from .formats import basket, moment, short
 from .output import Column, Output, output_option
@@ -99,9 +100,11 @@ def list_(
     from holdgate_workers.adapters.postgres.sales import Sales
 
     with access.opened(Sales) as sales:
-        found = sales.line(limit, occurrence_id=occurrence, session_id=session, ended=ended)
+        found, is_cut = part_of(
+            lambda most: sales.line(most, occurrence_id=occurrence, session_id=session, ended=ended), limit
+        )
     if out.is_json:
-        out.json({"entries": found})
+        out.json({"entries": found, "is_cut": is_cut})
         return
     if not found:
         out.line("Nobody waits.")
@@ -131,3 +134,4 @@ def list_(
             for item in found
         ],
     )
+    tell_cut(is_cut, limit)

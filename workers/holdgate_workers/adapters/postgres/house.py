@@ -91,13 +91,13 @@ class House:
 
         return self._session.run(work)
 
-    def history(self, name: str | None = None) -> list[SettingChange]:
+    def history(self, name: str | None = None, limit: int = 200) -> list[SettingChange]:
         """Who changed what, the latest first."""
         rows = self._session.run(
             lambda connection: connection.execute(
                 "SELECT name, old_value, new_value, changed_at, changed_by FROM settings_history "
-                "WHERE %s::text IS NULL OR name = %s ORDER BY id DESC LIMIT 200",
-                [name, name],
+                "WHERE %s::text IS NULL OR name = %s ORDER BY id DESC LIMIT %s",
+                [name, name, limit],
             ).fetchall()
         )
         return [SettingChange(*row) for row in rows]
