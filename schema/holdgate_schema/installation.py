@@ -18,7 +18,12 @@ _EDGES = ("occ-28", "occ-26", "occ-153")
 """The first slot, one that needs leading zeros, the last slot."""
 
 NOTHING = "^$"
-_OURS = r"holdgate\.(requests(\.[0-9]{2})?|unroutable|dead|events)"
+_OURS = (
+    r"holdgate\.(requests(\.[0-9]{2})?|unroutable|dead|events|partitions\.[0-9]{2}|(installation|home)(\..+)?"
+    r"|tasks\..+)"
+)
+_STAMP = r"^holdgate\.(installation|home)$"
+"""Only by declaring these two again can a worker read whose the virtual host is; it can make neither."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,42 @@ ROLES: tuple[Role, ...] = (
         r"^({name}\.|holdgate\.events$)",
     ),
     Role(
-        "worker",
-        "decides requests, answers them, publishes events, isolates what cannot be worked",
-        NOTHING,
-        r"^(amq\.default|holdgate\.(requests|dead|events))$",
+        "worker gate",
+        "decides requests, answers them, isolates what cannot be worked",
+        _STAMP,
+        r"^(amq\.default|holdgate\.dead)$",
         r"^holdgate\.requests\.[0-9]{2}$",
+    ),
+    Role("worker expiry", "tells the queues what is due", _STAMP, r"^holdgate\.requests$", NOTHING),
+    Role("worker relay", "publishes events", _STAMP, r"^holdgate\.events$", NOTHING),
+    Role("worker feeder", "wakes up those who do tasks", _STAMP, r"^amq\.default$", NOTHING),
+    Role(
+        "worker pricing",
+        "prices holds and answers quotes",
+        _STAMP,
+        r"^(amq\.default|holdgate\.requests)$",
+        r"^holdgate\.tasks\.pricing(\.DQ)?$",
+    ),
+    Role(
+        "worker orders",
+        "makes orders, works carts",
+        _STAMP,
+        r"^(amq\.default|holdgate\.requests)$",
+        r"^holdgate\.tasks\.orders(\.DQ)?$",
+    ),
+    Role(
+        "worker notifications",
+        "sends mails, webhooks and analytics events",
+        _STAMP,
+        NOTHING,
+        r"^holdgate\.tasks\.notifications(\.DQ)?$",
     ),
     Role(
         "operator",
-        "declares the exchanges, queues and bindings; looks at dead letters and replays them",
+        "declares the exchanges, queues and bindings and stamps the virtual host (`holdgate migrate`); looks at dead "
+        "letters and replays them",
         rf"^{_OURS}$",
-        rf"^{_OURS}$",
+        rf"^(amq\.default|{_OURS})$",
         rf"^{_OURS}$",
     ),
 )
@@ -101,11 +131,35 @@ def topology_table(partitions: int = topology.PARTITIONS_DEFAULT) -> dict[str, A
         "partitions": partitions,
         "exchanges": [
             {"name": item.name, "type": item.kind, "durable": True, "arguments": item.arguments}
-            for item in topology.EXCHANGES
+            for item in (*topology.EXCHANGES, topology.Exchange(topology.partitions_mark(partitions), "fanout"))
         ],
+        "stamp": {
+            "rule": "`holdgate migrate` makes these; <id> is the installation's. A worker works only where the last of "
+            "them is there for its own id.",
+            "exchanges": [
+                {
+                    "name": topology.INSTALLATION_EXCHANGE,
+                    "type": "direct",
+                    "internal": True,
+                    "arguments": {"alternate-exchange": topology.installation_mark("<id>")},
+                },
+                {
+                    "name": topology.HOME_EXCHANGE,
+                    "type": "direct",
+                    "internal": True,
+                    "arguments": {"alternate-exchange": f"{topology.HOME_EXCHANGE}.<where it is>"},
+                },
+                {
+                    "name": topology.installation_mark("<id>"),
+                    "type": "fanout",
+                    "internal": True,
+                    "arguments": {},
+                },
+            ],
+        },
         "queues": [
             {"name": item.name, "durable": True, "arguments": item.arguments}
-            for item in topology.queues(partitions)
+            for item in (*topology.queues(partitions), *topology.task_queues())
         ],
         "bindings": [
             {"exchange": item.exchange, "routing_key": item.routing_key, "queue": item.queue}

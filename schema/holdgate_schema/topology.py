@@ -19,7 +19,16 @@ UNROUTABLE_EXCHANGE = "holdgate.unroutable"
 DEAD_EXCHANGE = "holdgate.dead"
 EVENTS_EXCHANGE = "holdgate.events"
 DEAD_QUEUE = "holdgate.dead"
+INSTALLATION_EXCHANGE = "holdgate.installation"
+"""Says whose virtual host this is, by its alternate exchange. Nothing is ever sent to it or to the two below."""
+HOME_EXCHANGE = "holdgate.home"
+"""Says where that installation's database is, for people, in the same way."""
 REPLY_QUEUE_PREFIX = "holdgate.reply."
+
+TASK_ROLES = ("pricing", "orders", "notifications")
+"""The roles that are woken up through a queue of their own."""
+REJECTED_KEPT_MS = 7 * 24 * 3600 * 1000
+"""How long dramatiq keeps what is no message of ours."""
 
 PARTITIONS_DEFAULT = 16
 PARTITIONS_MAX = 64
@@ -67,6 +76,16 @@ EXCHANGES: tuple[Exchange, ...] = (
 )
 
 
+def installation_mark(installation_id: str) -> str:
+    """The exchange that is there if, and only if, the virtual host belongs to this installation."""
+    return f"{INSTALLATION_EXCHANGE}.{installation_id}"
+
+
+def partitions_mark(partitions: int) -> str:
+    """The exchange that says to how many partition queues the slots are bound."""
+    return f"holdgate.partitions.{partitions:02d}"
+
+
 def partition_queue(partition: int) -> str:
     """The name of a partition's queue."""
     return f"holdgate.requests.{partition:02d}"
@@ -87,6 +106,21 @@ def queues(partitions: int) -> Iterator[Queue]:
                 "x-overflow": "reject-publish",
             },
         )
+
+
+def tasks_queue(role: str) -> str:
+    """The queue of a role's wake-ups."""
+    return f"holdgate.tasks.{role}"
+
+
+def task_queues() -> Iterator[Queue]:
+    """The queues of wake-ups, with the arguments that dramatiq gives them, of the virtual host's default type."""
+    for role in TASK_ROLES:
+        name = tasks_queue(role)
+        rejected = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{name}.XQ"}
+        yield Queue(name, dict(rejected))
+        yield Queue(f"{name}.DQ", dict(rejected))
+        yield Queue(f"{name}.XQ", {"x-message-ttl": REJECTED_KEPT_MS})
 
 
 def bindings(partitions: int) -> Iterator[Binding]:

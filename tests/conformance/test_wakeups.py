@@ -10,11 +10,12 @@ from prometheus_client import CollectorRegistry
 from tests.support.rabbit import PATIENCE_SECONDS, channel, eventually, fresh_vhost
 from tests.support.tasks import ROLE, DeskLog, working
 
+from holdgate_schema.topology import task_queues
 from holdgate_workers.adapters.dramatiq.in_process import InProcessWakeups
 from holdgate_workers.adapters.dramatiq.rabbit import RabbitWakeups
-from holdgate_workers.adapters.dramatiq.worker import queue_name
+from holdgate_workers.adapters.rabbit.topology import declare
 from holdgate_workers.app.task_ports import WakeupLine
-from holdgate_workers.app.tasks import TASK_ROLES, Wakeup
+from holdgate_workers.app.tasks import Wakeup
 
 pytestmark = pytest.mark.services
 
@@ -31,12 +32,13 @@ def line(request: pytest.FixtureRequest) -> Iterator[WakeupLine]:
         yield InProcessWakeups()
         return
     url = request.getfixturevalue("vhost")
+    declare(url, 1)
     line = RabbitWakeups(url)
     yield line
     line.close()
     with channel(url) as raw:
-        for name in map(queue_name, TASK_ROLES):
-            raw.queue_delete(name)
+        for queue in task_queues():
+            raw.queue_delete(queue.name)
 
 
 def wake(line: WakeupLine, *task_ids: int, role: str = ROLE) -> None:

@@ -29,9 +29,13 @@ from holdgate_schema.topology import (
     PARTITIONS_MAX,
     REQUESTS_EXCHANGE,
     bindings,
+    installation_mark,
     may_reply_to,
+    partitions_mark,
     queues,
+    task_queues,
 )
+from holdgate_workers.ids import new_request_id
 
 ROOT = Path(__file__).parents[2]
 PROSE = ROOT / "docs" / "contract.md"
@@ -72,20 +76,28 @@ def test_each_role_has_the_rights_that_its_work_needs_and_no_others() -> None:
     def may(role: str, right: str, name: str) -> bool:
         return re.search(getattr(by_name[role], right), name) is not None
 
-    names = [queue.name for queue in queues(PARTITIONS_MAX)] + [exchange.name for exchange in EXCHANGES]
+    names = [queue.name for queue in (*queues(PARTITIONS_MAX), *task_queues())]
+    names += [exchange.name for exchange in EXCHANGES] + [
+        partitions_mark(number) for number in (1, PARTITIONS_MAX)
+    ]
+    names += [installation_mark(new_request_id())]
     assert all(may("operator", "configure", name) for name in names)
     for binding in bindings(PARTITIONS_MAX):
         assert may("operator", "write", binding.queue)
         assert may("operator", "read", binding.exchange)
-    for queue in queues(PARTITIONS_MAX):
+    for queue in (*queues(PARTITIONS_MAX), *task_queues()):
         dead_letter_exchange = queue.arguments.get("x-dead-letter-exchange")
         assert may("operator", "read", queue.name)
-        assert dead_letter_exchange is None or may("operator", "write", str(dead_letter_exchange))
-        assert may("worker", "read", queue.name) == (queue.name != DEAD_QUEUE)
+        assert dead_letter_exchange is None or may("operator", "write", str(dead_letter_exchange) or "amq.default")
+    for queue in queues(PARTITIONS_MAX):
+        assert may("worker gate", "read", queue.name) == (queue.name != DEAD_QUEUE)
         for stranger in ("producer", "listener"):
             assert not any(may(stranger, right, queue.name) for right in ("configure", "write", "read"))
-    assert all(may("worker", "write", name) for name in ("amq.default", DEAD_EXCHANGE, EVENTS_EXCHANGE))
-    assert not any(may("worker", "configure", name) for name in names)
+    assert all(may("worker gate", "write", name) for name in ("amq.default", DEAD_EXCHANGE))
+    workers = [name for name in by_name if name.startswith("worker ")]
+    assert len(workers) == 7
+    assert not any(may(worker, "configure", name) for worker in workers for name in names)
+    assert [worker for worker in workers if may(worker, "write", EVENTS_EXCHANGE)] == ["worker relay"]
     assert may("producer", "write", REQUESTS_EXCHANGE)
     assert not any(may("producer", "write", name) for name in ("amq.default", EVENTS_EXCHANGE, DEAD_EXCHANGE))
     for right in ("configure", "read"):

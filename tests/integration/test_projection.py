@@ -23,6 +23,7 @@ from holdgate_schema.codec import decode_answer
 from holdgate_schema.outcomes import Availability
 from holdgate_schema.selling import JoinWaitlist
 from holdgate_workers.adapters.postgres.projecting import ProjectionRows
+from holdgate_workers.app.installation import NotOurs
 from holdgate_workers.app.projected import Rows, comparable
 from holdgate_workers.app.projection_effects import (
     BeginGeneration,
@@ -334,14 +335,16 @@ def test_a_second_projection_waits_for_the_first(stage: ReadSideStage) -> None:
 
 
 def test_another_house_under_the_same_name_is_left_alone(stage: ReadSideStage, redis: PrivateRedis) -> None:
-    stage.work(put("a"))
-    stage.projection().settle()
-    with fresh_database() as url:  # with secrets of its own
+    with fresh_database() as url:  # an installation of its own
         other = ReadSideStage(url, redis.url)
         try:
+            projection = other.projection()  # began while the entries were nobody's
+            stage.work(put("a"))
+            stage.projection().settle()
             other.work(put("a", capacity=7))
-            projection = other.projection()
             assert projection.once().failure == "foreign"
+            with pytest.raises(NotOurs, match="HOLDGATE_HOUSE"):
+                other.projection()
             assert stored(redis, "a").pools["total"].capacity == 20
             projection.close()
             other.projection(house="other").settle()

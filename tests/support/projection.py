@@ -114,7 +114,7 @@ class ReadSideStage:
         config = read_config(
             database_url=self.station.url, redis_url=redis_url or self.redis_url, house=house or self.house
         )
-        made = Projection(open_site(config, self.station.url, migrate=False))
+        made = Projection(open_site(config, self.station.url, migrate=True))
         self._projections.append(made)
         return made
 

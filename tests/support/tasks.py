@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import psycopg
 from prometheus_client import CollectorRegistry
 from tests.support.rabbit import PATIENCE_SECONDS
 
+from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.app.ports import TransportError
 from holdgate_workers.app.task_ports import TaskWorker, WakeupLine
 from holdgate_workers.app.tasks import DecidedRow, Done, NewTask, Task, TaskOutcome, Wakeup
-from holdgate_workers.bootstrap import EmbeddedTransport, RabbitTransport, Site
+from holdgate_workers.bootstrap import Site, transport_of
 from holdgate_workers.config import read_config
 
 KIND = "test.v1"
@@ -127,12 +128,15 @@ def site_at(url: str, amqp_url: str | None) -> Iterator[tuple[Site, UnreliableLi
     from holdgate_workers.adapters.dramatiq.rabbit import RabbitWakeups
 
     config = read_config(database_url=url, amqp_url=amqp_url)
-    inner: WakeupLine = InProcessWakeups() if amqp_url is None else RabbitWakeups(amqp_url)
+    with closing(House(url)) as house:
+        ours = house.installation()
+    inner: WakeupLine = InProcessWakeups() if amqp_url is None else RabbitWakeups(amqp_url, ours)
     line = UnreliableLine(inner)
-    transport = EmbeddedTransport(url, 1) if amqp_url is None else RabbitTransport(amqp_url)
+    transport = transport_of(config, url, 1, ours)
+    transport.declare(1)
     with ExitStack() as open_things:
         open_things.callback(inner.close)
-        yield Site(config, url, 1, transport, lambda: line), line
+        yield Site(config, url, 1, ours, transport, lambda: line), line
 
 
 class RecordingDesk:

@@ -11,28 +11,33 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 
+import structlog
+
 from holdgate_producer.client import BookingClient
 from holdgate_producer.config import ClientConfig
 
+from .adapters.embedded import queue_tables
 from .adapters.embedded.consumer import EmbeddedConsumer
 from .adapters.embedded.dead_letters import EmbeddedDeadLetters
 from .adapters.embedded.examination import served as served_embedded
 from .adapters.embedded.link import EmbeddedLink
 from .adapters.embedded.publisher import EmbeddedPublisher
-from .adapters.embedded.queue_tables import declare as declare_embedded
 from .adapters.embedded.server import EmbeddedServer, find_running
 from .adapters.postgres import revision
 from .adapters.postgres.house import House
+from .adapters.rabbit import topology as rabbit_topology
 from .adapters.rabbit.consumer import RabbitConsumer
 from .adapters.rabbit.dead_letters import RabbitDeadLetters
 from .adapters.rabbit.publisher import RabbitPublisher
-from .adapters.rabbit.topology import declare as declare_rabbit
 from .adapters.rabbit.topology import served as served_rabbit
 from .app.clock import DatabaseTime
-from .app.ports import Consumer, DeadLetters, Publisher, Sink, Transport
+from .app.installation import Installation, NotOurs, NotSetUp
+from .app.ports import Consumer, DeadLetters, Publisher, Sink, Transport, TransportError
 from .app.task_ports import WakeupLine
 from .config import ServiceConfig
 from .ids import short_id
+
+log = structlog.get_logger("holdgate.bootstrap")
 
 VERSION = version("holdgate")
 
@@ -43,17 +48,32 @@ class NotRunning(Exception):
 
 @dataclass(slots=True, frozen=True)
 class RabbitTransport:
-    """RabbitMQ."""
+    """RabbitMQ. Without an installation nobody asks whose the virtual host is."""
 
     url: str
+    installation: Installation | None = None
 
     def declare(self, partitions: int) -> None:
-        """Exchanges, queues and bindings."""
-        declare_rabbit(self.url, partitions)
+        """The stamp, exchanges, queues and bindings."""
+        rabbit_topology.declare(self.url, partitions, self.installation)
+
+    def verify(self) -> None:
+        """Raises `NotOurs` or `NotSetUp` unless the virtual host is ours; `TransportError` if that cannot be told."""
+        if self.installation is not None:
+            rabbit_topology.verify(self.url, self.installation)
+
+    def owner(self) -> Installation | None:
+        """Whose it is."""
+        return rabbit_topology.owner(self.url)
+
+    def take_over(self) -> Installation | None:
+        """Make it ours: whose it was. Raises `StillServed`."""
+        assert self.installation is not None
+        return rabbit_topology.take_over(self.url, self.installation)
 
     def consumer(self, sink: Sink, *, name: str, prefetch: int) -> Consumer:
         """One connection per partition."""
-        return RabbitConsumer(self.url, sink, name=name, prefetch=prefetch)
+        return RabbitConsumer(self.url, sink, name=name, prefetch=prefetch, installation=self.installation)
 
     def served(self, partitions: int) -> frozenset[int]:
         """By passive declarations."""
@@ -61,7 +81,7 @@ class RabbitTransport:
 
     def publisher(self, *, name: str) -> Publisher:
         """Its own connection, with asynchronous confirms."""
-        return RabbitPublisher(self.url, name=name)
+        return RabbitPublisher(self.url, name=name, installation=self.installation)
 
     def dead_letters(self) -> DeadLetters:
         """The dead-letter queue."""
@@ -74,14 +94,29 @@ class EmbeddedTransport:
 
     url: str
     partitions: int
+    installation: Installation | None = None
 
     def declare(self, partitions: int) -> None:
-        """Tables."""
-        declare_embedded(self.url, partitions)
+        """Tables and the stamp."""
+        queue_tables.declare(self.url, partitions, self.installation)
+
+    def verify(self) -> None:
+        """Raises `NotOurs` or `NotSetUp` unless the queue is ours; `TransportError` if that cannot be told."""
+        if self.installation is not None:
+            queue_tables.verify(self.url, self.installation)
+
+    def owner(self) -> Installation | None:
+        """Whose it is."""
+        return queue_tables.owner(self.url)
+
+    def take_over(self) -> Installation | None:
+        """Make it ours: whose it was. Raises `StillServed`."""
+        assert self.installation is not None
+        return queue_tables.take_over(self.url, self.installation)
 
     def consumer(self, sink: Sink, *, name: str, prefetch: int) -> Consumer:
         """One connection for all partitions."""
-        return EmbeddedConsumer(self.url, sink, name=name, prefetch=prefetch)
+        return EmbeddedConsumer(self.url, sink, name=name, prefetch=prefetch, installation=self.installation)
 
     def served(self, partitions: int) -> frozenset[int]:
         """By the locks of the queues."""
@@ -89,7 +124,7 @@ class EmbeddedTransport:
 
     def publisher(self, *, name: str) -> Publisher:
         """Inserts."""
-        return EmbeddedPublisher(self.url, name=name)
+        return EmbeddedPublisher(self.url, name=name, installation=self.installation)
 
     def dead_letters(self) -> DeadLetters:
         """The dead-letter table."""
@@ -103,6 +138,7 @@ class Site:
     config: ServiceConfig
     database_url: str
     partitions: int
+    installation: Installation
     transport: Transport
     open_wakeups: Callable[[], WakeupLine]
 
@@ -150,7 +186,10 @@ def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -
 
     A worker changes nothing at its start unless it is asked to (HOLDGATE_MIGRATE=true): `holdgate migrate` does that.
 
-    Raises `SchemaMismatch`, `DatabaseUnavailable`, `TransportError`.
+    A queue that cannot be reached now is reached later; one that is another installation's, or nobody's, is not ours
+    to work at.
+
+    Raises `SchemaMismatch`, `DatabaseUnavailable`, `NotOurs`, `NotSetUp`, `TransportError`.
     """
     setting_up = config.migrate if migrate is None else migrate
     if not setting_up:
@@ -162,17 +201,37 @@ def open_site(config: ServiceConfig, url: str, *, migrate: bool | None = None) -
     house = House(url)
     try:
         partitions = house.partitions(config.partitions)
+        installation = house.installation()
     finally:
         house.close()
-    transport: Transport = (
-        EmbeddedTransport(url, partitions) if config.amqp_url is None else RabbitTransport(config.amqp_url)
-    )
+    transport = transport_of(config, url, partitions, installation)
     if setting_up:
         transport.declare(partitions)
-    return Site(config, url, partitions, transport, lambda: _wakeups(config))
+    else:
+        _verify(transport)
+    return Site(config, url, partitions, installation, transport, lambda: _wakeups(config, installation))
 
 
-def _wakeups(config: ServiceConfig) -> WakeupLine:
+def transport_of(
+    config: ServiceConfig, url: str, partitions: int, installation: Installation
+) -> RabbitTransport | EmbeddedTransport:
+    """The queue of a database, wherever it is."""
+    if config.amqp_url is None:
+        return EmbeddedTransport(url, partitions, installation)
+    return RabbitTransport(config.amqp_url, installation)
+
+
+def _verify(transport: RabbitTransport | EmbeddedTransport) -> None:
+    try:
+        transport.verify()
+    except (NotOurs, NotSetUp):
+        raise
+    except TransportError as exc:
+        # Every connection that is made later asks again, so a worker may wait for it.
+        log.warning("queue_not_reached", problem=str(exc))
+
+
+def _wakeups(config: ServiceConfig, installation: Installation) -> WakeupLine:
     # Imported late: a gate has no tasks, and needs nothing of this.
     if config.amqp_url is None:
         from .adapters.dramatiq.in_process import InProcessWakeups
@@ -180,7 +239,7 @@ def _wakeups(config: ServiceConfig) -> WakeupLine:
         return InProcessWakeups()
     from .adapters.dramatiq.rabbit import RabbitWakeups
 
-    return RabbitWakeups(config.amqp_url)
+    return RabbitWakeups(config.amqp_url, installation)
 
 
 def booking_client(

@@ -76,9 +76,8 @@ def rabbit(url: str, partitions: int) -> Checks:
         )
     else:
         yield Check("broker", "permissions", "ok", "the login may declare and publish")
-    waiting = sum(
-        item.messages for item in broker.found if item.kind == "queue" and item.name != topology.DEAD_QUEUE
-    )
+    requests = {topology.partition_queue(partition) for partition in range(partitions)}
+    waiting = sum(item.messages for item in broker.found if item.name in requests)
     yield Check("broker", "requests waiting", "ok", str(waiting))
 
 
@@ -97,7 +96,7 @@ def _topology(broker: Broker, partitions: int) -> Checks:
         detail = f"missing: {_few(broker.missing)}"
         yield Check("broker", "topology", "fail", detail, "holdgate migrate")
     else:
-        queues = len(list(topology.queues(partitions)))
+        queues = len([*topology.queues(partitions), *topology.task_queues()])
         bindings = len(list(topology.bindings(partitions)))
         detail = f"{len(topology.EXCHANGES)} exchanges, {queues} queues, {bindings} bindings (by the marker)"
         yield Check("broker", "topology", "ok", detail)

@@ -13,6 +13,8 @@ SCHEMA_MISMATCH = 4
 """The database's schema is not the one that this version needs."""
 TIMED_OUT = 5
 """No answer in time: the outcome is not known, and sending the same request id again is safe."""
+NOT_OURS = 6
+"""Virtual host, queue or Redis belong to another installation, or are not set up for this one."""
 INTERNAL = 70
 """A fault in Holdgate itself."""
 STOPPED = 130
@@ -25,6 +27,7 @@ MEANINGS: dict[int, str] = {
     NOT_RUNNING: "database or broker cannot be reached",
     SCHEMA_MISMATCH: "the database's schema is of another version",
     TIMED_OUT: "no answer in time; the same request id may be sent again",
+    NOT_OURS: "broker, queue or Redis belong to another installation, or are not set up",
     INTERNAL: "a fault in Holdgate itself",
     STOPPED: "stopped with Ctrl-C; calling it again goes on from there",
 }

@@ -50,6 +50,7 @@ def _known(exc: Exception) -> tuple[str, int] | None:
     from holdgate_workers.adapters.embedded.errors import EmbeddedServerError
     from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
     from holdgate_workers.adapters.postgres.revision import SchemaMismatch
+    from holdgate_workers.app.installation import NotOurs, NotSetUp, StillServed
     from holdgate_workers.app.ports import TransportError
     from holdgate_workers.bootstrap import NotRunning
     from holdgate_workers.config import ConfigError
@@ -64,6 +65,8 @@ def _known(exc: Exception) -> tuple[str, int] | None:
         return text, exits.NOT_RUNNING
     if isinstance(exc, DatabaseUnavailable):
         return f"the database cannot be reached: {text} (`holdgate doctor` looks closer)", exits.NOT_RUNNING
+    if isinstance(exc, NotOurs | NotSetUp | StillServed):
+        return text, exits.NOT_OURS
     if isinstance(exc, TransportError):
         return f"{text} (`holdgate doctor` looks closer)", exits.NOT_RUNNING
     if isinstance(exc, SchemaMismatch):

@@ -17,6 +17,7 @@ SECTIONS = {
         ("worker", "Run one role as a process of its own, such as gate or expiry."),
         ("migrate", "Bring the database and the queues up to date."),
         ("doctor", "Check every dependency and say how to mend what is wrong."),
+        ("installation", "Which installation this is, and whose broker and Redis are."),
     ],
     "Catalogue and holds": [
         ("occurrence", "Put, import, list, show, close; set capacity."),
@@ -56,6 +57,7 @@ WHERE = {
     "worker": "worker",
     "migrate": "migrate",
     "doctor": "doctor",
+    "installation": "installation",
     "occurrence": "occurrence",
     "product": "product",
     "voucher": "voucher",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +32,8 @@ def rebuild(access: Access, out: Output) -> None:
     """Throw the read side away and fill it from the rows. Safe at any time, with the role running or not.
 
     Until an occurrence is filled again, those who ask for it are answered by the gate. Needed after the database
-    was restored from a backup; a Redis that was flushed is filled again by the role itself.
+    was restored from a backup, and to take over the entries of another installation; a Redis that was flushed is
+    filled again by the role itself.
     """
     with _opened(access) as side:
         filled = side.rebuild(_shown)
@@ -80,6 +81,7 @@ def _shown(written: int) -> None:
 
 @contextmanager
 def _opened(access: Access) -> Iterator[ReadSide]:
+    from holdgate_workers.adapters.postgres.house import House
     from holdgate_workers.adapters.redis.projection import CacheError
     from holdgate_workers.entrypoints.read_side import ReadSide
 
@@ -87,7 +89,10 @@ def _opened(access: Access) -> Iterator[ReadSide]:
     if config.redis_url is None:
         raise Failure("HOLDGATE_REDIS_URL is not set: there is no read side", exits.USAGE)
     try:
-        side = ReadSide(access.database_url(), config.redis_url, config.house)
+        url = access.database_url()
+        with closing(House(url)) as house:
+            name = house.installation().name
+        side = ReadSide(url, config.redis_url, config.house, installation_name=name)
         try:
             yield side
         finally:

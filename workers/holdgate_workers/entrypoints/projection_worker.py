@@ -10,6 +10,7 @@ import structlog
 
 from holdgate_workers.adapters.postgres.projecting import CURSOR, ProjectionRows, TouchedCursor
 from holdgate_workers.adapters.redis.projection import CacheError, ProjectionCache
+from holdgate_workers.app.installation import NotOurs
 from holdgate_workers.app.projection import Projected, Projector
 from holdgate_workers.app.projection_effects import (
     BeginGeneration,
@@ -31,6 +32,11 @@ from .loops import LoopWorker
 
 log = structlog.get_logger("holdgate.projection")
 
+FOREIGN_WAY_OUT = (
+    "Give each its own HOLDGATE_HOUSE or its own Redis; or, if the other one is gone for good, run "
+    "`holdgate projection rebuild`."
+)
+
 IDLE_SECONDS = 0.1
 STANDBY_SECONDS = 1.0
 FAILED_MIN_SECONDS = 0.25
@@ -41,7 +47,8 @@ FAILED_MAX_SECONDS = 5.0
 class ProjectionWorker(LoopWorker):
     """Writes what changed. Two of them are safe; one works, the other waits for the right to the cursor.
 
-    Redis may be away: then the cursor stays where it is. Raises `ConfigError` without HOLDGATE_REDIS_URL.
+    Redis may be away: then the cursor stays where it is. Raises `ConfigError` without HOLDGATE_REDIS_URL, and
+    `NotOurs` where another installation's entries are.
     """
 
     role = CURSOR
@@ -54,12 +61,24 @@ class ProjectionWorker(LoopWorker):
         self._rows = ProjectionRows(site.database_url)
         self._cursor = TouchedCursor(site.database_url)
         try:
-            self._cache = ProjectionCache(url, site.config.house)
+            self._cache = ProjectionCache(url, site.config.house, installation_name=site.installation.name)
         except CacheError as exc:
             raise ConfigError(f"HOLDGATE_REDIS_URL: {exc}") from exc
+        self._refuse_foreign(site)
         self._projector = Projector(self._rows.house(), time.monotonic, new_request_id)
         self._failures = 0
         self._failing: str | None = None
+
+    def _refuse_foreign(self, site: Site) -> None:
+        try:
+            theirs = self._cache.owner()
+        except CacheError as exc:
+            log.warning("cache_not_reached", problem=str(exc))  # it may come later, and is asked in each round
+            return
+        if theirs is not None and theirs.id != site.installation.id:
+            raise NotOurs(
+                f"The read side {site.config.house!r} in Redis", site.installation, theirs, FOREIGN_WAY_OUT
+            )
 
     def round(self) -> float:
         """One page of the journal, and what time alone has changed."""

@@ -38,9 +38,9 @@ T = TypeVar("T")
 class ReadSide:
     """The rows and the cache of one house. Not thread-safe; raises `DatabaseUnavailable` and `CacheError`."""
 
-    def __init__(self, database_url: str, redis_url: str, name: str) -> None:
+    def __init__(self, database_url: str, redis_url: str, name: str, *, installation_name: str = "") -> None:
         self._rows = ProjectionRows(database_url)
-        self._cache = ProjectionCache(redis_url, name)
+        self._cache = ProjectionCache(redis_url, name, installation_name=installation_name)
         self._pause = threading.Event()
 
     def rebuild(self, told: Callable[[int], None] | None = None) -> Filling:

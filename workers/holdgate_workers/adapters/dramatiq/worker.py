@@ -9,6 +9,7 @@ from collections.abc import Callable
 import dramatiq
 from dramatiq.worker import ConsumerThread, WorkerThread
 
+from holdgate_schema.topology import tasks_queue
 from holdgate_workers.app.task_ports import Desk, DeskMaker
 
 _log = logging.getLogger(__name__)
@@ -17,9 +18,7 @@ WAKE_MILLISECONDS = 200
 """How long dramatiq's threads wait at most before they look whether they are to stop."""
 
 
-def queue_name(role: str) -> str:
-    """The queue of a role's wake-ups."""
-    return f"holdgate.tasks.{role}"
+queue_name = tasks_queue
 
 
 def actor_name(role: str) -> str:

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from holdgate_schema import topology
 from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX
+from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import ChannelId, Delivery, Oversized, Sink
 
 from .queue_tables import LOCK_SPACE, sweep_reply_queues
@@ -82,8 +83,16 @@ class _Channel:
 class EmbeddedConsumer(SessionThread):
     """Implements `Consumer` on the tables of the embedded queue. `prefetch` is per partition."""
 
-    def __init__(self, url: str, sink: Sink, *, name: str, prefetch: int = PREFETCH_DEFAULT) -> None:
-        super().__init__(url, f"{name}.consume")
+    def __init__(
+        self,
+        url: str,
+        sink: Sink,
+        *,
+        name: str,
+        prefetch: int = PREFETCH_DEFAULT,
+        installation: Installation | None = None,
+    ) -> None:
+        super().__init__(url, f"{name}.consume", installation)
         self._sink = sink
         self._prefetch = prefetch
         self._commands: deque[tuple[str, int, int]] = deque()

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count, islice
 
+from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import Outgoing, PublishProblem, TransportError
 
 from .routes import Posting, Routes
@@ -60,14 +61,16 @@ class EmbeddedPublisher:
     reconnect; what was cut off during its commit is reported as `lost`.
     """
 
-    def __init__(self, url: str, *, name: str, waiting_max: int = WAITING_MAX) -> None:
+    def __init__(
+        self, url: str, *, name: str, waiting_max: int = WAITING_MAX, installation: Installation | None = None
+    ) -> None:
         self._waiting_max = waiting_max
         self._lock = threading.Lock()
         self._drained = threading.Condition(self._lock)
         self._groups: deque[EmbeddedReceipt] = deque()
         self._open = 0
         self._closed = False
-        self._poster = _Poster(url, f"{name}.publish", self)
+        self._poster = _Poster(url, f"{name}.publish", self, installation)
         self._poster.start()
 
     def publish(self, messages: Sequence[Outgoing]) -> EmbeddedReceipt:
@@ -142,8 +145,10 @@ class EmbeddedPublisher:
 class _Poster(SessionThread):
     """The publisher's thread."""
 
-    def __init__(self, url: str, name: str, publisher: EmbeddedPublisher) -> None:
-        super().__init__(url, name)
+    def __init__(
+        self, url: str, name: str, publisher: EmbeddedPublisher, installation: Installation | None
+    ) -> None:
+        super().__init__(url, name, installation)
         self._publisher = publisher
         self._routes = Routes()
         self.connected = False

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from typing import Any, LiteralString
 
 from holdgate_schema import topology
+from holdgate_workers.app.installation import Installation, StillServed
 
+from . import stamp
 from .session import Connection, connect, translated
 
 LOCK_SPACE = 0x486F6C64
@@ -42,6 +44,12 @@ _TABLES: tuple[LiteralString, ...] = (
     """CREATE TABLE IF NOT EXISTS holdgate_queue.generation (
         one boolean PRIMARY KEY DEFAULT true CHECK (one),
         number bigint NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS holdgate_queue.installation (
+        one boolean PRIMARY KEY DEFAULT true CHECK (one),
+        id text NOT NULL,
+        name text NOT NULL,
+        stamped_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
+    "COMMENT ON TABLE holdgate_queue.installation IS 'Whose queue this is: schemas of one database share it'",
     "COMMENT ON TABLE holdgate_queue.generation IS 'Counts the changes of exchanges and bindings'",
     "INSERT INTO holdgate_queue.generation (number) VALUES (0) ON CONFLICT DO NOTHING",
     "CREATE SEQUENCE IF NOT EXISTS holdgate_queue.channels",
@@ -68,6 +76,8 @@ _TABLES: tuple[LiteralString, ...] = (
     "COMMENT ON COLUMN holdgate_queue.messages.properties IS 'MessagePack'",
 )
 
+_CONSUMERS = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s AND objid <> %s
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 _STALE = """SELECT id FROM holdgate_queue.queues
     WHERE heartbeat_at < clock_timestamp() - make_interval(secs => %s) FOR UPDATE SKIP LOCKED"""
 
@@ -75,18 +85,21 @@ _STALE = """SELECT id FROM holdgate_queue.queues
 CHANGE_WAIT_SECONDS = 2
 
 
-def declare(url: str, partitions: int) -> None:
+def declare(url: str, partitions: int, installation: Installation | None = None) -> None:
     """Make the tables, the exchanges, the queues of a house with so many partitions, and their bindings.
 
     Safe to run again and by several processes at once. With another number of partitions the slots are bound
-    anew in one step; queues that are no longer bound stay, with their messages. Raises `TransportError`, and
-    ValueError for a number of partitions that is not 1 to 64.
+    anew in one step; queues that are no longer bound stay, with their messages. The queue is stamped with the
+    installation. Raises `NotOurs`, and changes nothing, if it belongs to another; `TransportError`, and ValueError
+    for a number of partitions that is not 1 to 64.
     """
     if not 1 <= partitions <= topology.PARTITIONS_MAX:
         raise ValueError(f"partitions must be 1 to {topology.PARTITIONS_MAX}, not {partitions}")
     with translated(), connect(url, "holdgate-declare") as connection, changing(connection):
         for statement in _TABLES:
             connection.execute(statement)
+        if installation is not None:
+            stamp.claim(connection, installation)
         before = _bindings(connection)
         with connection.cursor() as cursor:
             cursor.executemany(
@@ -120,6 +133,32 @@ def remove_queue(url: str, name: str) -> None:
         found = connection.execute("SELECT id FROM holdgate_queue.queues WHERE name = %s", (name,))
         drop_queues(connection, [queue for (queue,) in found])
         _count_change(connection)
+
+
+def verify(url: str, installation: Installation) -> None:
+    """Raises `NotOurs` or `NotSetUp` unless the queue is this installation's; else `TransportError`."""
+    with translated(), connect(url, "holdgate-verify") as connection:
+        stamp.check(connection, installation)
+
+
+def owner(url: str) -> Installation | None:
+    """Whose the queue is; None if it is nobody's. Raises `TransportError`."""
+    with translated(), connect(url, "holdgate-verify") as connection:
+        return stamp.owner(connection)
+
+
+def take_over(url: str, installation: Installation) -> Installation | None:
+    """Stamp the queue anew: whose it was. Raises `StillServed` while consumers work there, `TransportError`."""
+    with translated(), connect(url, "holdgate-take-over") as connection:
+        theirs = stamp.owner(connection)
+        if theirs is None or theirs.id == installation.id:
+            return theirs
+        with changing(connection):
+            row = connection.execute(_CONSUMERS, (LOCK_SPACE, GATE)).fetchone()
+            if row is not None and row[0]:
+                raise StillServed(stamp.PLACE, row[0])
+            stamp.replace(connection, installation)
+        return theirs
 
 
 def sweep_reply_queues(connection: Connection) -> int:

@@ -13,7 +13,10 @@ from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 
+from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import TransportError
+
+from . import stamp
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Address: TypeAlias = Callable[[], str]
@@ -145,9 +148,13 @@ class Session:
 
 
 class SessionThread:
-    """A thread with a session, which it makes again with back-off and jitter whenever it breaks."""
+    """A thread with a session, which it makes again with back-off and jitter whenever it breaks.
 
-    def __init__(self, address: str | Address, name: str) -> None:
+    A session on a queue that does not bear the installation's stamp, if one is given, counts as broken.
+    """
+
+    def __init__(self, address: str | Address, name: str, installation: Installation | None = None) -> None:
+        self._installation = installation
         self._address: Address = address if callable(address) else lambda: address
         self._name = name
         self.wake = Wake()
@@ -207,6 +214,9 @@ class SessionThread:
                 return
 
     def _live(self, session: Session) -> None:
+        if self._installation is not None:
+            with translated():
+                stamp.check(session.connection, self._installation)
         self.opened(session)
         pause = self.turn(session, set())
         while pause is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +10,13 @@ from typing import Any
 
 from psycopg import Connection
 
+from holdgate_workers.app.installation import Installation
 from holdgate_workers.domain.settings import DEFINITIONS, Settings, parse
 
 from .connection import DatabaseError
 from .session import Session
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(slots=True, frozen=True)
@@ -38,6 +42,26 @@ class House:
         if value is None:
             raise DatabaseError("the house has no session secret; was the database restored in part?")
         return value.encode()
+
+    def installation(self) -> Installation:
+        """Which installation this database is."""
+
+        def work(connection: Connection[tuple[Any, ...]]) -> Installation:
+            row = connection.execute("SELECT value FROM house WHERE name = 'installation_id'").fetchone()
+            if row is None:
+                raise DatabaseError("the house has no installation id; was the database restored in part?")
+            return Installation(row[0], _place(connection))
+
+        return self._session.run(work)
+
+    def renew_installation(self) -> Installation:
+        """Give the database another id, as a copy needs that is to work beside its original."""
+        self._session.run(
+            lambda connection: connection.execute(
+                "UPDATE house SET value = gen_random_uuid()::text WHERE name = 'installation_id'"
+            )
+        )
+        return self.installation()
 
     def partitions(self, default: int) -> int:
         """How many partition queues there are; the first process to ask decides."""
@@ -111,6 +135,15 @@ class House:
             lambda connection: connection.execute("SELECT value FROM house WHERE name = %s", [name]).fetchone()
         )
         return row[0] if row else None
+
+
+def _place(connection: Connection[tuple[Any, ...]]) -> str:
+    """Where the database is, without the login. An address that means another machine on each is completed."""
+    info = connection.info
+    host = info.host or "localhost"
+    if host.startswith(("/", "@")) or host in _LOCAL:
+        host = f"{socket.gethostname()} ({host})"
+    return f"database {info.dbname} on {host}:{info.port}"
 
 
 def _write(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any, TypeVar
 
 from psycopg import Connection
@@ -58,16 +57,16 @@ SELECT coalesce((
   SELECT greatest(0, extract(epoch FROM clock_timestamp() - j.decided_at)) FROM journal j
   WHERE (j.xid, j.id) > (c.xid, c.id) ORDER BY j.xid, j.id LIMIT 1), 0)::float8
 FROM relay_cursors c WHERE c.name = %s"""
-_IDENTITY = "SELECT value FROM house WHERE name = 'session_secret'"
+_IDENTITY = "SELECT value FROM house WHERE name = 'installation_id'"
 
 
 class ProjectionRows(Reader):
     """Reads of the projection. Not thread-safe."""
 
     def house(self) -> str:
-        """A name that no other database has, and its restored copies share. Raises `DatabaseUnavailable`."""
+        """The installation's id, which copies of the database share. Raises `DatabaseUnavailable`."""
         row = self._read(lambda connection: connection.execute(_IDENTITY).fetchone())
-        return sha256(b"house " + (row[0].encode() if row else b"")).hexdigest()[:16]
+        return str(row[0]) if row else ""
 
     def rows(self, wanted: ReadRows) -> Rows | Unavailable:
         """These occurrences with the sums of their products, in one snapshot."""

@@ -54,6 +54,11 @@ def connection_parameters(
     return parameters
 
 
+def vhost_of(url: str) -> str:
+    """The virtual host that the URL means; it is no secret. Raises `TransportError`."""
+    return str(connection_parameters(url, name="holdgate").virtual_host)
+
+
 def backoff_seconds(attempt: int, jitter: float) -> float:
     """How long to wait before try number `attempt` (from 0), with `jitter` evenly spread over [0, 1).
 

@@ -18,6 +18,7 @@ import pika
 from pika import exceptions
 
 from holdgate_schema.topology import partition_queue
+from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import ChannelId, Delivery, Oversized, Sink
 
 from .connection import (
@@ -29,6 +30,7 @@ from .connection import (
 )
 from .frames import Received
 from .properties import from_wire
+from .stamp import mark_of
 from .wire import IoThread, WireConnection, drop, jitter, oversized_of
 
 _log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ CLOSE_TIMEOUT_SECONDS = 5.0
 class RabbitConsumer:
     """`app.ports.Consumer` on RabbitMQ.
 
+    Consumes only where the virtual host bears the installation's stamp, if one is given; otherwise it tries again.
     The sink is called on the I/O thread. `Sink.lost` comes exactly once for each channel that `Sink.subscribed`
     announced, and for no other. Raises `TransportError` for a URL that is none; after that nothing raises.
     """
@@ -55,8 +58,10 @@ class RabbitConsumer:
         name: str,
         prefetch: int = PREFETCH_DEFAULT,
         heartbeat_seconds: int = CONSUMER_HEARTBEAT_SECONDS,
+        installation: Installation | None = None,
     ) -> None:
         self._url = url
+        self._mark = None if installation is None else mark_of(installation)
         self._sink = sink
         self._name = name
         self._prefetch = prefetch
@@ -152,7 +157,8 @@ class RabbitConsumer:
 
     def _start(self, line: _Line) -> None:
         line.timer = None
-        life = _Life(self._io, self._sink, line.partition, next(self._channel_ids), self._prefetch, self._ended)
+        number = next(self._channel_ids)
+        life = _Life(self._io, self._sink, line.partition, number, self._prefetch, self._ended, self._mark)
         line.life = life
         self._lives[life.channel_id] = life
         life.dial(self._parameters(line.partition))
@@ -222,6 +228,7 @@ class _Life:
         channel_id: ChannelId,
         prefetch: int,
         ended: Callable[[_Life, BaseException | None], None],
+        mark: str | None,
     ) -> None:
         self.partition = partition
         self.channel_id = channel_id
@@ -231,6 +238,7 @@ class _Life:
         self._sink = sink
         self._prefetch = prefetch
         self._ended = ended
+        self._mark = mark
         self._over = False
         self._leaving = False
         self._delivered = 0
@@ -307,6 +315,9 @@ class _Life:
         channel.add_on_close_callback(self._on_channel_closed)
         channel.add_on_cancel_callback(self._on_cancel)
         self._connection.receive_with(channel.channel_number, self._on_received)
+        if self._mark is not None:
+            # Where it is not there the broker closes the channel, whatever follows: the virtual host is not ours.
+            channel.exchange_declare(self._mark, passive=True)
         channel.basic_qos(prefetch_count=self._prefetch, callback=self._on_bounded)
 
     def _on_bounded(self, _frame: Any) -> None:

@@ -61,7 +61,7 @@ def _declarations(connection: Any, partitions: int) -> Iterator[tuple[str, Any]]
                 item.name, item.kind, durable=True, arguments=dict(item.arguments)
             ),
         )
-    for queue in topology.queues(partitions):
+    for queue in (*topology.queues(partitions), *topology.task_queues()):
         yield (
             queue.name,
             lambda item=queue: connection.channel().queue_declare(

@@ -11,11 +11,13 @@ from typing import Any
 
 from pika import exceptions
 
+from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import Outgoing, Receipt
 
 from .connection import STEADY_SECONDS, backoff_seconds, connection_parameters, explain
 from .frames import message_frames
 from .receipts import GroupReceipt, Ledger
+from .stamp import mark_of
 from .wire import IoThread, WireConnection, drop, jitter
 
 _log = logging.getLogger(__name__)
@@ -33,12 +35,21 @@ class RabbitPublisher:
     What is written and then cut off is `lost` and never sent again by itself: it may have arrived, and only the
     caller knows whether twice is harmless. What is not written yet waits for the next connection, `waiting_max`
     messages at most; a group that does not fit is refused as a whole, `blocked` or `lost`. A message that no
-    connection could carry (a routing key over 255 bytes) is `unroutable`.
+    connection could carry (a routing key over 255 bytes) is `unroutable`. Sends only where the virtual host bears the
+    installation's stamp, if one is given; otherwise it tries again.
     """
 
     def __init__(
-        self, url: str, *, name: str, waiting_max: int = WAITING_MAX, heartbeat_seconds: int = HEARTBEAT_SECONDS
+        self,
+        url: str,
+        *,
+        name: str,
+        waiting_max: int = WAITING_MAX,
+        heartbeat_seconds: int = HEARTBEAT_SECONDS,
+        installation: Installation | None = None,
     ) -> None:
+        self._mark = None if installation is None else mark_of(installation)
+        self._is_ours = False
         self._dialling = connection_parameters(url, name=f"{name}.publish", heartbeat_seconds=heartbeat_seconds)
         self._waiting_max = waiting_max
         self._lock = threading.Lock()  # for the two sides of the waiting line, once per group
@@ -196,7 +207,15 @@ class RabbitPublisher:
         channel.add_on_close_callback(self._on_channel_closed)
         channel.add_on_return_callback(self._on_return)
         self._connection.confirm_with(channel.channel_number, self._on_ack)
-        channel.confirm_delivery(self._on_nack, callback=self._on_confirming)
+        if self._mark is None or self._is_ours:
+            self._on_ours()
+        else:
+            # Where it is not there the broker closes the channel: the virtual host is not ours.
+            channel.exchange_declare(self._mark, passive=True, callback=self._on_ours)
+
+    def _on_ours(self, _frame: Any = None) -> None:
+        self._is_ours = True
+        self._channel.confirm_delivery(self._on_nack, callback=self._on_confirming)
 
     def _on_confirming(self, _frame: Any) -> None:
         self._opened_at = monotonic()
@@ -226,12 +245,14 @@ class RabbitPublisher:
         """One message the broker cannot stand (no such exchange, no permission) ends the channel for all."""
         self._ready = False
         self._ledger.lost(explain(reason))
-        if self._connection.is_open and not self._closing:
+        if not self._is_ours and self._connection.is_open:
+            drop(self._connection, explain(reason))  # and the next try comes after a pause
+        elif self._connection.is_open and not self._closing:
             _log.warning("the broker closed the publishing channel: %s", explain(reason))
             self._open_channel()
 
     def _on_end(self, _connection: Any, error: BaseException | None) -> None:
-        self._ready = False
+        self._ready = self._is_ours = False
         self._alarm = ""
         self._channel = None
         self._ledger.lost(explain(error))

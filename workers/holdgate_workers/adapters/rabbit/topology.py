@@ -12,9 +12,11 @@ from pika import exceptions
 
 from holdgate_schema import topology
 from holdgate_schema.slots import SLOTS, partition_of, slot_key
+from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import TransportError
 
-from .connection import connection_parameters, explain
+from .connection import connection_parameters, explain, vhost_of
+from .stamp import Stamp
 from .wire import WireConnection
 
 NOT_FOUND = 404
@@ -70,24 +72,31 @@ def connected(url: str, name: str, heartbeat_seconds: int = HEARTBEAT_SECONDS) -
             connection.close()
 
 
-def declare(url: str, partitions: int) -> None:
+def declare(url: str, partitions: int, installation: Installation | None = None) -> None:
     """Make the exchanges, the queues of a house with so many partitions, and their bindings.
 
     Safe to run again and by several at once. With another number of partitions than last time, slots are bound to
     their new queue first and unbound from the old one after that: for a moment a request may arrive in both, none
-    goes astray. Queues that are no longer bound stay, with their messages.
+    goes astray. Queues that are no longer bound stay, with their messages. The virtual host is stamped with the
+    installation first.
 
-    Raises `TopologyError` if something exists with other arguments or the login may not, `TransportError` if the
-    broker cannot be reached, and ValueError for a number of partitions that is not 1 to 64.
+    Raises `NotOurs`, and then changes nothing, if the virtual host belongs to another installation. Raises
+    `TopologyError` if something exists with other arguments or the login may not, `TransportError` if the broker
+    cannot be reached, and ValueError for a number of partitions that is not 1 to 64.
     """
     if not 1 <= partitions <= topology.PARTITIONS_MAX:
         raise ValueError(f"partitions must be 1 to {topology.PARTITIONS_MAX}, not {partitions}")
     with connected(url, "holdgate-declare") as connection:
+        if installation is not None:
+            with _explained(topology.INSTALLATION_EXCHANGE):
+                Stamp(connection, vhost_of(url)).claim(installation)
         maker = _Maker(connection)
         fresh = not maker.look("queue", topology.partition_queue(0)).exists
         for exchange in topology.EXCHANGES:
             maker.exchange(exchange.name, exchange.kind, dict(exchange.arguments))
         for queue in topology.queues(partitions):
+            maker.queue(queue)
+        for queue in topology.task_queues():
             maker.queue(queue)
         for binding in topology.bindings(partitions):
             maker.bind(binding)
@@ -99,6 +108,24 @@ def declare(url: str, partitions: int) -> None:
             maker.exchange(_marker(partitions), "fanout", {})
 
 
+def verify(url: str, installation: Installation) -> None:
+    """Raises `NotOurs` or `NotSetUp` unless the virtual host is this installation's; else `TransportError`."""
+    with connected(url, "holdgate-verify") as connection:
+        Stamp(connection, vhost_of(url)).check(installation)
+
+
+def owner(url: str) -> Installation | None:
+    """Whose the virtual host is; None if it is nobody's. Raises `TransportError`."""
+    with connected(url, "holdgate-verify") as connection:
+        return Stamp(connection, vhost_of(url)).owner()
+
+
+def take_over(url: str, installation: Installation) -> Installation | None:
+    """Stamp the virtual host anew: whose it was. Raises `StillServed` while consumers work there, `TransportError`."""
+    with connected(url, "holdgate-take-over") as connection, _explained(topology.INSTALLATION_EXCHANGE):
+        return Stamp(connection, vhost_of(url)).take_over(installation, topology.PARTITIONS_MAX)
+
+
 def inspect(url: str, partitions: int) -> list[Found]:
     """Which exchanges and queues there are. Changes nothing. Raises `TransportError`."""
     with connected(url, "holdgate-doctor") as connection:
@@ -106,6 +133,7 @@ def inspect(url: str, partitions: int) -> list[Found]:
         exchanges = [*(exchange.name for exchange in topology.EXCHANGES), _marker(partitions)]
         found = [maker.look("exchange", name) for name in exchanges]
         found.extend(maker.look("queue", queue.name) for queue in topology.queues(partitions))
+        found.extend(maker.look("queue", queue.name) for queue in topology.task_queues())
     return found
 
 
@@ -123,12 +151,8 @@ def served(url: str, partitions: int) -> frozenset[int]:
     return frozenset(partition for partition, queue in found.items() if queue.consumers)
 
 
-def _marker(partitions: int) -> str:
-    """An exchange that nothing is sent to: it says how many partitions the slots are bound to.
-
-    AMQP cannot list bindings, and trying out which of them are left over takes thousands of commands.
-    """
-    return f"holdgate.partitions.{partitions:02d}"
+_marker = topology.partitions_mark
+"""AMQP cannot list bindings, and trying out which of them are left over takes thousands of commands."""
 
 
 def _unbind_others(maker: _Maker, partitions: int) -> None:

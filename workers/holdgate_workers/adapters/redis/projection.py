@@ -18,6 +18,7 @@ from holdgate_schema.cache import (
     marker_key,
     product_key,
 )
+from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.projected import Entry, Kind
 from holdgate_workers.app.projection_audit import Stored
 from holdgate_workers.app.projection_effects import (
@@ -51,11 +52,17 @@ class CacheError(Exception):
 
 
 class ProjectionCache:
-    """The entries of one house. Not thread-safe. `name` is the house's in the keys."""
+    """The entries of one house. Not thread-safe. `name` is the house's in the keys.
 
-    def __init__(self, url: str, name: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    `installation_name` says for people where the database of the entries is that are begun here.
+    """
+
+    def __init__(
+        self, url: str, name: str, *, installation_name: str = "", timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         self._url = url
         self._name = name
+        self._installation_name = installation_name
         try:
             self._redis = redis.Redis.from_url(
                 url,
@@ -86,7 +93,7 @@ class ProjectionCache:
 
     def begin(self, wanted: BeginGeneration) -> bool | CacheUnavailable:
         """Give the cache a generation."""
-        args = [wanted.generation, wanted.house, "1" if wanted.replace else "0"]
+        args = [wanted.generation, wanted.house, "1" if wanted.replace else "0", self._installation_name]
         return self._asked(lambda: bool(self._begin(keys=[self._marker, self._due], args=args)))
 
     def write(self, wanted: WriteEntries) -> Written | Superseded | CacheUnavailable:
@@ -121,6 +128,11 @@ class ProjectionCache:
         )
 
     # --- looking ------------------------------------------------------------------------------------------------
+
+    def owner(self) -> Installation | None:
+        """Whose the entries are; None if they are nobody's yet. Raises `CacheError`."""
+        house, name = self._checked(lambda: self._redis.hmget(self._marker, "house", "name"))
+        return Installation(_text(house) or "", _text(name or b"") or "") if isinstance(house, bytes) else None
 
     def age_seconds(self) -> float | None:
         """How long ago the cache was as the rows were; None if nobody has said so. Raises `CacheError`."""
@@ -203,8 +215,8 @@ class ProjectionCache:
             raise CacheError(str(exc).replace(self._url, "…") or type(exc).__name__) from exc
 
 
-def _text(value: bytes) -> str | None:
-    return value.decode() or None
+def _text(value: bytes | str) -> str | None:
+    return (value.decode() if isinstance(value, bytes) else value) or None
 
 
 def _microseconds(instant: datetime) -> int:

@@ -14,11 +14,12 @@ return {marker[1] or '', marker[2] or '', tonumber(marker[3] or '0'), due}
 BEGIN = """
 if ARGV[3] == '1' or redis.call('HEXISTS', KEYS[1], 'generation') == 0 then
   redis.call('DEL', KEYS[1], KEYS[2])
-  redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'house', ARGV[2])
+  redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'house', ARGV[2], 'name', ARGV[4])
 end
 return 1
 """
-"""KEYS: marker, due. ARGV: generation, house, whether to replace one that is there."""
+"""KEYS: marker, due. ARGV: generation, house (the installation's id), whether to replace one that is there, where the
+installation's database is (for people)."""
 
 WRITE = """
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then
