@@ -118,7 +118,9 @@ class FakeSelling:
     ) -> QuoteView | Refused:
         pieces = [("ticket", *piece) for piece in items.items()] + [("extra", *piece) for piece in extras.items()]
         missing = [
-            FieldProblem(field=f"{w}.{key}", reason="no price") for w, key, _ in pieces if key not in self.prices
+            FieldProblem(code="unknown", field=f"{w}.{key}", reason="no price")
+            for w, key, _ in pieces
+            if key not in self.prices
         ]
         if missing:
             return self.house.refuse(command, Reason.UNPRICED, errors=missing)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from .codec import BODY_BYTES_MAX, CONTENT_TYPE
-from .errors import FieldError
+from .errors import FieldError, ProblemCode
 from .topology import may_reply_to
 
 HeaderValue = str | int | bool | float | bytes | None
@@ -54,20 +54,24 @@ def property_errors(
     """
     errors: list[FieldError] = []
     if properties.content_type is not None and properties.content_type != CONTENT_TYPE:
-        errors.append(FieldError("content_type", f"must be {CONTENT_TYPE} or left out"))
+        errors.append(_wrong("content_type", f"must be {CONTENT_TYPE} or left out"))
     if properties.content_encoding:
-        errors.append(FieldError("content_encoding", "must be left out; bodies are plain UTF-8"))
+        errors.append(_wrong("content_encoding", "must be left out; bodies are plain UTF-8"))
     if properties.expiration is not None:
-        errors.append(FieldError("expiration", "must be left out; a request may not expire in the queue"))
+        errors.append(_wrong("expiration", "must be left out; a request may not expire in the queue"))
     if properties.headers:
         errors.extend(_header_errors(properties.headers))
     if properties.message_id is not None and request_id is not None and properties.message_id != request_id:
-        errors.append(FieldError("message_id", "must equal the body's request_id or be left out"))
+        errors.append(_wrong("message_id", "must equal the body's request_id or be left out"))
     if properties.type is not None and message_type is not None and properties.type != message_type:
-        errors.append(FieldError("type", f"must equal the body's type ({message_type}) or be left out"))
+        errors.append(_wrong("type", f"must equal the body's type ({message_type}) or be left out"))
     if properties.reply_to is not None and not may_reply_to(properties.reply_to):
-        errors.append(FieldError("reply_to", "must be direct reply-to or a queue named holdgate.reply.<name>"))
+        errors.append(_wrong("reply_to", "must be direct reply-to or a queue named holdgate.reply.<name>"))
     return errors
+
+
+def _wrong(name: str, reason: str) -> FieldError:
+    return FieldError(name, reason, ProblemCode.PROPERTY)
 
 
 def _header_errors(headers: dict[str, HeaderValue]) -> list[FieldError]:
@@ -75,12 +79,10 @@ def _header_errors(headers: dict[str, HeaderValue]) -> list[FieldError]:
         size = headers[HEADERS_BYTES_HEADER]
         return [FieldError("headers", f"are {size!s} bytes together, at most {HEADERS_BYTES_MAX} are read")]
     errors = [
-        FieldError(name, "must be left out; a request goes to one queue")
-        for name in ("CC", "BCC")
-        if name in headers
+        _wrong(name, "must be left out; a request goes to one queue") for name in ("CC", "BCC") if name in headers
     ]
     if len(headers) > HEADERS_MAX:
-        errors.append(FieldError("headers", f"at most {HEADERS_MAX} are read"))
+        errors.append(_wrong("headers", f"at most {HEADERS_MAX} are read"))
     return errors
 
 

@@ -2,14 +2,60 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from typing import NamedTuple
+
+ERRORS_MAX = 50
+"""So many problems of one message are named."""
+
+
+class ProblemCode(StrEnum):
+    """What kind of thing is wrong, for programs. More may be added. `docs/contract.md` says what each one means."""
+
+    NOT_JSON = "not_json"
+    BODY_TOO_LARGE = "body_too_large"
+    REPEATED_KEY = "repeated_key"
+    REQUIRED = "required"
+    UNKNOWN_FIELD = "unknown_field"
+    UNKNOWN_TYPE = "unknown_type"
+    WRONG_TYPE = "wrong_type"
+    OUT_OF_RANGE = "out_of_range"
+    WRONG_LENGTH = "wrong_length"
+    WRONG_FORMAT = "wrong_format"
+    NOT_ALLOWED = "not_allowed"
+    INVISIBLE_CHARACTER = "invisible_character"
+    NOT_NORMALIZED = "not_normalized"
+    RESERVED_ID = "reserved_id"
+    PROPERTY = "property"
+    CONFLICT = "conflict"
+    DUPLICATE = "duplicate"
+    UNKNOWN_NAME = "unknown_name"
+    SUPERSEDED = "superseded"
 
 
 class FieldError(NamedTuple):
-    """One thing that is wrong: where, and what would be right."""
+    """One thing that is wrong: where, what would be right, and of which kind it is.
+
+    `pointer` is the place as a JSON Pointer (RFC 6901); None if `field` says it already, or it is not in the body.
+    """
 
     field: str
     reason: str
+    code: str = ProblemCode.CONFLICT
+    pointer: str | None = None
+
+
+_STEP = re.compile(r"\[(\d+)\]|[^.\[\]]+")
+
+
+def pointer_of(error: FieldError) -> str | None:
+    """Where in the body the problem is, as a JSON Pointer; None for what is not in the body."""
+    if error.pointer is not None or error.code == ProblemCode.PROPERTY:
+        return error.pointer
+    if error.field == "body":
+        return ""
+    return "".join(f"/{found[1] or found[0]}" for found in _STEP.finditer(error.field))
 
 
 class LanguageError(Exception):

@@ -7,16 +7,18 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from .characters import TEXT_CLASS
 from .ids import NAME_PATTERN, ExtraKey, OccurrenceId, RequestId, TicketKey
 
 QUANTITY_MAX = 500
 CAPACITY_MAX = 1_000_000
+TEXT_PATTERN = rf"^{TEXT_CLASS}*$(?!\n)"
 
 Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
 Items = Annotated[dict[TicketKey, Quantity], Meta(max_length=50, description="Ticket type -> how many")]
 Extras = Annotated[dict[ExtraKey, Quantity], Meta(max_length=50, description="Extra -> how many")]
 Address = Annotated[str, Meta(min_length=2, max_length=45, pattern=r"^[0-9a-fA-F:.]+$(?!\n)")]
-Label = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+Label = Annotated[str, Meta(max_length=100, pattern=TEXT_PATTERN)]
 AwareTime = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
 LocalTime = Annotated[
     datetime, Meta(tz=False, description="Wall time without an offset, in the occurrence's time zone")

@@ -10,18 +10,25 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from .characters import ID_CLASS
+
+NIL_UUID = "00000000-0000-0000-0000-000000000000"
+MAX_UUID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,49}$(?!\n)"
-VISIBLE_PATTERN = r"^[^\s\x00-\x1f\x7f-\x9f\ufffe\uffff]+$(?!\n)"
+REQUEST_ID_PATTERN = rf"^(?!{NIL_UUID}|{MAX_UUID})" + UUID_PATTERN.removeprefix("^")
+"""The two are what an unset variable looks like: the second buyer would get the first one's answer."""
+VISIBLE_PATTERN = rf"^{ID_CLASS}+$(?!\n)"
 
 RequestId = Annotated[
     str,
     Meta(
-        pattern=UUID_PATTERN,
+        pattern=REQUEST_ID_PATTERN,
         description=(
-            "UUID in lower case, made by the caller, of any version but 8 (those are Holdgate's own); "
-            "the same id always gets the same answer"
+            "UUID in lower case, made by the caller, of any version but 8 (those are Holdgate's own), and neither "
+            "the nil nor the max UUID; the same id always gets the same answer"
         ),
+        extra_json_schema={"not": {"enum": [NIL_UUID, MAX_UUID]}},
     ),
 ]
 HoldId = Annotated[

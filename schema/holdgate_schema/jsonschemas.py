@@ -19,10 +19,12 @@ from msgspec.inspect import DateTimeType, Metadata, StructType, Type, UnionType,
 from .events import EVENT_TYPES, event_type
 from .messages import COMMAND_TYPES, type_name
 from .outcomes import ANSWER_TYPES, NotOnSale, Reason, answer_type
+from .selling import INTERNAL_TYPES
 
 Json = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NULLABLE = {"type": "null"}
 AWARE_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 WALL_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?$"
 
@@ -40,7 +42,9 @@ EVENTS = tuple(event_type(kind) for kind in EVENT_TYPES)
 _WALL = {"pattern": WALL_TIME}
 _AWARE = {"format": "date-time", "pattern": AWARE_TIME}
 _ENUMS: tuple[type[StrEnum], ...] = (Reason, NotOnSale)
-_CODE_POINT = re.compile(r"\\u([0-9a-f]{4})")
+_CODE_POINT = re.compile(r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
+_LOOK_AHEAD = re.compile(r"\(\?![^)]*\)")
+_ABOUT = ("description", "default")
 
 
 def message_schema(name: str) -> Json:
@@ -57,8 +61,11 @@ def message_schema(name: str) -> Json:
 def component_schemas(kinds: Sequence[type[Struct]], ref_template: str) -> Json:
     """The schemas of these types and of everything in them, by class name; `{name}` stands in the references."""
     _, components = msgspec.json.schema_components(kinds, ref_template=ref_template)
+    nullable = _said_by_senders() | (_classes(kinds) if set(kinds) <= set(COMMAND_TYPES) else set())
     for struct in _structs(kinds):
         _say_times(struct, components[struct.cls.__name__])
+        if struct.cls in nullable:
+            _allow_nulls(struct, components[struct.cls.__name__])
         if not issubclass(struct.cls, COMMAND_TYPES) and struct.tag is not None:
             components[struct.cls.__name__].pop("additionalProperties", None)
     for enum in _ENUMS:
@@ -73,9 +80,10 @@ def portable(pattern: str) -> str:
     r"""A pattern of ours in the subset that ECMA-262, RE2 (Go), PCRE and Java read alike.
 
     `(?!\n)` is only needed where `$` also matches before a final newline, which ECMA-262 and RE2 rule out and
-    RE2 has no look-ahead. `\uXXXX` becomes the character itself.
+    RE2 has no look-ahead; what another one rules out, the schema says with `not`. `\uXXXX` becomes the character
+    itself.
     """
-    return _CODE_POINT.sub(lambda found: chr(int(found[1], 16)), pattern.removesuffix(r"(?!\n)"))
+    return _CODE_POINT.sub(lambda found: chr(int(found[1] or found[2], 16)), _LOOK_AHEAD.sub("", pattern))
 
 
 def _tidied(node: Any) -> Any:
@@ -105,6 +113,25 @@ def _say_times(struct: StructType, schema: Json) -> None:
             said = schema["properties"][field.encode_name]
             said = next((branch for branch in said.get("anyOf", ()) if branch["type"] == "string"), said)
             said |= _WALL if part.tz is False else _AWARE
+
+
+def _allow_nulls(struct: StructType, schema: Json) -> None:
+    """In a command null says what leaving the field out says, whatever the default is."""
+    for field in struct.fields:
+        said = schema["properties"][field.encode_name]
+        if not field.required and NULLABLE not in said.get("anyOf", ()):
+            about = {key: said[key] for key in _ABOUT if key in said}
+            bare = {key: value for key, value in said.items() if key not in _ABOUT}
+            schema["properties"][field.encode_name] = {"anyOf": [bare, NULLABLE], **about}
+
+
+def _said_by_senders() -> set[type]:
+    """What stands in the commands that upstream services send."""
+    return _classes([kind for kind in COMMAND_TYPES if kind not in INTERNAL_TYPES])
+
+
+def _classes(kinds: Sequence[type[Struct]]) -> set[type]:
+    return {struct.cls for struct in _structs(kinds)}
 
 
 def _parts(kind: Type) -> Iterator[Type]:

@@ -16,7 +16,17 @@ from .fields import AwareTime as AwareTime
 from .fields import Client as Client
 from .fields import CommandBase, Extras, Items, LocalTime
 from .fields import Label as Label
-from .ids import TOTAL_POOL, ExtraKey, HoldId, PoolKey, ProductId, SessionId, TicketKey, UserId
+from .ids import (
+    TOTAL_POOL,
+    VISIBLE_PATTERN,
+    ExtraKey,
+    HoldId,
+    PoolKey,
+    ProductId,
+    SessionId,
+    TicketKey,
+    UserId,
+)
 from .selling import INTERNAL_TYPES, SELLING_TYPES, Pricing, SellingCommand
 
 SWEEP_HOLDS_MAX = 500
@@ -93,7 +103,7 @@ class TicketType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 class SharedStock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Stock that several occurrences sell from: all that name the same key share the cap."""
 
-    key: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$(?!\n)")]
+    key: Annotated[str, Meta(min_length=1, max_length=64, pattern=VISIBLE_PATTERN)]
     cap: Annotated[int, Meta(ge=0, le=CAPACITY_MAX)]
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from .errors import FieldError, pointer_of
 from .selling_outcomes import SELLING_ANSWER_TYPES, SellingAnswer
 from .views import AnswerBase, QuoteRef
 from .views import HoldState as HoldState
@@ -147,11 +148,22 @@ class OccurrenceStored(AnswerBase, frozen=True, kw_only=True, tag="occurrence_st
     deficit: dict[str, int] = {}
 
 
-class FieldProblem(Struct, frozen=True, kw_only=True, gc=False):
-    """One field and what is wrong with it."""
+class FieldProblem(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One field and what is wrong with it.
 
+    `code` is for programs (see `ProblemCode`), `reason` for people. `pointer` is a JSON Pointer (RFC 6901) into the
+    request's body; None for what is not in the body, such as a property.
+    """
+
+    code: str
     field: str
     reason: str
+    pointer: str | None = None
+
+    @classmethod
+    def of(cls, error: FieldError) -> FieldProblem:
+        """The error as it is answered."""
+        return cls(code=str(error.code), field=error.field, reason=error.reason, pointer=pointer_of(error))
 
 
 class Refused(AnswerBase, frozen=True, kw_only=True, tag="refused"):

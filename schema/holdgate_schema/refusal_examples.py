@@ -6,13 +6,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .errors import FieldError, ProblemCode
 from .examples_story import HOLD, NOW, OCCURRENCE, QUOTE_REF, VOUCHER, example_id
 from .outcomes import FieldProblem, NotOnSale, Reason, Refused
 
 _TAUGHT: Mapping[Reason, dict[str, Any]] = {
     Reason.INVALID: {
         "message": "The request is not valid: ttl_seconds must be at most 3600, the greatest age of a hold",
-        "errors": [FieldProblem(field="ttl_seconds", reason="must be at most 3600, the greatest age of a hold")],
+        "errors": [
+            FieldProblem.of(
+                FieldError(
+                    "ttl_seconds", "must be at most 3600, the greatest age of a hold", ProblemCode.OUT_OF_RANGE
+                )
+            )
+        ],
     },
     Reason.FORBIDDEN: {"message": "The session_id claims to be issued here and was not"},
     Reason.REQUEST_CONFLICT: {
@@ -49,7 +56,11 @@ _TAUGHT: Mapping[Reason, dict[str, Any]] = {
     },
     Reason.UNPRICED: {
         "message": "The voucher was valid until 2026-11-01T00:00Z",
-        "errors": [FieldProblem(field=f"voucher.{VOUCHER}", reason="expired")],
+        "errors": [
+            FieldProblem(
+                code="expired", field=f"voucher.{VOUCHER}", reason="The voucher was valid until 2026-11-01T00:00Z"
+            )
+        ],
     },
     Reason.QUOTE_EXPIRED: {
         "message": "The quote is no longer valid; show the buyer the one given here",

@@ -11,9 +11,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from .characters import ID_CLASS
 from .currencies import CurrencyCode
 from .fields import (
     AMOUNT_MAX,
+    TEXT_PATTERN,
     Amount,
     AwareTime,
     CommandBase,
@@ -33,7 +35,9 @@ HashOfQuote = Annotated[QuoteHash, Meta(min_length=64, max_length=64)]
 BookingId = Annotated[
     str, Meta(pattern=UUID_PATTERN, description="The id of the hold that the booking was made of")
 ]
-Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+Text = Annotated[str, Meta(max_length=200, pattern=TEXT_PATTERN)]
+EMAIL_PATTERN = rf"^({ID_CLASS}+@{ID_CLASS}+)?$(?!\n)"
+LOCALE_PATTERN = r"^([A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3})?$(?!\n)"
 
 
 class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -107,11 +111,11 @@ class Customer(_Closed, frozen=True, kw_only=True):
     """Who buys, as far as they said. Kept with the booking, never in events, answers or the journal."""
 
     name: Text = ""
-    email: Annotated[str, Meta(max_length=254, pattern=r"^([^\s\x00-\x1f\x7f]+@[^\s\x00-\x1f\x7f]+)?$(?!\n)")] = ""
-    phone: Annotated[str, Meta(max_length=40, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
+    email: Annotated[str, Meta(max_length=254, pattern=EMAIL_PATTERN)] = ""
+    phone: Annotated[str, Meta(max_length=40, pattern=TEXT_PATTERN)] = ""
     locale: Annotated[
         str,
-        Meta(pattern=r"^([A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3})?$(?!\n)", description="Such as de-AT"),
+        Meta(pattern=LOCALE_PATTERN, description="Such as de-AT"),
     ] = ""
 
 

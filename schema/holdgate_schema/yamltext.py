@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 
 
@@ -44,4 +45,9 @@ def _entry(head: str, item: Any, depth: int) -> Iterator[str]:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return json.dumps(value)
+    return _PAIR.sub(_beyond_the_first_plane, json.dumps(value))
+
+
+def _beyond_the_first_plane(pair: re.Match[str]) -> str:
+    """JSON spells such a character as two halves, YAML as one number."""
+    return f"\\U{ord(json.loads(chr(34) + pair[0] + chr(34))):08x}"

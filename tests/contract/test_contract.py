@@ -18,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 
 from holdgate_schema import contract
 from holdgate_schema.asyncapi import DEAD_LETTER, document
+from holdgate_schema.characters import hidden_in_id, is_composed
 from holdgate_schema.codec import (
     CONTENT_TYPE,
     decode_answer,
@@ -321,7 +322,9 @@ def _at(value: Any, path: list[Any]) -> Any:
 
 ids = st.uuids().map(str)
 keys = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,49}", fullmatch=True)
-visible = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=64)
+visible = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=64).filter(
+    lambda text: is_composed(text) and hidden_in_id(text) is None
+)
 baskets = st.dictionaries(keys, st.integers(1, 500), min_size=1, max_size=5)
 clients = st.builds(Client, address=st.ip_addresses().map(str), forwarded_for=st.just(["203.0.113.9"]))
 commands: st.SearchStrategy[Command] = st.one_of(

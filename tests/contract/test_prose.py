@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from holdgate_schema.codec import BODY_BYTES_MAX, decode_answer, decode_command, decode_event, encode
 from holdgate_schema.envelope import HEADERS_BYTES_MAX, HEADERS_MAX
+from holdgate_schema.errors import ProblemCode
 from holdgate_schema.events import Event
 from holdgate_schema.examples import examples
 from holdgate_schema.installation import roles, slots_table
@@ -20,6 +22,7 @@ from holdgate_schema.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, mes
 from holdgate_schema.messages import Command, PutOccurrence
 from holdgate_schema.operations import INTERNAL, OPERATIONS
 from holdgate_schema.outcomes import Answer, NotOnSale, Reason
+from holdgate_schema.quotes import NoPrice
 from holdgate_schema.slots import TEST_VECTORS, routing_key, slot_of
 from holdgate_schema.topology import (
     DEAD_EXCHANGE,
@@ -198,3 +201,13 @@ def test_a_put_in_the_prose_spells_wall_times_without_an_offset() -> None:
     assert isinstance(put, PutOccurrence)
     assert put.sales_open is not None
     assert put.sales_open.tzinfo is None
+
+
+def test_the_prose_has_a_line_for_every_code_of_a_problem_and_no_other() -> None:
+    text = PROSE.read_text(encoding="utf-8")
+    listed = re.findall(
+        r"^\| `([a-z_]+)` \| ", text[text.index("### `errors`") : text.index("`not_on_sale` says which")], re.M
+    )
+    assert [code for code in listed if code not in ("code", "field", "pointer", "reason")] == list(ProblemCode)
+    selling = (ROOT / "docs" / "contract-selling.md").read_text(encoding="utf-8")
+    assert all(f"`{code}`" in selling for code in get_args(NoPrice))

@@ -102,7 +102,7 @@ def test_a_product_that_is_not_right_is_refused_by_field_and_nothing_is_stored(t
     result = call("product", "put", "-", given=wrong)
     assert result.exit_code == exits.USAGE
     assert re.search(r"^currency +must be ISO 4217", result.stdout, re.MULTILINE)
-    assert re.search(r"^ticket_types\[0\]\.price +must be `int`", result.stdout, re.MULTILINE)
+    assert re.search(r"^ticket_types\[0\]\.price +must be a whole number", result.stdout, re.MULTILINE)
     assert "2 problems in <stdin>; nothing was stored." in result.stdout
     problems = said("product", "put", "-", given=TOUR | {"timezone": "Atlantis"}, code=exits.USAGE)["problems"]
     assert problems == [{"field": "timezone", "reason": "is not a known IANA zone: 'Atlantis'"}]

@@ -93,8 +93,8 @@ def test_catalogue_commands_go_through_call() -> None:
     [
         ("", {"adult": 1}, {}, "occurrence_id"),
         ("occ-1", {}, {}, "items"),
-        ("occ-1", {"adult": 0}, {}, "items[...]"),
-        ("occ-1", {"adult": 1.5}, {}, "items[...]"),
+        ("occ-1", {"adult": 0}, {}, "items.adult"),
+        ("occ-1", {"adult": 1.5}, {}, "items.adult"),
         ("occ-1", {"adult": 1}, {"ttl_seconds": 0}, "ttl_seconds"),
         ("occ-1", {"adult": 1}, {"request_id": "7"}, "request_id"),
         ("occ-1", {"adult": 1}, {"session_id": "a b"}, "session_id"),

@@ -260,14 +260,17 @@ _VIP = PoolDefinition(key="vip", capacity=4)
         ({"pools": [_VIP, _VIP]}, {"pools"}),
         ({"ticket_types": [TicketType(key="a"), TicketType(key="a")]}, {"ticket_types"}),
         ({"extras": [ExtraDefinition(key="a"), ExtraDefinition(key="a")]}, {"extras"}),
-        ({"ticket_types": [TicketType(key="a", pools=["x"])]}, {"ticket_types.a.pools"}),
-        ({"ticket_types": [TicketType(key="a", pools=["total"])]}, {"ticket_types.a.pools"}),
-        ({"ticket_types": [TicketType(key="a", pools=["vip", "vip"])], "pools": [_VIP]}, {"ticket_types.a.pools"}),
-        ({"extras": [ExtraDefinition(key="a", pools=["x"])]}, {"extras.a.pools"}),
-        ({"extras": [ExtraDefinition(key="a", pools=["total", "total"])]}, {"extras.a.pools"}),
+        ({"ticket_types": [TicketType(key="a", pools=["x"])]}, {"ticket_types[0].pools"}),
+        ({"ticket_types": [TicketType(key="a", pools=["total"])]}, {"ticket_types[0].pools"}),
+        (
+            {"ticket_types": [TicketType(key="a", pools=["vip", "vip"])], "pools": [_VIP]},
+            {"ticket_types[0].pools"},
+        ),
+        ({"extras": [ExtraDefinition(key="a", pools=["x"])]}, {"extras[0].pools"}),
+        ({"extras": [ExtraDefinition(key="a", pools=["total", "total"])]}, {"extras[0].pools"}),
         (
             {"ticket_types": [TicketType(key="a", min_per_order=3, max_per_order=2)]},
-            {"ticket_types.a.min_per_order"},
+            {"ticket_types[0].min_per_order"},
         ),
         (
             {
@@ -276,7 +279,7 @@ _VIP = PoolDefinition(key="vip", capacity=4)
                     ExtraDefinition(key="b", stock=SharedStock(key="s", cap=2)),
                 ]
             },
-            {"extras.b.stock"},
+            {"extras[1].stock"},
         ),
         ({"timezone": "Mars/Olympus", "ends_at": House().now}, {"timezone", "ends_at"}),
     ],

@@ -52,9 +52,9 @@ def _refused(body: bytes) -> InvalidMessage:
     return caught.value
 
 
-def _refused_by_name(body: bytes, field: str) -> None:
+def _refused_by_name(body: bytes, *fields: str) -> None:
     error = _refused(body)
-    assert [item.field for item in error.errors] == [field]
+    assert [item.field for item in error.errors] == list(fields)
     assert (error.request_id, error.occurrence_id) == (request_id(1), "occ-1")
 
 
@@ -95,7 +95,7 @@ def test_what_json_has_no_word_for_is_refused(number: str) -> None:
 )
 def test_a_quantity_is_a_whole_number_in_its_range_and_nothing_like_one(number: str) -> None:
     """No rounding, no truth values, no texts, and five thousand digits crash nobody."""
-    _refused_by_name(_text("items", f'{{"adult":{number}}}'), "items[...]")
+    _refused_by_name(_text("items", f'{{"adult":{number}}}'), "items.adult")
 
 
 def test_a_number_of_five_thousand_digits_anywhere_crashes_nobody() -> None:
@@ -103,8 +103,8 @@ def test_a_number_of_five_thousand_digits_anywhere_crashes_nobody() -> None:
     huge = "9" * 5000
     _refused_by_name(_text("ttl_seconds", huge), "ttl_seconds")
     _refused_by_name(_text("user_id", huge), "user_id")
-    _refused_by_name(_text("surprise", huge), "body")
-    _refused_by_name(_text("items", f'{{"adult":1,"adult":{huge}}}'), "items[...]")
+    _refused_by_name(_text("surprise", huge), "surprise")
+    _refused_by_name(_text("items", f'{{"adult":1,"adult":{huge}}}'), "items.adult", "items.adult")
 
 
 # --- repeated keys ---------------------------------------------------------------------------------------------
@@ -116,10 +116,10 @@ def test_a_number_of_five_thousand_digits_anywhere_crashes_nobody() -> None:
         (_text("session_id", '"ann","session_id":"bob"'), "session_id"),
         (_text("session_id", '"ann","session_id":"ann"'), "session_id"),
         (_text("session_id", '"ann","session\\u005fid":"bob"'), "session_id"),
-        (_text("items", '{"adult":1,"adult":1}'), "adult"),
-        (_text("items", '{"adult":1,"\\u0061dult":2}'), "adult"),
+        (_text("items", '{"adult":1,"adult":1}'), "items.adult"),
+        (_text("items", '{"adult":1,"\\u0061dult":2}'), "items.adult"),
         (_text("items", '{"adult":1},"items":{"adult":2}'), "items"),
-        (_text("client", '{"address":"::1","address":"::2"}'), "address"),
+        (_text("client", '{"address":"::1","address":"::2"}'), "client.address"),
         (_text("type", '"hold.place.v1","type":"hold.place.v1"'), "type"),
     ],
 )
@@ -133,7 +133,7 @@ def test_keys_given_twice_deep_inside_are_found_too() -> None:
     body = encode(a_put()).decode()
     assert body.count('"key":"adult"') == 1
     error = _refused(body.replace('"key":"adult"', '"key":"adult","key":"adult"').encode())
-    assert [item.field for item in error.errors] == ["key"]
+    assert [item.field for item in error.errors] == ["ticket_types[0].key"]
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -184,7 +184,8 @@ def test_control_characters_and_spaces_are_in_no_name(char: str) -> None:
     for value in (char, f"{char}a", f"a{char}b", f"a{char}"):
         for field in ("session_id", "user_id"):
             _refused_by_name(_place(**{field: value}), field)
-        _refused_by_name(_place(items={value: 1}), "items")
+        error = _refused(_place(items={value: 1}))
+        assert [item.field.startswith("items.") for item in error.errors] == [True]
         _refused(_place(occurrence_id=value))
         _refused(_place(request_id=f"{request_id(1)}{char}"))
 
@@ -288,19 +289,18 @@ def test_what_is_not_one_object_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"surprise": 1}, "body"),
-        ({"Items": {"adult": 1}}, "body"),
-        ({"client": {"address": "::1", "surprise": 1}}, "client"),
-        ({"client": {}}, "client"),
+        ({"surprise": 1}, "surprise"),
+        ({"Items": {"adult": 1}}, "Items"),
+        ({"client": {"address": "::1", "surprise": 1}}, "client.surprise"),
+        ({"client": {}}, "client.address"),
         ({"client": {"address": "not an address"}}, "client.address"),
         ({"client": {"address": "::1", "forwarded_for": ["::1"] * 11}}, "client.forwarded_for"),
         ({"items": {}}, "items"),
         ({"items": {f"t{number}": 1 for number in range(51)}}, "items"),
-        ({"items": {"Adult": 1}}, "items"),
+        ({"items": {"Adult": 1}}, "items.Adult"),
         ({"items": [["adult", 1]]}, "items"),
         ({"items": "adult"}, "items"),
         ({"items": None}, "items"),
-        ({"extras": None}, "extras"),
         ({"session_id": ""}, "session_id"),
         ({"session_id": "x" * 129}, "session_id"),
         ({"session_id": 7}, "session_id"),
@@ -312,7 +312,6 @@ def test_what_is_not_one_object_is_refused(body: bytes) -> None:
         ({"type": "HOLD.PLACE.V1"}, "type"),
         ({"type": None}, "type"),
         ({"type": 1}, "type"),
-        ({"type": "hold.release.v1"}, "body"),
         ({"type": "hold.created.v1"}, "type"),
     ],
 )

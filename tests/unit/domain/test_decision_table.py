@@ -457,7 +457,9 @@ def test_an_unreadable_message_is_refused_under_its_own_name_with_every_problem(
     decision = refuse_unreadable(house.occurrence(), request_id(7), "occ-1", errors, house.context())
     answer = got(Refused, decision.answer)
     assert (answer.request_id, answer.reason, answer.retryable) == (request_id(7), Reason.INVALID, False)
-    assert [(problem.field, problem.reason) for problem in answer.errors] == [tuple(error) for error in errors]
+    assert [(problem.field, problem.reason) for problem in answer.errors] == [
+        (error.field, error.reason) for error in errors
+    ]
     assert decision.recorded
     assert answer.version == house.occurrence().version + 1
 

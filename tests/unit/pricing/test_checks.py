@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import pytest
 
+from holdgate_schema.errors import FieldError
 from holdgate_schema.products import Product, Voucher
 from holdgate_workers.domain.pricing.checks import fee_errors, product_errors, voucher_errors
 from holdgate_workers.domain.pricing.fees import Fees, PaymentFee
@@ -36,6 +38,11 @@ def with_days(**days: Any) -> Json:
 
 def with_extra(**fields: Any) -> Json:
     return a_body(extras=[{"key": "guide", "price": 100} | fields])
+
+
+def told(errors: Iterable[FieldError]) -> list[tuple[str, str]]:
+    """What a person reads of them."""
+    return [(error.field, error.reason) for error in errors]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,7 @@ def with_extra(**fields: Any) -> Json:
     ],
 )
 def test_what_does_not_go_together_is_named_with_its_field(body: Json, field: str, reason: str) -> None:
-    assert product_errors(decoded(body))[0] == (field, reason)
+    assert told(product_errors(decoded(body)))[0] == (field, reason)
 
 
 def test_all_problems_are_told_together() -> None:
@@ -254,7 +261,7 @@ def test_not_a_number_is_no_percentage() -> None:
 )
 def test_a_voucher_that_is_not_right_is_named_with_its_field(fields: Json, field: str, reason: str) -> None:
     voucher = msgspec.convert({"code": "WINTER-26"} | fields, Voucher)
-    assert voucher_errors(voucher) == [(field, reason)]
+    assert told(voucher_errors(voucher)) == [(field, reason)]
 
 
 @pytest.mark.parametrize("code", ["abc", "ABC", "WINTER 26", "-WINTER", "WINTER-26\n", "W" * 51])
@@ -265,7 +272,7 @@ def test_a_voucher_code_can_be_typed(code: str) -> None:
 
 def test_fees_that_are_not_right_are_named_with_their_setting() -> None:
     fees = Fees(platform_percent=2.125, payment={"wallet": PaymentFee(percent=1.001, fixed={"EUR": 1, "XXX": 1})})
-    assert fee_errors(fees) == [
+    assert told(fee_errors(fees)) == [
         ("fees.platform_percent", "must have at most two decimals, not 2.125"),
         ("fees.payment.wallet.percent", "must have at most two decimals, not 1.001"),
         ("fees.payment.wallet.fixed.XXX", "is not a currency of ISO 4217: 'XXX'"),

@@ -60,7 +60,7 @@ def unreadable_answer(item: Incoming, time: DatabaseTime) -> Outgoing:
         message="The message could not be read; it is kept in the dead letters"
         if errors
         else "The request could not be decided; it is kept in the dead letters and may be replayed",
-        errors=[FieldProblem(field=error.field, reason=error.reason) for error in errors],
+        errors=[FieldProblem.of(error) for error in errors],
     )
     return answer_message(item, Recorded(b"", encode(answer), "refused"))
 

@@ -158,7 +158,9 @@ class Decider:
                 return refuse_unsealed(occurrence, item.request_id, item.occurrence_id, batch.context)
             if item.command is not None:
                 return decide(occurrence, item.command, batch.context)
-            return refuse_unreadable(occurrence, item.request_id, item.occurrence_id, item.errors, batch.context)
+            ids = item.request_id, item.occurrence_id
+            recorded = not item.has_good_body
+            return refuse_unreadable(occurrence, *ids, item.errors, batch.context, recorded=recorded)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this message's
             batch.settled.dead.append((item, "poison", f"{type(exc).__name__}: {exc}"))
             return None

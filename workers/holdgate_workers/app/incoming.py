@@ -61,6 +61,11 @@ class Incoming(Struct, gc=False):
         return type_name(self.command) if self.command is not None else UNREADABLE
 
     @property
+    def has_good_body(self) -> bool:
+        """Whether the body says a command, whatever the properties say."""
+        return bool(self.fingerprint)
+
+    @property
     def session_id(self) -> str | None:
         """The session that asks, if it says so."""
         return getattr(self.command, "session_id", None)

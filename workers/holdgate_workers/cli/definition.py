@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from holdgate_schema.errors import FieldError
 from holdgate_schema.messages import AlertOverrides, PutOccurrence
 from holdgate_schema.outcomes import Refused
 from holdgate_schema.prepared import Prepared
+from holdgate_schema.problems import problems_of, shape_of, without_nulls
 from holdgate_workers.domain.calendar import instant_of, zone_exists
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Context, LimitKey
@@ -24,7 +24,6 @@ from holdgate_workers.ids import new_request_id
 from .specs import Document
 
 _put_occurrence: Prepared[PutOccurrence] = Prepared(PutOccurrence)
-_WHERE = re.compile(r"(?P<what>.*) - at `\$\.?(?P<path>[^`]*)`\Z", re.DOTALL)
 # What the pure rules want to know and the definition of an occurrence does not depend on.
 _INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 _SECRET = bytes(16)
@@ -64,7 +63,9 @@ class Checker:
             raise InvalidDefinition([FieldError("occurrence_id", f"{command.occurrence_id!r} comes twice")])
         answer = decide(None, command, self._context(command.alerts)).answer
         if isinstance(answer, Refused):
-            raise InvalidDefinition([FieldError(error.field, error.reason) for error in answer.errors])
+            raise InvalidDefinition(
+                [FieldError(error.field, error.reason, error.code, error.pointer) for error in answer.errors]
+            )
         self.ids.add(command.occurrence_id)
         self.starts[command.product_id, command.starts_at.astimezone(UTC)] = command.occurrence_id
         return command
@@ -82,17 +83,16 @@ class Checker:
 
 
 def _converted(document: Document) -> PutOccurrence:
-    body = {"request_id": new_request_id(), **document}
+    """The command, by the rules of the contract: every problem at once, in its words."""
+    shape = shape_of(PutOccurrence)
+    body = without_nulls(msgspec.to_builtins({"request_id": new_request_id(), **document}), shape)
+    errors = list(problems_of(body, shape))
+    if errors:
+        raise InvalidDefinition(errors)
     try:
         return _put_occurrence.convert(body)
     except msgspec.ValidationError as exc:
-        match = _WHERE.match(str(exc))
-        where, what = (match["path"], match["what"]) if match else ("definition", str(exc))
-        raise InvalidDefinition([FieldError(where or "definition", _gentle(what))]) from exc
-
-
-def _gentle(text: str) -> str:
-    return text[:1].lower() + text[1:]
+        raise InvalidDefinition([FieldError("definition", str(exc))]) from exc
 
 
 def with_times(

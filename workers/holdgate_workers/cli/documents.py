@@ -52,9 +52,9 @@ def read_definition(file: BinaryIO, read: Callable[[object], T], out: Output) ->
 
 def _tell_problems(out: Output, name: str, problems: list[FieldError]) -> None:
     if out.is_json:
-        out.json({"ok": False, "problems": problems})
+        out.json({"ok": False, "problems": [{"field": one.field, "reason": one.reason} for one in problems]})
         return
-    shown = problems[:PROBLEMS_SHOWN]
+    shown = [(one.field, one.reason) for one in problems[:PROBLEMS_SHOWN]]
     out.table(["field", Column("problem", wrap=True)], shown)
     if len(problems) > len(shown):
         out.line(f"… and {len(problems) - len(shown)} more")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from holdgate_schema.errors import FieldError
+from holdgate_schema.errors import FieldError, ProblemCode
 from holdgate_schema.events import HoldReleased
 from holdgate_schema.messages import PlaceHold
 from holdgate_schema.outcomes import Reason, Refused
@@ -159,7 +159,11 @@ def _leg_errors(command: PlaceCart) -> list[FieldError]:
     for number, leg in enumerate(command.legs):
         if leg.occurrence_id in seen:
             errors.append(
-                FieldError(f"legs[{number}].occurrence_id", "is in the cart already; put it into one leg")
+                FieldError(
+                    f"legs[{number}].occurrence_id",
+                    "is in the cart already; put it into one leg",
+                    ProblemCode.DUPLICATE,
+                )
             )
         seen.add(leg.occurrence_id)
     return errors

@@ -7,7 +7,7 @@ from datetime import UTC, timedelta
 
 from msgspec.structs import replace
 
-from holdgate_schema.errors import FieldError
+from holdgate_schema.errors import FieldError, ProblemCode
 from holdgate_schema.events import CapacityDeficit, OccurrenceChanged
 from holdgate_schema.ids import TOTAL_POOL
 from holdgate_schema.messages import CloseOccurrence, PoolDefinition, PutOccurrence, SetCapacity
@@ -63,9 +63,13 @@ def set_capacity(draft: Draft, occurrence: Occurrence, command: SetCapacity) -> 
     pool = occurrence.pools.get(command.pool)
     if pool is None:
         known = ", ".join(sorted(occurrence.pools))
-        return Refusal(draft).invalid([FieldError("pool", f"is unknown; the occurrence has: {known}")])
+        return Refusal(draft).invalid(
+            [FieldError("pool", f"is unknown; the occurrence has: {known}", ProblemCode.UNKNOWN_NAME)]
+        )
     if command.capacity is None and command.pool == TOTAL_POOL:
-        return Refusal(draft).invalid([FieldError("capacity", "of the pool 'total' cannot be unlimited")])
+        return Refusal(draft).invalid(
+            [FieldError("capacity", "of the pool 'total' cannot be unlimited", ProblemCode.NOT_ALLOWED)]
+        )
     pools = dict(occurrence.pools)
     pools[pool.key] = pool.redefined(command.capacity, pool.overbooking_percent, pool.buffer)
     return _store(draft, occurrence, occurrence.definition, pools)
@@ -120,14 +124,16 @@ def _store(
 
 def _definition_errors(command: PutOccurrence) -> list[FieldError]:
     errors = [
-        FieldError(field, f"must be in a year from {YEAR_MIN} to {YEAR_MAX}")
+        FieldError(field, f"must be in a year from {YEAR_MIN} to {YEAR_MAX}", ProblemCode.OUT_OF_RANGE)
         for field in ("starts_at", "ends_at", "sales_open", "sales_close")
         if (time := getattr(command, field)) is not None and not YEAR_MIN <= time.year <= YEAR_MAX
     ]
     if command.ends_at <= command.starts_at:
         errors.append(FieldError("ends_at", "must be after starts_at"))
     if not zone_exists(command.timezone):
-        errors.append(FieldError("timezone", f"is not a known IANA zone: {command.timezone!r}"))
+        errors.append(
+            FieldError("timezone", f"is not a known IANA zone: {command.timezone!r}", ProblemCode.UNKNOWN_NAME)
+        )
     if command.sales_open and command.sales_close and command.sales_close <= command.sales_open:
         errors.append(FieldError("sales_close", "must be after sales_open"))
     pools = [pool.key for pool in command.pools]
@@ -139,33 +145,41 @@ def _definition_errors(command: PutOccurrence) -> list[FieldError]:
         ("extras", [extra.key for extra in command.extras]),
     ):
         errors += [
-            FieldError(field, f"{key!r} is given twice") for key in sorted(set(keys)) if keys.count(key) > 1
+            FieldError(field, f"{key!r} is given twice", ProblemCode.DUPLICATE)
+            for key in sorted(set(keys))
+            if keys.count(key) > 1
         ]
     errors += _unknown_pools(command, {TOTAL_POOL, *pools}) + _clashing_limits(command)
     return errors
 
 
 def _unknown_pools(command: PutOccurrence, known: set[str]) -> list[FieldError]:
-    users = [(f"ticket_types.{ticket.key}.pools", ticket.pools) for ticket in command.ticket_types]
-    users += [(f"extras.{extra.key}.pools", extra.pools) for extra in command.extras]
+    users = [(f"ticket_types[{n}].pools", ticket.pools) for n, ticket in enumerate(command.ticket_types)]
+    users += [(f"extras[{n}].pools", extra.pools) for n, extra in enumerate(command.extras)]
     errors = []
     for field, named in users:
-        errors += [FieldError(field, f"{key!r} is not among the pools") for key in named if key not in known]
+        errors += [
+            FieldError(field, f"{key!r} is not among the pools", ProblemCode.UNKNOWN_NAME)
+            for key in named
+            if key not in known
+        ]
         if len(set(named)) != len(named) or (field.startswith("ticket") and TOTAL_POOL in named):
-            errors.append(FieldError(field, "names a pool twice (tickets always draw from 'total')"))
+            errors.append(
+                FieldError(field, "names a pool twice (tickets always draw from 'total')", ProblemCode.DUPLICATE)
+            )
     return errors
 
 
 def _clashing_limits(command: PutOccurrence) -> list[FieldError]:
     errors = [
-        FieldError(f"ticket_types.{ticket.key}.min_per_order", "must not be above max_per_order")
-        for ticket in command.ticket_types
+        FieldError(f"ticket_types[{number}].min_per_order", f"of {ticket.key!r} must not be above max_per_order")
+        for number, ticket in enumerate(command.ticket_types)
         if ticket.min_per_order > ticket.max_per_order
     ]
     caps: dict[str, int] = {}
     errors += [
-        FieldError(f"extras.{extra.key}.stock", "has another cap under the same key")
-        for extra in command.extras
+        FieldError(f"extras[{number}].stock", f"of {extra.key!r} has another cap under the same key")
+        for number, extra in enumerate(command.extras)
         if extra.stock and caps.setdefault(extra.stock.key, extra.stock.cap) != extra.stock.cap
     ]
     hold = command.hold

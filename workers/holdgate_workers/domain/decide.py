@@ -93,9 +93,15 @@ def refuse_unreadable(
     occurrence_id: str,
     errors: Sequence[FieldError],
     context: Context,
+    *,
+    recorded: bool = True,
 ) -> Decision:
-    """The refusal of a message whose ids could be read and nothing else can be trusted."""
-    return Refusal(Draft(request_id, occurrence_id, occurrence, context)).invalid(errors)
+    """The refusal of a message whose ids could be read and nothing else can be trusted.
+
+    Not `recorded` where only the message's properties are wrong: then its sender corrects them and sends the same
+    body under the same id.
+    """
+    return Refusal(Draft(request_id, occurrence_id, occurrence, context)).invalid(errors, recorded=recorded)
 
 
 def refuse_unsealed(

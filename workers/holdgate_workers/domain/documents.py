@@ -16,6 +16,7 @@ from holdgate_schema.errors import FieldError
 from holdgate_schema.ids import NAME_PATTERN, VISIBLE_PATTERN
 from holdgate_schema.messages import Label
 from holdgate_schema.prepared import Prepared
+from holdgate_schema.problems import Place, problems_of, shape_of, without_nulls
 
 T = TypeVar("T")
 
@@ -26,6 +27,19 @@ _IN_WORDS: dict[str | None, str] = {
     VISIBLE_PATTERN: "visible characters without blanks",
     get_args(Label)[1].pattern: "text on one line, without control characters",
 }
+_KIND = re.compile(r"`([^`]*)`")
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+    "date": "a date",
+    "datetime": "a time",
+}
+"""What msgspec calls a kind of value, and what a person does."""
 _EXAMPLES = {date: "a date such as 2030-05-01", datetime: "a time such as 2030-05-01T10:00:00+02:00"}
 
 
@@ -51,10 +65,15 @@ def decoded(text: str) -> Any:
 
 def converted(document: object, kind: Prepared[T], where: str = "") -> T:
     """The document as a value of this type; raises `InvalidDocument` with all problems, their fields below `where`."""
+    document = without_nulls(document, shape_of(kind.kind))
     try:
-        return kind.convert(document)
+        found = kind.convert(document)
     except msgspec.ValidationError as exc:
         raise InvalidDocument(list(_problems(document, kind.kind, where))) from exc
+    uncomposed = list(problems_of(document, shape_of(kind.kind), Place(where, "")))
+    if uncomposed:  # the one thing that no pattern can say
+        raise InvalidDocument(uncomposed)
+    return found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -141,7 +160,8 @@ def _reason(said: str, value: object, kind: Any) -> str:
     about = next((bound.description for bound in _bounds(kind) if bound.description), "")
     what = _PATH.sub("", said)
     if " got " in what:
-        return what.replace("Expected", "must be", 1) + (f" ({about})" if about else "")
+        wanted = _KIND.sub(lambda found: _KINDS.get(found[1], found[1]), what.partition(", got ")[0])
+        return wanted.replace("Expected", "must be", 1) + (f" ({about})" if about else "")
     if get_origin(bare) is Literal:
         what = f"must be one of {', '.join(map(str, get_args(bare)))}"
     elif bare in _EXAMPLES and what.startswith("Invalid"):

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from holdgate_schema.errors import FieldError
+from holdgate_schema.errors import FieldError, ProblemCode
 from holdgate_schema.events import HoldChanged, HoldCreated
 from holdgate_schema.messages import ChangeHold, ExtraDefinition, PlaceHold, TicketType
 from holdgate_schema.outcomes import Changed, Held, NotOnSale, Reason
@@ -47,7 +47,7 @@ def place(draft: Draft, occurrence: Occurrence, command: PlaceHold, *, cart_id: 
     ttl = rules.ttl(command.ttl_seconds)
     if ttl is None:
         longest = f"must be at most {rules.lifetime_max_minutes * 60}, the greatest age of a hold"
-        return Refusal(draft).invalid([FieldError("ttl_seconds", longest)])
+        return Refusal(draft).invalid([FieldError("ttl_seconds", longest, ProblemCode.OUT_OF_RANGE)])
     refused = unfit_basket(draft, occurrence, command, rules)
     if refused is not None:
         return refused

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from holdgate_schema.errors import FieldError
-from holdgate_schema.outcomes import Reason
+from holdgate_schema.errors import ProblemCode
+from holdgate_schema.outcomes import FieldProblem, Reason
 from holdgate_schema.quotes import PriceProblem
 from holdgate_schema.selling import GetQuote, PriceHold, Pricing, PutQuote
 from holdgate_schema.selling_events import HoldPriced, QuoteRequested
@@ -18,7 +18,11 @@ from .draft import Draft
 from .occurrence import Occurrence
 from .refusals import Refusal
 
+SUPERSEDED = "The hold was changed by a later request before it was priced; that request brings the hold's price"
+
 _wishes = msgspec.json.Encoder()
+_BASKET = {"ticket": "items", "extra": "extras"}
+_SUPERSEDED = FieldProblem(code=ProblemCode.SUPERSEDED, field="items", reason=SUPERSEDED, pointer="/items")
 
 
 def request_quote(draft: Draft, occurrence: Occurrence, command: GetQuote) -> Decision:
@@ -74,7 +78,7 @@ def price(draft: Draft, occurrence: Occurrence, command: PriceHold) -> Decision:
     if hold.state != "active" or hold.expires_at <= draft.context.now:
         return Refusal(draft).hold_final(hold.id, "expired" if hold.state == "active" else hold.state)
     if (hold.items, hold.extras) != (command.items, command.extras):
-        return Refusal(draft).unpriced("The hold was changed meanwhile and is priced anew", subject=hold.id)
+        return Refusal(draft).unpriced(SUPERSEDED, subject=hold.id, errors=[_SUPERSEDED])
     quote = command.quote
     if quote is None:
         return _unpriced(draft, command.problems)
@@ -106,5 +110,13 @@ def price(draft: Draft, occurrence: Occurrence, command: PriceHold) -> Decision:
 
 def _unpriced(draft: Draft, problems: list[PriceProblem]) -> Decision:
     said = "; ".join(problem.message for problem in problems)
-    errors = [FieldError(f"{problem.what}.{problem.key}", problem.reason) for problem in problems]
+    errors = [
+        FieldProblem(
+            code=problem.reason,
+            field=f"{problem.what}.{problem.key}",
+            reason=problem.message,
+            pointer=f"/{_BASKET[problem.what]}/{problem.key}" if problem.what in _BASKET else None,
+        )
+        for problem in problems
+    ]
     return Refusal(draft).unpriced(said or "There is no price", errors=errors)

@@ -18,6 +18,8 @@ _WAYS_OUT = {
     Reason.VOUCHER_USED_UP: "raise the voucher's uses_max, or give the money back",
     Reason.NOT_ON_SALE: "give the money back",
 }
+NAMED_MAX = 5
+"""So many problems are in the message; all of them are in `errors`."""
 
 
 class Refusal:
@@ -28,11 +30,15 @@ class Refusal:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
 
-    def invalid(self, errors: Iterable[FieldError]) -> Decision:
+    def invalid(self, errors: Iterable[FieldError], *, recorded: bool = True) -> Decision:
         """The request says something that cannot be; every problem is named."""
-        problems = [FieldProblem(field=error.field, reason=error.reason) for error in errors]
-        named = "; ".join(f"{problem.field} {problem.reason}" for problem in problems)
-        return self._refuse(Reason.INVALID, f"The request is not valid: {named}", errors=problems)
+        problems = [FieldProblem.of(error) for error in errors]
+        named = "; ".join(f"{problem.field} {problem.reason}" for problem in problems[:NAMED_MAX])
+        if len(problems) > NAMED_MAX:
+            named += f"; and {len(problems) - NAMED_MAX} more"
+        return self._refuse(
+            Reason.INVALID, f"The request is not valid: {named}", recorded=recorded, errors=problems
+        )
 
     def forbidden(self, message: str, *, recorded: bool = True) -> Decision:
         """The sender may not do that."""
@@ -147,10 +153,11 @@ class Refusal:
 
     # --- prices and bookings ----------------------------------------------------------------------------------
 
-    def unpriced(self, message: str, *, subject: str | None = None, errors: Iterable[FieldError] = ()) -> Decision:
+    def unpriced(
+        self, message: str, *, subject: str | None = None, errors: Iterable[FieldProblem] = ()
+    ) -> Decision:
         """There is no price, which is not the same as none to pay."""
-        problems = [FieldProblem(field=error.field, reason=error.reason) for error in errors]
-        return self._refuse(Reason.UNPRICED, message, subject=subject, errors=problems)
+        return self._refuse(Reason.UNPRICED, message, subject=subject, errors=list(errors))
 
     def other_quote(self, reason: Reason, quote: QuoteRef) -> Decision:
         """The buyer agreed to a price that the hold does not have; carries the one that it has."""
