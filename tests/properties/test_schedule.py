@@ -206,3 +206,21 @@ def test_what_the_list_does_not_name_is_missing_and_can_be_closed() -> None:
     assert ([date.verdict for date in found.dates], found.missing) == (["unchanged", "closed"], [])
     shelf.work(found)
     assert shelf.starts()["t1"][0] == "closed"
+
+
+def test_what_was_not_looked_for_is_not_missing() -> None:
+    """A bound without an offset is what the date's own clock shows, as where the list was read."""
+    shelf = Shelf()
+    for number, zone in enumerate(("Europe/Rome", "America/New_York")):
+        # 00:30 of the second of May in Rome, the evening of the first in New York.
+        starts_at = datetime(2030, 5, 1, 22, 30 + number, tzinfo=UTC)
+        ends_at = starts_at + SLOT
+        shelf.do(a_put(zone, product_id="tour", starts_at=starts_at, ends_at=ends_at, timezone=zone))
+    listed = [wanted(put("t0", 0), 2)]
+    second = datetime(2030, 5, 2)  # noqa: DTZ001
+    missing = {date.occurrence_id for date in plan(listed, shelf.dates, NOW, until=second).missing}
+    assert missing == {"America/New_York"}
+    missing = {date.occurrence_id for date in plan(listed, shelf.dates, NOW, since=second).missing}
+    assert missing == {"Europe/Rome"}
+    in_utc = second.replace(tzinfo=UTC)
+    assert plan(listed, shelf.dates, NOW, since=in_utc).missing == []

@@ -58,6 +58,8 @@ NOTICED = {
     "other-components.ics": "1 VTODO, 1 VJOURNAL, 1 VFREEBUSY",
     "same-event-twice.ics": "taken once",
     "semicolon-windows-1252.csv": "windows-1252",
+    "series-in-utc.ics": "changes with the clock",
+    "series-with-dates-dropped.ics": "has no more; it is left out",
     "series-without-end.ics": "from 2030-01-01 until 2031-01-02",
     "windows-1252.ics": "windows-1252",
     "zone-by-places-without-quotes.ics": "Europe/Helsinki",
@@ -194,6 +196,19 @@ def test_a_window_counts_for_single_dates_too_and_says_what_it_left_out() -> Non
     found = reading_of("not-for-sale.ics", HowToRead(window=window, now=NEW_YEAR))
     assert [row.occurrence_id for row in found.rows] == ["w-2", "w-3", "w-4"]
     assert any("1 more" in notice.text for notice in found.notices)
+
+
+def test_a_bound_without_an_offset_is_a_time_on_the_clock_of_each_date() -> None:
+    """A walk at 19:00 in Rome begins at 17:00 in UTC."""
+    evening = Window(datetime(2030, 7, 10, 19), datetime(2030, 7, 10, 20))  # noqa: DTZ001
+    assert len(reading_of("zone-in-lower-case.ics", HowToRead(window=evening, now=NEW_YEAR)).rows) == 1
+    assert len(reading_of("zone-of-citadel.ics", HowToRead(window=evening, now=NEW_YEAR)).rows) == 1
+    in_utc = Window(datetime(2030, 7, 10, 19, tzinfo=UTC), datetime(2030, 7, 10, 20, tzinfo=UTC))
+    assert reading_of("zone-in-lower-case.ics", HowToRead(window=in_utc, now=NEW_YEAR)).rows == []
+    assert reading_of("apple-floating.ics", HowToRead(window=in_utc, now=NEW_YEAR)).rows == []
+    noon = Window(datetime(2030, 7, 2, 10), datetime(2030, 7, 2, 11))  # noqa: DTZ001
+    (row,) = reading_of("series-until-utc.ics", HowToRead(window=noon, now=NEW_YEAR)).rows
+    assert row.recurrence_id == "20300702T100000"
 
 
 def test_titles_that_differ_are_never_one_product() -> None:

@@ -12,7 +12,7 @@ import click
 from . import exits, specs
 from .failures import Failure, one_line, warn
 from .output import Output, output_option
-from .params import TIME, example, in_utc
+from .params import TIME, example
 from .site import Access, pass_access, timeout_option
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def _bounds(
     horizon = reading.horizon
     if horizon is not None:
         since, until = horizon.since or since, horizon.until or until
-    return in_utc(since), in_utc(until)
+    return since, until
 
 
 def _read(

@@ -68,7 +68,7 @@ def read(data: bytes, name: str, form: Form, how: HowToRead) -> Reading:
 
 def _cut(reading: Reading, window: Window) -> None:
     """Leave out what is outside of the window, and say how much."""
-    inside = [row for row in reading.rows if row.starts_at is None or window.has(row.starts_at)]
+    inside = [row for row in reading.rows if row.starts_at is None or window.has(row.starts_at, row.timezone)]
     if len(inside) < len(reading.rows):
         out = len(reading.rows) - len(inside)
         reading.notice(0, "file", f"has {out} more, outside of --from and --until")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from .event import Event
-from .moments import Moment
+from .moments import AT_UTC, Moment
 from .rows import Length, Reading, Window
 from .series import HORIZON, InvalidSeries, Series
 
@@ -37,6 +37,12 @@ def dates_of(
     series = _series(whole, start)
     if series is None:
         return
+    if start.place == AT_UTC and series.rules:
+        whole.notice(
+            "DTSTART",
+            "is in UTC and repeats, so that its time of day changes with the clock",
+            "a TZID keeps it the same",
+        )
     window = _window(whole, series, window, now, reading)
     try:
         walls = series.walls(window)
@@ -50,9 +56,25 @@ def dates_of(
                 yield _regular(whole, moved, start, wall, periods)
     except (ValueError, OverflowError) as exc:
         whole.error("RRULE", f"leads to a time that cannot be: {exc}", "export the single dates")
-    # Those that were changed come whether the rule still has their date or not, as calendar programs show them.
+    # Those that were changed come whether the rule still has their date or not, as calendar programs show them, but for
+    # those that a later state of the series has dropped.
+    try:
+        dates = set(series.walls(Window())) if any(item.sequence < whole.sequence for item in changed) else set()
+    except InvalidSeries:
+        dates = set(moved)
     for wall, event in sorted(moved.items(), key=lambda item: item[0]):
-        if event.starts is not None and window.has(event.starts.time):
+        zone = event.starts.place.zone if event.starts is not None else None
+        if event.starts is None or not window.has(event.starts.time, zone or whole.zones.of_calendar):
+            continue
+        if series.is_out(wall):
+            event.notice(
+                "RECURRENCE-ID", f"is of a date that the series on line {whole.line} leaves out; so is this"
+            )
+        elif event.sequence < whole.sequence and wall not in dates:
+            event.notice(
+                "RECURRENCE-ID", f"is of a date that the series on line {whole.line} has no more; it is left out"
+            )
+        else:
             yield _changed(event, start, wall)
 
 
@@ -103,7 +125,7 @@ def _periods(whole: Event, start: Moment) -> Iterator[tuple[datetime, Length | M
 
 
 def _series(whole: Event, start: Moment) -> Series | None:
-    series = Series(start.wall, start.place, is_date=start.is_date)
+    series = Series(start.wall, start.place, is_date=start.is_date, zone=whole.zones.of_calendar)
     series.rules = [prop.value for prop in whole.component.all("RRULE")]
     series.rules_out = [prop.value for prop in whole.component.all("EXRULE")]
     for begins, _ in whole.moments("RDATE"):

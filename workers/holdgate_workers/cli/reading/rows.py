@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 from holdgate_schema.ids import OccurrenceId
 from holdgate_workers.cli.specs import Document
@@ -113,11 +114,11 @@ class Window:
     since: datetime | None = None
     until: datetime | None = None
 
-    def has(self, starts_at: datetime) -> bool:
-        """Whether a date that starts then is asked for."""
+    def has(self, starts_at: datetime, zone: str | None) -> bool:
+        """Whether a date that starts then, and has this zone, is asked for."""
         return not (
-            (self.since is not None and _before(starts_at, self.since))
-            or (self.until is not None and not _before(starts_at, self.until))
+            (self.since is not None and _before(starts_at, self.since, zone))
+            or (self.until is not None and not _before(starts_at, self.until, zone))
         )
 
 
@@ -173,14 +174,16 @@ def lengthened(starts_at: datetime, length: Length, zone: str) -> datetime:
     """The end: the days by the calendar of the zone, then the rest by the clock."""
     if not length.days:
         return starts_at + length.exact
-    from zoneinfo import ZoneInfo
-
     wall = starts_at.astimezone(ZoneInfo(zone)).replace(tzinfo=None) + timedelta(days=length.days)
     return instant_of(wall, zone) + length.exact
 
 
-def _before(time: datetime, bound: datetime) -> bool:
-    """Instants if both are; else what a clock shows."""
+def _before(time: datetime, bound: datetime, zone: str | None) -> bool:
+    """Instants, if both are or can be had; else what a clock shows."""
+    if time.tzinfo is None and bound.tzinfo is not None and zone is not None:
+        time = instant_of(time, zone)
+    elif time.tzinfo is not None and bound.tzinfo is None and zone is not None:
+        time = time.astimezone(ZoneInfo(zone))
     if time.tzinfo is None or bound.tzinfo is None:
         return time.replace(tzinfo=None) < bound.replace(tzinfo=None)
     return time < bound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from itertools import islice
 
 from dateutil.rrule import rrule, rruleset, rrulestr
@@ -39,6 +39,8 @@ class Series:
     start: datetime
     place: Place
     is_date: bool = False
+    zone: str | None = None
+    """The calendar's, for a place that has none."""
     rules: list[str] = field(default_factory=list)
     rules_out: list[str] = field(default_factory=list)
     dates: list[datetime] = field(default_factory=list)
@@ -56,13 +58,17 @@ class Series:
         looked = 0
         for wall in islice(self._all(window), LOOKED_AT_MAX + 1):
             looked += 1
-            if window.has(Moment(wall, self.place).time):
+            if window.has(Moment(wall, self.place).time, self.place.zone or self.zone):
                 found.append(wall)
                 if len(found) > DATES_MAX:
                     raise InvalidSeries(f"has more than {DATES_MAX:,} dates; choose some with --from and --until")
         if looked > LOOKED_AT_MAX:
             raise InvalidSeries("begins too long ago to be followed; export the single dates")
         return found
+
+    def is_out(self, wall: datetime) -> bool:
+        """Whether the date was left out by hand."""
+        return wall in self.dates_out or datetime.combine(wall.date(), time()) in self.days_out
 
     def _all(self, window: Window) -> Iterator[datetime]:
         rules = rruleset()
@@ -71,10 +77,12 @@ class Series:
             rules.rrule(self._rule(text, until))
         for text in self.rules_out:
             rules.exrule(self._rule(text, until))
-        for wall in {self.start, *self.dates}:
+        # A series that was called off as a whole ends before it begins.
+        is_over = bool(self.rules) and all(self._is_over(text) for text in self.rules)
+        for wall in self.dates if is_over else {self.start, *self.dates}:
             rules.rdate(wall)
         for wall in rules:
-            if wall in self.dates_out or wall.replace(hour=0, minute=0, second=0) in self.days_out:
+            if self.is_out(wall):
                 continue
             if until is not None and wall > until:
                 return
@@ -97,6 +105,10 @@ class Series:
             raise InvalidSeries(f"is not a rule that can be followed: {exc}; export the single dates") from exc
         assert isinstance(rule, rrule)
         return rule
+
+    def _is_over(self, text: str) -> bool:
+        end = _parts(text).get("UNTIL")
+        return end is not None and self._until(end) < self.start
 
     def _until(self, text: str) -> datetime:
         """The last moment, as a wall time. A day alone is meant to its end."""

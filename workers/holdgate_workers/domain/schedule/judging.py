@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from holdgate_workers.domain.catalogue import defined, pools_in_use
-from holdgate_workers.domain.occurrence import Occurrence, Pool
+from holdgate_workers.domain.occurrence import Definition, Occurrence, Pool
 
 from .dates import CHANGES, Judged, Plan, StoredDate, Verdict, WantedDate
 from .steps import ordered
@@ -29,7 +30,8 @@ def plan(
 ) -> Plan:
     """What the list comes to. `stored` has the dates that it names and the upcoming ones of the same products.
 
-    `since` and `until` bound what counts as missing from the list.
+    `since` and `until` bound what counts as missing from the list; without an offset they are wall times of each
+    date's zone.
     """
     dates = _clashes([_judged(date, stored.get(date.occurrence_id), now) for date in wanted], stored)
     missing = _missing(dates, stored, now, since, until)
@@ -164,10 +166,16 @@ def _missing(
         and before.definition.product_id in products
         and before.definition.status == "active"
         and before.definition.ends_at > now
-        and (since is None or before.definition.starts_at >= since)
-        and (until is None or before.definition.starts_at < until)
+        and (since is None or not _starts_before(before.definition, since))
+        and (until is None or _starts_before(before.definition, until))
     ]
     return sorted(found, key=lambda before: (before.definition.starts_at, before.occurrence_id))
+
+
+def _starts_before(definition: Definition, bound: datetime) -> bool:
+    if bound.tzinfo is not None:
+        return definition.starts_at < bound
+    return definition.starts_at.astimezone(ZoneInfo(definition.timezone)).replace(tzinfo=None) < bound
 
 
 def _closed(before: StoredDate) -> Judged:
