@@ -337,3 +337,22 @@ def test_a_worker_that_nobody_needs_yet_is_ready_and_takes_over_when_it_is_neede
     put(NotedClient(site, "late").client, "needed", 5)
     # It answers as soon as the queue serves it; the record is what it tells with its next heartbeat.
     eventually(lambda: third in site.line_of("needed"), "it has told that it stands in line")
+
+
+def test_a_role_that_is_no_gate_tells_which_partitions_lack_a_consumer_or_a_standby(site: TestSite) -> None:
+    """With one gate dead nobody would take over, and with both dead nobody works: the processes left are ready."""
+    gates = two_gates(site)
+    watcher = site.start("expiry")
+
+    def told() -> tuple[float, ...]:
+        return tuple(watcher.metric(f"holdgate_partitions_without_{what}") for what in ("consumer", "standby"))
+
+    eventually(lambda: told() == (0, 0), "all is well")
+    gates[0].kill()
+    eventually(lambda: told() == (0, PARTITIONS), "nobody would take over")
+    gates[1].kill()
+    eventually(lambda: told() == (PARTITIONS, PARTITIONS), "nobody works")
+    gaps = site.rows("SELECT missing, count(*) FROM partition_gaps GROUP BY 1 ORDER BY 1")
+    assert gaps == [("consumer", PARTITIONS), ("standby", PARTITIONS)]
+    site.start("gate")
+    eventually(lambda: told() == (0, PARTITIONS), "one gate works all of them")
