@@ -65,13 +65,15 @@ def put_faults(world: World, occasion: Occasion | None, body: Body) -> list[str]
     taken_by = world.starts.get((body["product_id"], starts))
     if not body.get("yields_start") and taken_by not in (None, body["occurrence_id"]):
         found.append("another occurrence starts then")
-    return found + _against_present(occasion, pools)
+    return found + _against_present(occasion, body["product_id"], pools)
 
 
-def _against_present(occasion: Occasion | None, pools: list[str]) -> list[str]:
+def _against_present(occasion: Occasion | None, product: str, pools: list[str]) -> list[str]:
     if occasion is None:
         return []
     found = [f"it is {occasion.status}"] if occasion.status in _FINAL else []
+    if product != occasion.product and _taken(occasion, TOTAL):
+        found.append("what is held and sold is of another product")
     gone = [key for key, pool in occasion.pools.items() if key not in pools and pool.held + pool.sold]
     return found + [f"pool {key} is in use" for key in gone]
 

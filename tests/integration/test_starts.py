@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from tests.support.drive import Station
 from tests.support.postgres import migrated_database
-from tests.support.requests import STARTS, put_of
+from tests.support.requests import STARTS, place_of, put_of
 
 from holdgate_schema.messages import CloseOccurrence, PutOccurrence
 from holdgate_workers.app.effects import Commit
@@ -110,3 +110,13 @@ def test_the_database_has_the_last_word(station: Station) -> None:
         connection.execute("UPDATE occurrences SET starts_at = %s", [STARTS])
         with pytest.raises(psycopg.errors.ExclusionViolation):
             connection.commit()
+
+
+def test_what_somebody_has_taken_is_never_moved_to_another_product(station: Station) -> None:
+    """It was bought as a date of this one, at its prices."""
+    station.work(at("one", 0), at("free", 1), place_of("one"))
+    [refused] = station.work(at("one", 0, product_id="walk"))
+    assert [(error["field"], error["reason"]) for error in refused["errors"]] == [
+        ("product_id", "stays 'tour': 1 are held and 0 sold")
+    ]
+    assert outcomes(station.work(at("free", 1, product_id="walk"))) == ["occurrence_stored"]

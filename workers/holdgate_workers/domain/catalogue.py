@@ -197,7 +197,15 @@ def _conflicts(command: PutOccurrence, occurrence: Occurrence | None, context: C
         return []
     if occurrence.definition.status in FINAL:
         return [FieldError("status", f"is {occurrence.definition.status}, which is final")]
-    return pools_in_use(command, occurrence.pools)
+    return _other_product(command, occurrence) + pools_in_use(command, occurrence.pools)
+
+
+def _other_product(command: PutOccurrence, occurrence: Occurrence) -> list[FieldError]:
+    """Buyers have paid for a date of this product, at its prices."""
+    product, total = occurrence.definition.product_id, occurrence.total
+    if command.product_id == product or not total.held + total.sold:
+        return []
+    return [FieldError("product_id", f"stays {product!r}: {total.held} are held and {total.sold} sold")]
 
 
 def _definition(command: PutOccurrence) -> Definition:

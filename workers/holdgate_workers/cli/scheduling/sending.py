@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from holdgate_schema.outcomes import Answer, OccurrenceStored, Refused
 from holdgate_workers.cli.failures import one_line, stderr_is_terminal
 from holdgate_workers.domain.schedule.dates import Plan, Step
+from holdgate_workers.domain.schedule.steps import put_as_stored
 from holdgate_workers.ids import new_request_id
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def send(client: BookingClient, plan: Plan, timeout_seconds: float) -> Sent:
             for round_ in plan.rounds:
                 for begin in range(0, len(round_), AT_ONCE):
                     _send_part(client, round_[begin : begin + AT_ONCE], plan, timeout_seconds, sent, left, advance)
+        _take_back(client, plan, steps, sent, timeout_seconds)
     except KeyboardInterrupt:
         sent.is_stopped = True
     return sent
@@ -84,6 +86,21 @@ def _send_part(
             if not step.yields:
                 sent.done[step.occurrence_id] = remark
         advance()
+
+
+def _take_back(
+    client: BookingClient, plan: Plan, steps: Sequence[Step], sent: Sent, timeout_seconds: float
+) -> None:
+    """What yielded its start and then could not be moved has it again, unless another date is there by now."""
+    before = {date.occurrence_id: date.before for date in plan.dates}
+    stayed = [step.occurrence_id for step in steps if step.yields and step.occurrence_id not in sent.done]
+    commands = [
+        replace(put_as_stored(found), request_id=new_request_id())
+        for key in stayed
+        if (found := before[key]) is not None
+    ]
+    for future in client.send_many(commands, timeout_seconds=timeout_seconds):
+        _outcome(future)
 
 
 def _outcome(future: Future[Answer]) -> tuple[Failing | None, str]:
