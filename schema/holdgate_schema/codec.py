@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, NoReturn, TypeVar
@@ -16,10 +16,11 @@ from msgspec import Struct
 
 from .characters import is_composed
 from .errors import ERRORS_MAX, FieldError, InvalidMessage, ProblemCode
-from .events import Event
+from .events import EVENT_TYPES, Event
 from .ids import OccurrenceId, RequestId
 from .messages import COMMAND_TYPES, Command, type_name
-from .outcomes import Answer
+from .open_values import read_open
+from .outcomes import ANSWER_TYPES, Answer
 from .problems import ROOT, SHOWN_CHARS_MAX, Place, printable, problems_of, shape_of, without_nulls
 
 T = TypeVar("T")
@@ -87,20 +88,27 @@ def fingerprint(canonical: bytes) -> bytes:
 
 
 def decode_answer(body: bytes) -> Answer:
-    """The answer; raises `InvalidMessage`. Unknown fields are ignored: old clients can read new workers."""
-    return _decoded(_answer_decoder.decode, body)
+    """The answer; raises `InvalidMessage`.
+
+    Unknown fields are ignored, and unknown states and reasons are kept: old clients can read new workers.
+    """
+    return _decoded(_answer_decoder.decode, body, ANSWER_TYPES)
 
 
 def decode_event(body: bytes) -> Event:
     """The event; raises `InvalidMessage`."""
-    return _decoded(_event_decoder.decode, body)
+    return _decoded(_event_decoder.decode, body, EVENT_TYPES)
 
 
-def _decoded(decode: Callable[[bytes], T], body: bytes) -> T:
+def _decoded(decode: Callable[[bytes], T], body: bytes, kinds: Sequence[type[Struct]]) -> T:
     try:
         return decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidMessage([_first_problem(exc)]) from exc
+        first = exc
+    try:
+        return read_open(decode, body, kinds)
+    except (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise InvalidMessage([_first_problem(first)]) from first
 
 
 # --- when it did not decode --------------------------------------------------------------------------------------

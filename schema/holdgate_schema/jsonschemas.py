@@ -72,6 +72,9 @@ def component_schemas(kinds: Sequence[type[Struct]], ref_template: str) -> Json:
         if enum.__name__ in components:
             # In the order of the code, which is the order of the checks.
             components[enum.__name__] |= {"type": "string", "enum": [member.value for member in enum]}
+    if not set(kinds) <= set(COMMAND_TYPES):
+        told = {kind.__name__ for kind in (*_answered(), *_ENUMS)}
+        components |= {name: _opened(components[name]) for name in components.keys() & told}
     tidied: Json = {name: _tidied(components[name]) for name in sorted(components)}
     return tidied
 
@@ -123,6 +126,34 @@ def _allow_nulls(struct: StructType, schema: Json) -> None:
             about = {key: said[key] for key in _ABOUT if key in said}
             bare = {key: value for key, value in said.items() if key not in _ABOUT}
             schema["properties"][field.encode_name] = {"anyOf": [bare, NULLABLE], **about}
+
+
+def _opened(node: Any) -> Any:
+    """The same without closed lists of values: in answers and events more may come, and readers take what they get."""
+    if isinstance(node, list):
+        return [_opened(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    open_node = {
+        key: _opened(value)
+        if key != "properties"
+        else {name: _opened_field(name, said) for name, said in value.items()}
+        for key, value in node.items()
+    }
+    values = open_node.get("enum")
+    if isinstance(values, list) and all(isinstance(value, str) for value in values):
+        del open_node["enum"]
+        open_node |= {"type": "string", "x-extensible-enum": values}
+    return open_node
+
+
+def _opened_field(name: str, said: Json) -> Json:
+    return said if name in ("type", "outcome") and len(said.get("enum", ())) == 1 else _opened(said)
+
+
+def _answered() -> set[type]:
+    """What stands in answers and events."""
+    return _classes([*ANSWER_TYPES, *EVENT_TYPES])
 
 
 def _said_by_senders() -> set[type]:

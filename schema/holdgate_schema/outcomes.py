@@ -7,15 +7,27 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from .errors import FieldError, pointer_of
 from .selling_outcomes import SELLING_ANSWER_TYPES, SellingAnswer
 from .views import AnswerBase, QuoteRef
+from .views import FieldProblem as FieldProblem
 from .views import HoldState as HoldState
 from .views import HoldView as HoldView
 from .views import OccurrenceStatus as OccurrenceStatus
 
 
-class Reason(StrEnum):
+class OpenEnum(StrEnum):
+    """Values that may be added: one that this version does not know is kept as it was sent, and equals its text."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> OpenEnum | None:
+        if not isinstance(value, str) or not value:
+            return None
+        unknown = str.__new__(cls, value)
+        unknown._name_, unknown._value_ = "UNKNOWN", value
+        return unknown
+
+
+class Reason(OpenEnum):
     """Why a request was refused, in the order in which the checks are made."""
 
     INVALID = "invalid"
@@ -56,7 +68,7 @@ class Reason(StrEnum):
         return self in (Reason.BUSY, Reason.UNAVAILABLE)
 
 
-class NotOnSale(StrEnum):
+class NotOnSale(OpenEnum):
     """Why an occurrence is not on sale."""
 
     CANCELLED = "cancelled"
@@ -146,24 +158,6 @@ class OccurrenceStored(AnswerBase, frozen=True, kw_only=True, tag="occurrence_st
     status: OccurrenceStatus
     sellable: dict[str, int | None]
     deficit: dict[str, int] = {}
-
-
-class FieldProblem(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One field and what is wrong with it.
-
-    `code` is for programs (see `ProblemCode`), `reason` for people. `pointer` is a JSON Pointer (RFC 6901) into the
-    request's body; None for what is not in the body, such as a property.
-    """
-
-    code: str
-    field: str
-    reason: str
-    pointer: str | None = None
-
-    @classmethod
-    def of(cls, error: FieldError) -> FieldProblem:
-        """The error as it is answered."""
-        return cls(code=str(error.code), field=error.field, reason=error.reason, pointer=pointer_of(error))
 
 
 class Refused(AnswerBase, frozen=True, kw_only=True, tag="refused"):

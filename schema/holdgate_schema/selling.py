@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from .characters import ID_CLASS
 from .currencies import CurrencyCode
+from .errors import ERRORS_MAX
 from .fields import (
     AMOUNT_MAX,
     TEXT_PATTERN,
@@ -27,7 +28,7 @@ from .fields import (
 )
 from .ids import UUID_PATTERN, HoldId, OccurrenceId, RequestId, SessionId, UserId
 from .quotes import PriceProblem, QuoteHash
-from .views import BookedOrder, OrderStatus, QuoteView
+from .views import BookedOrder, FieldProblem, OrderStatus, QuoteView
 
 CART_LEGS_MAX = 10
 
@@ -234,6 +235,7 @@ class SettleCart(CommandBase, frozen=True, kw_only=True, tag="cart.settle.v1"):
     refused_occurrence_id: OccurrenceId | None = None
     reason: Label = ""
     message: Text = ""
+    errors: Annotated[list[FieldProblem], Meta(max_length=ERRORS_MAX)] = []
 
 
 # --- waiting lists -----------------------------------------------------------------------------------------------

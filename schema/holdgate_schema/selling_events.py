@@ -115,11 +115,11 @@ class WaitlistOffered(EventBase, frozen=True, kw_only=True, tag="waitlist.offere
 
 
 class WaitlistLeft(EventBase, frozen=True, kw_only=True, tag="waitlist.left.v1"):
-    """Somebody left the line without an offer, or was passed over for good."""
+    """An entry is over without an offer: its owner left, or the occurrence was cancelled or completed."""
 
     entry_id: str
     session_id: str
-    reason: Literal["by_owner", "occurrence_ended", "limit"] = "by_owner"
+    reason: Literal["by_owner", "occurrence_ended"] = "by_owner"
 
 
 class CartBegun(EventBase, frozen=True, kw_only=True, tag="cart.begun.v1"):

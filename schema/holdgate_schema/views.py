@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .errors import FieldError, pointer_of
 from .quotes import QuoteLine
 
 HoldState = Literal["active", "converting", "confirmed", "released", "expired", "cancelled"]
@@ -19,6 +20,24 @@ RefundState = Literal["none", "due", "done"]
 
 class _View(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Base of the views."""
+
+
+class FieldProblem(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One field and what is wrong with it.
+
+    `code` is for programs (see `ProblemCode`), `reason` for people. `pointer` is a JSON Pointer (RFC 6901) into the
+    request's body; None for what is not in the body, such as a property.
+    """
+
+    code: str
+    field: str
+    reason: str
+    pointer: str | None = None
+
+    @classmethod
+    def of(cls, error: FieldError) -> FieldProblem:
+        """The error as it is answered."""
+        return cls(code=str(error.code), field=error.field, reason=error.reason, pointer=pointer_of(error))
 
 
 class QuoteRef(_View, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""A command with every field that it may have, made from nothing but its type: a field that is added is in it."""
+"""A message with every field that it may have, made from nothing but its type: a field that is added is in it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ def _value(kind: inspect.Type) -> Any:
             return True
         case inspect.LiteralType():
             return kind.values[0]
+        case inspect.EnumType():
+            return next(iter(kind.cls)).value
         case inspect.DateTimeType():
             return "2026-12-05T10:00:00" if kind.tz is False else "2026-12-05T10:00:00Z"
     raise AssertionError(f"no example of {kind}")

@@ -228,7 +228,7 @@ def test_the_schema_of_refusals_accepts_every_reason(reason: Reason) -> None:
     validator("answer.refused.v1").validate(as_json(refusal(reason)))
 
 
-OPEN_PARTS = {"quote", "order"}
+OPEN_PARTS = {"quote", "order", "errors"}
 """Of internal commands: what they carry into an answer is as open as answers are."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -30,6 +31,7 @@ from holdgate_producer import (
     new_request_id,
 )
 from holdgate_producer.testing import FakeGate
+from holdgate_schema.examples import as_json, examples
 from holdgate_schema.messages import Client, CloseOccurrence, PlaceHold
 from holdgate_schema.outcomes import Answer, OccurrenceStored
 
@@ -407,3 +409,24 @@ def test_the_trace_context_is_sent_along() -> None:
     (entry,) = client._core._open.values()
     assert entry.request.traceparent == trace
     client.close()
+
+
+def test_a_reason_or_a_state_that_is_not_known_yet_is_answered_as_it_came() -> None:
+    """A newer service may say new words; the client passes them on."""
+    gate = FakeGate({"occ-1": 10})
+    with BookingClient(link=gate) as client:
+        for number, (name, field) in enumerate(
+            [("answer.refused.v1", {"reason": "rained_off"}), ("answer.held.v1", {})], start=1
+        ):
+            gate.drop_next_answer()
+            command = place_command()
+            future = client.send(command)
+            gate.wait_for_requests(number)
+            sent = as_json(examples()[name]) | field
+            if "hold" in sent:
+                sent["hold"] |= {"state": "frozen"}
+            client._core.answered(command.request_id, json.dumps(sent).encode(), name)
+            answer = future.result(LONG)
+            assert isinstance(answer, Refused | Held)
+            said = answer.reason if isinstance(answer, Refused) else answer.hold.state
+            assert said == ("rained_off" if field else "frozen")

@@ -14,7 +14,7 @@ from tests.support.carts import SEALS
 from holdgate_schema.codec import decode_command, encode
 from holdgate_schema.events import Event, HoldCreated, HoldExpired, HoldReleased
 from holdgate_schema.messages import Command
-from holdgate_schema.outcomes import HoldState, HoldView
+from holdgate_schema.outcomes import FieldProblem, HoldState, HoldView
 from holdgate_schema.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
 from holdgate_schema.selling_events import CartBegun, CartLegRefused, CartSettled
 from holdgate_workers.app.cart_saga import (
@@ -416,3 +416,14 @@ def test_a_handler_closes_what_is_its_own() -> None:
     CartHandler(ADVANCE, rows, publisher, SEALS).close()
     assert rows.closed
     assert publisher.closed
+
+
+def test_what_was_wrong_with_a_leg_is_passed_on_with_its_refusal() -> None:
+    problem = FieldProblem(code="out_of_range", field="ttl_seconds", reason="is too long", pointer="/ttl_seconds")
+    invalid = LegSeen(outcome="refused", reason="invalid", message="no", errors=[problem])
+    step = next_step(A_CART, seen(invalid, waiting, waiting))
+    assert isinstance(step, Judge)
+    assert step.verdict.errors == [problem]
+    [settling] = commands(A_CART, Settle(step.verdict))
+    assert isinstance(settling, SettleCart)
+    assert settling.errors == [problem]

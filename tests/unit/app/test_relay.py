@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from holdgate_schema.codec import decode_event, encode
 from holdgate_schema.events import HoldCreated, HoldReleased
 from holdgate_schema.outcomes import HoldView
@@ -101,5 +103,5 @@ def test_an_event_carries_the_cloudevents_attributes() -> None:
         "cloudEvents_source": "/holdgate",
         "cloudEvents_type": "hold.created.v1",
         "cloudEvents_subject": "occ-1",
-        "cloudEvents_time": NOON.isoformat(),
+        "cloudEvents_time": msgspec.to_builtins(NOON),
     }

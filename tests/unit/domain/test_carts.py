@@ -11,7 +11,7 @@ from tests.support.domain import ANY_ID, KEYS, House, a_place, a_put, a_release,
 
 from holdgate_schema.events import Event, HoldCreated, HoldExpired, HoldReleased
 from holdgate_schema.messages import Command
-from holdgate_schema.outcomes import Held, Reason, Refused
+from holdgate_schema.outcomes import FieldProblem, Held, Reason, Refused
 from holdgate_schema.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
 from holdgate_schema.selling_events import CartBegun, CartLegRefused, CartSettled
 from holdgate_schema.selling_outcomes import CartHeld, CartLegReleased, CartStarted
@@ -231,4 +231,14 @@ def test_a_cart_that_is_refused_says_which_leg_it_was_and_why(house: House) -> N
 
 def test_a_reason_that_only_a_newer_version_knows_still_ends_the_cart(house: House) -> None:
     settling = a_settling("refused", reason="too_loud", message="The neighbours complained")
-    assert house.refused(settling, Reason.INVALID).message == "The neighbours complained"
+    answer = got(Refused, house.send(settling))
+    assert (answer.reason, answer.message) == ("too_loud", "The neighbours complained")
+
+
+def test_a_cart_that_is_refused_as_invalid_says_what_is_wrong(house: House) -> None:
+    """As the leg did: without that its buyer would know that something is wrong, and not what."""
+    problem = FieldProblem(code="out_of_range", field="ttl_seconds", reason="is too long", pointer="/ttl_seconds")
+    refused = house.refused(
+        a_settling("refused", reason="invalid", message="No", errors=[problem]), Reason.INVALID
+    )
+    assert refused.errors == [problem]

@@ -6,12 +6,12 @@ all carts share, and how a cart ends is written down once, before anything is do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from holdgate_schema.outcomes import HoldState, Reason
+from holdgate_schema.outcomes import FieldProblem, HoldState, Reason
 from holdgate_schema.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
 from holdgate_schema.selling_events import CartBegun
 from holdgate_workers.ids import derived_id
@@ -33,6 +33,7 @@ class Verdict(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     occurrence_id: str | None = None
     reason: str = ""
     message: str = ""
+    errors: list[FieldProblem] = []
 
 
 class Cart(Struct, frozen=True, kw_only=True, gc=False):
@@ -58,6 +59,7 @@ class LegSeen(Struct, frozen=True, kw_only=True, gc=False):
     outcome: str | None = None
     reason: str = ""
     message: str = ""
+    errors: list[FieldProblem] = []
     hold: HoldState | None = None
 
 
@@ -74,6 +76,7 @@ class Answered(Struct, frozen=True, gc=False):
     outcome: str
     reason: str = ""
     message: str = ""
+    errors: list[FieldProblem] = []
 
 
 def cart_of(
@@ -102,7 +105,11 @@ def seen_of(cart: Cart, answers: Mapping[str, Answered], holds: Mapping[str, Hol
             legs[key] = LegSeen()
         else:
             legs[key] = LegSeen(
-                outcome=found.outcome, reason=found.reason, message=found.message, hold=holds.get(hold_id)
+                outcome=found.outcome,
+                reason=found.reason,
+                message=found.message,
+                errors=found.errors,
+                hold=holds.get(hold_id),
             )
     return Seen(legs=legs, is_settled=settle_id_of(cart.id) in answers)
 
@@ -176,7 +183,7 @@ def _taking(cart: Cart, seen: Seen) -> Step:
         if found.outcome is None:
             return TakeLeg(leg)
         if found.outcome != "held":
-            return Judge(_refused(leg, found.reason, found.message))
+            return Judge(_refused(leg, found.reason, found.message, found.errors))
     for leg in cart.legs:
         state = seen.legs[leg.occurrence_id].hold
         if state in _ENDED:
@@ -185,12 +192,13 @@ def _taking(cart: Cart, seen: Seen) -> Step:
     return Judge(Verdict(outcome="held"))
 
 
-def _refused(leg: CartLeg, reason: str, message: str) -> Verdict:
+def _refused(leg: CartLeg, reason: str, message: str, errors: Sequence[FieldProblem] = ()) -> Verdict:
     return Verdict(
         outcome="refused",
         occurrence_id=leg.occurrence_id,
         reason=str(reason),
         message=message if len(message) <= MESSAGE_CHARS_MAX else f"{message[: MESSAGE_CHARS_MAX - 1]}…",
+        errors=list(errors),
     )
 
 
@@ -271,4 +279,5 @@ def _settle(cart: Cart, verdict: Verdict) -> SettleCart:
         refused_occurrence_id=verdict.occurrence_id,
         reason=verdict.reason,
         message=verdict.message,
+        errors=verdict.errors,
     )

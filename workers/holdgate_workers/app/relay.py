@@ -130,7 +130,12 @@ def _event_message(body: bytes) -> Outgoing:
                 "cloudEvents_source": SOURCE,
                 "cloudEvents_type": head.type,
                 "cloudEvents_subject": head.occurrence_id,
-                "cloudEvents_time": head.occurred_at.isoformat(),
+                "cloudEvents_time": _rfc_3339(head.occurred_at),
             },
         ),
     )
+
+
+def _rfc_3339(time: datetime) -> str:
+    """The instant in the very spelling that the event's body has."""
+    return str(msgspec.to_builtins(time))

@@ -132,7 +132,11 @@ def settle_cart(draft: Draft, command: SettleCart) -> Decision:
     )
     if command.outcome == "refused":
         return Refusal(draft).cart(
-            _reason(command), command.message, cart_id=command.answers, subject=command.refused_occurrence_id
+            _reason(command),
+            command.message,
+            cart_id=command.answers,
+            subject=command.refused_occurrence_id,
+            errors=command.errors,
         )
     answer = CartHeld(
         request_id=draft.request_id,
@@ -146,8 +150,8 @@ def settle_cart(draft: Draft, command: SettleCart) -> Decision:
 
 
 def _reason(command: SettleCart) -> Reason:
-    """The leg's reason; one that only a newer version knows is not told, but its message is."""
-    return Reason(command.reason) if command.reason in Reason.__members__.values() else Reason.INVALID
+    """The leg's reason, also one that only a newer version knows."""
+    return Reason(command.reason or Reason.UNAVAILABLE)
 
 
 def _leg_errors(command: PlaceCart) -> list[FieldError]:

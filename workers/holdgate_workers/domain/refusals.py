@@ -219,9 +219,11 @@ class Refusal:
             not_on_sale=not_on_sale,
         )
 
-    def cart(self, reason: Reason, message: str, *, cart_id: str, subject: str | None) -> Decision:
+    def cart(
+        self, reason: Reason, message: str, *, cart_id: str, subject: str | None, errors: list[FieldProblem]
+    ) -> Decision:
         """Nothing of the cart is held; carries the occurrence whose leg was refused, and why."""
-        return self._refuse(reason, message, cart_id=cart_id, subject=subject)
+        return self._refuse(reason, message, cart_id=cart_id, subject=subject, errors=errors)
 
     def _refuse(
         self,

@@ -9,6 +9,7 @@ import msgspec
 from psycopg import Connection
 
 from holdgate_schema.events import Event
+from holdgate_schema.outcomes import FieldProblem
 from holdgate_schema.selling_events import CartBegun
 from holdgate_workers.app.cart_saga import Look
 from holdgate_workers.app.carts import (
@@ -29,7 +30,8 @@ SELECT j.events::text, f.reply_to, f.correlation_id, (c.document -> 'verdict')::
 FROM journal j LEFT JOIN carts c ON c.id = j.request_id LEFT JOIN follow_ups f ON f.request_id = j.request_id
 WHERE j.request_id = %s AND j.outcome = 'cart_started'"""
 _ANSWERS = """
-SELECT request_id::text, outcome, coalesce(reason, ''), coalesce(reply ->> 'message', '')
+SELECT request_id::text, outcome, coalesce(reason, ''), coalesce(reply ->> 'message', ''),
+    coalesce(reply ->> 'errors', '[]')
 FROM journal WHERE request_id = ANY(%s::uuid[])"""
 _HOLDS = "SELECT id::text, state FROM holds WHERE id = ANY(%s::uuid[])"
 
@@ -48,6 +50,7 @@ SET document = carts.document || excluded.document, state = excluded.state, chan
 WHERE carts.state = 'placing'"""
 
 _events = msgspec.json.Decoder(list[Event])
+_problems = msgspec.json.Decoder(list[FieldProblem])
 _verdicts = msgspec.json.Decoder(Verdict)
 
 
@@ -107,7 +110,10 @@ def _look(connection: Connection[tuple[Any, ...]], cart_id: str) -> Look | None:
     )
     ids = list(hold_ids(cart).values())
     found = connection.execute(_ANSWERS, [[*ids, settle_id_of(cart.id)]]).fetchall()
-    answers = {request_id: Answered(*answer) for request_id, *answer in found}
+    answers = {
+        request_id: Answered(outcome, reason, message, _problems.decode(errors))
+        for request_id, outcome, reason, message, errors in found
+    }
     holds = dict(connection.execute(_HOLDS, [ids]).fetchall())
     return Look(cart, seen_of(cart, answers, holds))
 
