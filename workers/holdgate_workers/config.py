@@ -14,6 +14,7 @@ from holdgate_schema.topology import PARTITIONS_DEFAULT, PARTITIONS_MAX
 
 from .config_notices import NoticeSettings
 from .config_orders import OrderSettings
+from .urls import check_url
 
 
 class ConfigError(Exception):
@@ -51,6 +52,28 @@ class ServiceConfig(OrderSettings, NoticeSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str | None) -> str | None:
+        # libpq also takes "host=… dbname=…".
+        if value is not None and ("://" in value or "=" not in value):
+            check_url(value, ("postgresql", "postgres"))
+        return value
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _broker(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_url(value, ("amqp", "amqps"))
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("unix://"):
+            check_url(value, ("redis", "rediss"))
+        return value
 
     @field_validator("house")
     @classmethod

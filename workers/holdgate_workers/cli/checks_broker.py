@@ -113,9 +113,13 @@ def _topology(broker: Broker, partitions: int) -> Checks:
 
 
 def unreachable(problem: Exception) -> Check:
-    """The broker does not answer."""
-    mend = "start it, or correct HOLDGATE_AMQP_URL (host, port, virtual host, login)"
-    return Check("broker", "server", "fail", one_line(str(problem)), mend, exits.NOT_RUNNING)
+    """The broker, or the queue in the database, does not answer."""
+    from holdgate_workers.adapters.rabbit.diagnosis import fault_of
+
+    fault = fault_of(problem)
+    if fault.kind == "unknown":
+        return Check("broker", "server", "fail", one_line(str(problem)), fault.mend, exits.NOT_RUNNING)
+    return Check("broker", "server", "fail", fault.what, fault.mend, exits.NOT_RUNNING)
 
 
 def _few(names: list[str]) -> str:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from . import exits
 from .checks import Check, Checks
-from .failures import one_line
 from .formats import span
 
 VERSION_LEAST = 150000
@@ -85,12 +84,23 @@ def schema(url: str) -> Check:
         return Check("database", "schema", "fail", what, mend, exits.SCHEMA_MISMATCH)
 
 
-def unreachable(problem: Exception, *, embedded: bool) -> Check:
-    """The database does not answer."""
-    mend = (
-        "start it: holdgate up (in another terminal)"
-        if embedded
-        else "start it, or correct HOLDGATE_DATABASE_URL; does the address let this machine in (pg_hba.conf)?"
-    )
-    text = "nothing runs in the data folder" if embedded else one_line(str(problem))
-    return Check("database", "server", "fail", text, mend, exits.NOT_RUNNING)
+def writing(url: str) -> Check:
+    """Whether this login can write: a row, taken back at once."""
+    from holdgate_workers.adapters.postgres.diagnosis import try_writing
+
+    fault = try_writing(url)
+    if fault is None:
+        return Check("database", "writing", "ok", "a row was written and taken back")
+    return Check("database", "writing", "fail", fault.what, fault.mend)
+
+
+def unreachable(problem: Exception, url: str | None) -> Check:
+    """The database does not answer; without a URL it is the embedded one, which does not run."""
+    from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
+    from holdgate_workers.adapters.postgres.diagnosis import explain
+
+    if url is None or not isinstance(problem, DatabaseUnavailable | DatabaseError):
+        mend = "start it: holdgate up (in another terminal)"
+        return Check("database", "server", "fail", "nothing runs in the data folder", mend, exits.NOT_RUNNING)
+    fault = explain(problem, url)
+    return Check("database", "server", "fail", fault.what, fault.mend, exits.NOT_RUNNING)

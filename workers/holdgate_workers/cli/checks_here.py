@@ -85,7 +85,8 @@ def configuration(config: ServiceConfig) -> Checks:
 
 
 def redis() -> Checks:
-    """Redis, if somebody wants it."""
+    """Redis, if somebody wants it: whether it takes a write."""
+    from holdgate_workers.adapters.redis.diagnosis import fault_of, try_writing
     from holdgate_workers.adapters.redis.examination import RedisUnavailable, version_of
 
     url = os.environ.get(REDIS_URL)
@@ -95,5 +96,11 @@ def redis() -> Checks:
     try:
         yield Check("redis", "server", "ok", f"Redis {version_of(url)}")
     except RedisUnavailable as exc:
-        mend = f"start it, correct {REDIS_URL}, or leave it out: holds do not need it"
-        yield Check("redis", "server", "fail", str(exc), mend, exits.NOT_RUNNING)
+        fault = fault_of(exc)
+        yield Check("redis", "server", "fail", fault.what, fault.mend, exits.NOT_RUNNING)
+        return
+    unwritable = try_writing(url, "holdgate:doctor")
+    if unwritable is None:
+        yield Check("redis", "writing", "ok", "a key was written; it goes by itself")
+    else:
+        yield Check("redis", "writing", "fail", unwritable.what, unwritable.mend)

@@ -67,7 +67,7 @@ def _all(access: Access, *, probe: bool) -> Checks:
 
 
 def _site(access: Access, config: ServiceConfig, *, probe: bool) -> Checks:
-    from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
+    from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
     from holdgate_workers.app.ports import TransportError
     from holdgate_workers.bootstrap import NotRunning
 
@@ -80,10 +80,12 @@ def _site(access: Access, config: ServiceConfig, *, probe: bool) -> Checks:
         schema = checks_database.schema(url)
         yield schema
         sound = schema.status == "ok"
+        if sound:
+            yield checks_database.writing(url)
         partitions = (_partitions(url) if sound else None) or partitions
-    except (NotRunning, DatabaseUnavailable) as exc:
+    except (NotRunning, DatabaseUnavailable, DatabaseError) as exc:
+        yield checks_database.unreachable(exc, url)
         url = None
-        yield checks_database.unreachable(exc, embedded=isinstance(exc, NotRunning))
     reachable = True
     try:
         if config.amqp_url is not None:

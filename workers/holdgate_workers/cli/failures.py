@@ -46,10 +46,14 @@ def one_line(text: str) -> str:
 
 def _known(exc: Exception) -> tuple[str, int] | None:
     # Looked up late: each of these modules costs time to import, and help texts need none of them.
+    from pika.adapters.utils.connection_workflow import AMQPConnectorException
+    from pika.exceptions import AMQPError
+
     from holdgate_producer.errors import ProducerError
     from holdgate_workers.adapters.embedded.errors import EmbeddedServerError
     from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
     from holdgate_workers.adapters.postgres.revision import SchemaMismatch
+    from holdgate_workers.adapters.rabbit.diagnosis import fault_of
     from holdgate_workers.app.installation import NotOurs, NotSetUp, StillServed
     from holdgate_workers.app.ports import TransportError
     from holdgate_workers.bootstrap import NotRunning
@@ -64,15 +68,17 @@ def _known(exc: Exception) -> tuple[str, int] | None:
     if isinstance(exc, NotRunning | EmbeddedServerError):
         return text, exits.NOT_RUNNING
     if isinstance(exc, DatabaseUnavailable):
-        return f"the database cannot be reached: {text} (`holdgate doctor` looks closer)", exits.NOT_RUNNING
+        return f"the database cannot be used: {_database_fault(exc)}", exits.NOT_RUNNING
     if isinstance(exc, NotOurs | NotSetUp | StillServed):
         return text, exits.NOT_OURS
+    if isinstance(exc, TransportError) and isinstance(exc.__cause__, AMQPError | AMQPConnectorException | OSError):
+        return f"the broker cannot be used: {fault_of(exc)} (`holdgate doctor` looks closer)", exits.NOT_RUNNING
     if isinstance(exc, TransportError):
         return f"{text} (`holdgate doctor` looks closer)", exits.NOT_RUNNING
     if isinstance(exc, SchemaMismatch):
         return text, exits.SCHEMA_MISMATCH
     if isinstance(exc, DatabaseError):
-        return _of_database(text)
+        return _of_database(exc, text)
     return None
 
 
@@ -103,8 +109,21 @@ def _of_client(exc: Exception) -> tuple[str, int]:
     return str(exc), exits.NOT_RUNNING
 
 
-def _of_database(text: str) -> tuple[str, int]:
+def _database_fault(exc: Any) -> str:
+    from holdgate_workers.adapters.postgres.diagnosis import explain
+    from holdgate_workers.config import ConfigError, read_config
+
+    try:
+        url = read_config().database_url
+    except ConfigError:
+        url = None
+    return str(explain(exc, url))
+
+
+def _of_database(exc: Any, text: str) -> tuple[str, int]:
     """A statement that does not fit the tables means that the schema is not ours."""
+    if exc.sqlstate == "42501":
+        return f"the database cannot be used: {_database_fault(exc)}", exits.NOT_RUNNING
     if text.startswith(("UndefinedTable", "UndefinedColumn", "InvalidSchemaName")):
         return (
             f"the database does not have our tables ({text.splitlines()[0]}). Run `holdgate migrate`.",

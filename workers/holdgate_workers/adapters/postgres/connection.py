@@ -34,9 +34,14 @@ _UNAVAILABLE = (
 class DatabaseUnavailable(Exception):
     """The database cannot be reached or cannot work right now; try again later."""
 
+    sqlstate: str | None = None
+    """The server's own word, where it gave one."""
+
 
 class DatabaseError(Exception):
     """The database refused something it should not have: a fault in the code or the schema."""
+
+    sqlstate: str | None = None
 
 
 def connect(url: str, *, name: str, autocommit: bool = True) -> Connection[tuple[Any, ...]]:
@@ -64,6 +69,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _UNAVAILABLE as exc:
-        raise DatabaseUnavailable(str(exc).strip() or type(exc).__name__) from exc
+        unavailable = DatabaseUnavailable(str(exc).strip() or type(exc).__name__)
+        unavailable.sqlstate = exc.sqlstate
+        raise unavailable from exc
     except psycopg.Error as exc:
-        raise DatabaseError(f"{type(exc).__name__}: {exc}") from exc
+        refused = DatabaseError(f"{type(exc).__name__}: {exc}")
+        refused.sqlstate = exc.sqlstate
+        raise refused from exc

@@ -9,6 +9,7 @@ from typing import Any
 
 import pika
 from pika import exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from holdgate_schema import topology
 from holdgate_schema.slots import SLOTS, partition_of, slot_key
@@ -63,7 +64,7 @@ def connected(url: str, name: str, heartbeat_seconds: int = HEARTBEAT_SECONDS) -
     try:
         connection = pika.BlockingConnection(parameters, _impl_class=WireConnection)
         yield connection
-    except exceptions.AMQPError as exc:
+    except (exceptions.AMQPError, AMQPConnectorException) as exc:
         raise TransportError(f"the broker: {explain(exc)}") from exc
     except OSError as exc:
         raise TransportError(f"the broker cannot be reached: {exc}") from exc
