@@ -45,7 +45,6 @@ def order_gateway(config: OrderSettings, database_url: str) -> OrderGateway:
 def _woocommerce(config: OrderSettings) -> WooCommerceGateway:
     product_id = config.order_product_id
     assert product_id is not None, "the configuration was checked"
-    key, secret = _told(config.order_key), _told(config.order_secret)
     shop = WooCommerceShop(
         product_id=product_id,
         product_ids=config.order_product_ids,
@@ -54,7 +53,13 @@ def _woocommerce(config: OrderSettings) -> WooCommerceGateway:
         refunds_payment=config.order_refunds_payment,
         settle_seconds=config.order_settle_seconds,
     )
-    return WooCommerceGateway(WooCommerceApi(shop_client(_target(config), key, secret, _timeouts(config))), shop)
+    return WooCommerceGateway(WooCommerceApi(woocommerce_client(config)), shop)
+
+
+def woocommerce_client(config: OrderSettings) -> HttpClient:
+    """The client for the shop's API. Raises `ConfigError`."""
+    key, secret = _told(config.order_key), _told(config.order_secret)
+    return shop_client(_target(config), key, secret, _timeouts(config))
 
 
 def _webhook(config: OrderSettings) -> WebhookGateway:

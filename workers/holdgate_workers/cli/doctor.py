@@ -106,7 +106,7 @@ def _house(
 ) -> Checks:
     from holdgate_workers.adapters.postgres.examination import Examination
 
-    from . import checks_house, checks_projection, checks_selling
+    from . import checks_house, checks_projection, checks_selling, checks_shop
 
     examination = Examination(url)
     try:
@@ -129,6 +129,7 @@ def _house(
     yield from _guarded("house", lambda: iter([checks_house.settings(url)]))
     yield from _guarded("selling", lambda: checks_selling.tasks(url))
     yield from _guarded("selling", lambda: checks_selling.bookings(url))
+    yield from _guarded("shop", lambda: checks_shop.shop(access.config(), url))
 
 
 def _lines(config: ServiceConfig, url: str, gates: list[WorkerLine], partitions: int) -> Checks:

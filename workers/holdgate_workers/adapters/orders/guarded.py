@@ -20,6 +20,9 @@ from holdgate_workers.app.orders import (
     is_trouble,
 )
 
+LEFT_ALONE = "is left alone after several failures"
+"""What is said of a shop whose circuit is open."""
+
 R = TypeVar("R", CreateResult, FindResult, CancelResult, RefundResult)
 
 
@@ -82,7 +85,7 @@ class GuardedGateway:
             permit = self._breaker.admit(now)
             if permit is None:
                 wait = self._breaker.wait_seconds(now)
-                return Unavailable(f"{self.name} is left alone after several failures", wait)
+                return Unavailable(f"{self.name} {LEFT_ALONE}", wait)
         result = ask()
         with self._lock:
             if is_trouble(result):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -50,9 +51,27 @@ RETURNING rev, begun_at, quiet_until, clock_timestamp()"""
 _BOOKED = """
 SELECT document::text FROM bookings WHERE id::text = %s"""
 
+_HELD_UP = """
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(b.created_at))::float8, 0),
+  (array_agg(s.last_result ORDER BY s.changed_at DESC))[1],
+  coalesce(bool_or(s.last_result LIKE '%left alone%'
+    AND s.changed_at > clock_timestamp() - interval '2 minutes'), false)
+FROM bookings b JOIN sagas s ON s.booking_id = b.id
+WHERE b.state = 'converting' AND coalesce((s.document ->> 'failures')::integer, 0) > 0"""
+
 _quotes = msgspec.json.Decoder(Quote)
 _customers = msgspec.json.Decoder(Customer)
 _sagas = msgspec.json.Decoder(Saga)
+
+
+@dataclass(slots=True, frozen=True)
+class HeldUp:
+    """How many conversions wait for the shop, for how long, what was last said of it, and whether it is left alone."""
+
+    number: int
+    oldest_seconds: float
+    said: str | None
+    is_left_alone: bool
 
 
 class SagaBook:
@@ -83,6 +102,12 @@ class SagaBook:
         """What an order event is held against; None if there is no such booking."""
         row = self._one(_BOOKED, [booking_id])
         return None if row is None else booking_from(row[0])
+
+    def held_up(self) -> HeldUp:
+        """The conversions whose last call to the shop brought nothing."""
+        row = self._one(_HELD_UP, None)
+        assert row is not None, "a count is always there"
+        return HeldUp(*row)
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
