@@ -180,6 +180,16 @@ def test_an_address_that_the_shop_does_not_take_costs_no_order(
     assert kept == ([] if billed == email else [email])
 
 
+def test_a_no_that_cannot_be_read_is_not_for_good(shop: FakeWooCommerce) -> None:
+    """A notice of PHP stands before the words that say that only the address is wrong."""
+    asked, gateway = new_order(), woocommerce(shop.url)
+    asked = replace(asked, customer=replace(asked.customer, email="ada@localhost"))
+    shop.peer.plan(Fault.GARBAGE)
+    assert isinstance(gateway.create(asked, sent_before=False), Unknown)
+    assert isinstance(gateway.create(asked), Created)
+    assert len(shop.under(asked.reference)) == 1
+
+
 def test_customers_read_nothing_of_ours(shop: FakeWooCommerce) -> None:
     gateway = woocommerce(shop.url)
     order = created(gateway, new_order())

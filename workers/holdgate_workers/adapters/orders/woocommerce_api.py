@@ -153,12 +153,12 @@ class WooCommerceApi:
         if _error(outcome).code == NO_REFUND:
             return _explained(outcome, Refused(NO_REFUND, permanent=True))
         refund = read_change(outcome, REFUND)
-        return refund if isinstance(refund, WooRefund) else _explained(outcome, refund)
+        return refund if isinstance(refund, WooRefund) else _in_its_words(outcome, refund)
 
     def _change(self, method: str, path: str, body: bytes) -> WooOrder | Refused | Unknown | Unavailable:
         outcome = self._client.send(method, path, body=body)
         order = read_change(outcome, ORDER)
-        return order if isinstance(order, WooOrder) else _explained(outcome, order)
+        return order if isinstance(order, WooOrder) else _in_its_words(outcome, order)
 
 
 def _alive_first(orders: list[WooOrder]) -> list[WooOrder]:
@@ -173,6 +173,15 @@ def _error(outcome: Outcome) -> WooError:
         return ERROR.decode(outcome.body)
     except (msgspec.DecodeError, RecursionError):
         return WooError("")
+
+
+def _in_its_words(outcome: Outcome, failure: Refused | Unknown | Unavailable) -> Refused | Unknown | Unavailable:
+    """A no for good is the shop's only if it says so in WordPress's words. Behind a notice of PHP nobody knows why it
+    was said, and whether something was stored before."""
+    said = _explained(outcome, failure)
+    if isinstance(said, Refused) and said.permanent and not _error(outcome).code:
+        return Unknown(f"{said.detail}, and not why")
+    return said
 
 
 def _explained(outcome: Outcome, failure: F) -> F:
