@@ -133,6 +133,21 @@ def test_an_order_may_cost_nothing(shop: OrderHarness, paid: bool) -> None:
     assert (order.total, order.status) == (0, "paid" if paid else "pending")
 
 
+def test_what_cost_nothing_is_cancelled_and_nothing_goes_back(shop: OrderHarness) -> None:
+    order = created(shop, free_order())
+    ended = shop.gateway.cancel(order.order_id, "changed their mind")
+    assert isinstance(ended, Cancelled)
+    assert (ended.order.status, ended.order.refunded) == ("cancelled", 0)
+    refused = shop.gateway.refund(order.order_id, new_refund(1))
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.permanent) == ("more_than_is_left", True)
+
+
+def test_it_says_whether_a_refund_moves_money(shop: OrderHarness) -> None:
+    """Else a debt would be said to be paid where only people pay."""
+    assert shop.gateway.pays_back == (shop.gateway.name != "local")
+
+
 def test_orders_of_many_threads_do_not_mix(shop: OrderHarness) -> None:
     asked = [new_order(more=100 * number) for number in range(40)]
     with ThreadPoolExecutor(8) as threads:
