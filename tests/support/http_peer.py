@@ -44,6 +44,8 @@ class Fault(Enum):
     """500, and nothing was done."""
     BUSY = auto()
     """429 with Retry-After, and nothing was done."""
+    MAINTENANCE = auto()
+    """503 and a web page with Retry-After: 600, and nothing was done: WordPress updates a plugin."""
     REDIRECT = auto()
     """307 to another place, and nothing was done."""
     LATE = auto()
@@ -162,7 +164,7 @@ class HttpPeer:
 
     def _serve(self, handler: _Handler, request: Request) -> None:
         fault = self.choose(request)
-        if fault in (Fault.ERROR_BEFORE, Fault.BUSY, Fault.REDIRECT):
+        if fault in _NOT_DONE:
             handler.send(_NOT_DONE[fault])
         elif fault is Fault.LATE:
             handler.wait_until_gone()
@@ -183,6 +185,9 @@ _NOT_DONE = {
         500, {"code": "internal_server_error", "message": "There has been a critical error."}
     ),
     Fault.BUSY: Reply(429, {"code": "too_many_requests"}, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
+    Fault.MAINTENANCE: Reply(
+        503, b"<title>Maintenance</title>", {"Retry-After": "600"}, content_type="text/html; charset=utf-8"
+    ),
     Fault.REDIRECT: Reply(307, {}, {"Location": "http://127.0.0.1:1/elsewhere?token=geheim"}),
 }
 

@@ -37,6 +37,8 @@ class PaymentProvider:
         """The payments that it does not pay back, whatever else it does."""
         self.is_silent = False
         """Whether its answer is lost after it has paid."""
+        self.silent_about: set[str] = set()
+        """The payments of which its answer is lost after it has paid them back."""
         self._lock = threading.Lock()
 
     def take(self, payment: str, amount: Decimal, currency: str = "EUR") -> None:
@@ -51,7 +53,7 @@ class PaymentProvider:
             if self.refuses or payment in self.refuses_payments:
                 raise Declined("The charge cannot be refunded.")
             self.movements.append(Movement(payment, -amount, currency))
-            if self.is_silent:
+            if self.is_silent or payment in self.silent_about:
                 raise Declined("Connection to the payment provider timed out.")
 
     def taken(self, payment: str) -> Decimal:

@@ -25,10 +25,12 @@ OVER = ("cancelled", "refunded", "trash")
 Row = Mapping[str, Any]
 
 
-def sell(site: TestSite, client: BookingClient, name: str, capacity: int = 20, **fields: Any) -> None:
+def sell(
+    site: TestSite, client: BookingClient, name: str, capacity: int = 20, *, price: int = ADULT, **fields: Any
+) -> None:
     """An occurrence `name` of a product of the same name, adults at 25.00."""
     with closing(PriceBook(site.database_url)) as book:
-        book.products.put(name, a_product(product_id=name, ticket_types=a_ticket(ADULT)), changed_by="test")
+        book.products.put(name, a_product(product_id=name, ticket_types=a_ticket(price)), changed_by="test")
     put(client, name, capacity, product_id=name, **fields)
 
 
