@@ -16,12 +16,13 @@ SCENARIO ?=
 SEEDS ?=
 SEED ?=
 SECONDS ?=
+METADATA ?=
 FOLDER ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help setup demo test simulate crash chaos judge check format lock services services-stop bench clean
+.PHONY: help setup demo test test-next simulate crash chaos judge check format lock services services-stop bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +34,10 @@ demo: $(SERVICE) ## See it work: needs Python and nothing else
 
 test: $(DEV) services ## Run the tests (ARGS="-k sold_out", JOBS=1)
 	@set -a && . ./.holdgate/test-services.env && $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# The folder is made once and used again. METADATA=khepri or mnesia runs one half.
+test-next: $(DEV) ## Run the tests on the newest RabbitMQ, PostgreSQL and Valkey (root, debootstrap; ARGS=tests/e2e)
+	@$(PY) -m tests.support.next_services --metadata $(or $(METADATA),both) -- -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: $(DEV) ## Try the protocols on a simulated broker and database (SEEDS=20000, ARGS="--jobs 2")
 	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) $(ARGS)

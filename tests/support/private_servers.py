@@ -67,7 +67,7 @@ class PrivateRabbit:
         self._host_folder = folder
         host = socket.gethostname().split(".")[0] if root is None else "localhost"
         self._node = f"holdgate-test-{token}@{host}"
-        self._port, distribution, self._epmd = _free_ports(3)
+        self._port, distribution, self._epmd = free_ports(3)
         if root is not None:
             self._host_folder = root / "srv" / f"rabbit-{token}"
             self._host_folder.mkdir(parents=True)
@@ -203,7 +203,8 @@ def newer_root() -> Path | None:
     return Path(root) if root else None
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that are free right now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -42,10 +43,19 @@ def admin_url() -> str:
     raise RuntimeError(f"no RabbitMQ for the tests (set {_SERVICE.variable}): {'; '.join(dict.fromkeys(said))}")
 
 
-def rabbitmqctl(*words: str, stdin: str = "") -> str:
-    """Run the broker's own tool, on this machine; raises CalledProcessError."""
-    command = [*(as_root() or []), "rabbitmqctl", "--quiet", *words]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=True)
+RABBITMQCTL_VARIABLE = "HOLDGATE_TEST_RABBITMQCTL"
+"""The command that `rabbitmqctl` is for the broker of the tests, as a shell would read it, if it is another one than
+this machine's own."""
+
+
+def rabbitmqctl(*words: str) -> str:
+    """Run the broker's own tool; raises CalledProcessError."""
+    given = os.environ.get(RABBITMQCTL_VARIABLE)
+    tool = shlex.split(given) if given else [*(as_root() or []), "rabbitmqctl"]
+    command = [*tool, "--quiet", *words]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
+    )
     return done.stdout
 
 

@@ -26,9 +26,9 @@ from .adapters.embedded.server import EmbeddedServer, find_running
 from .adapters.postgres import revision
 from .adapters.postgres.house import House
 from .adapters.rabbit import topology as rabbit_topology
+from .adapters.rabbit.answering import AnsweringPublisher
 from .adapters.rabbit.consumer import RabbitConsumer
 from .adapters.rabbit.dead_letters import RabbitDeadLetters
-from .adapters.rabbit.publisher import RabbitPublisher
 from .adapters.rabbit.topology import served as served_rabbit
 from .app.clock import DatabaseTime
 from .app.installation import Installation, NotOurs, NotSetUp
@@ -80,8 +80,8 @@ class RabbitTransport:
         return served_rabbit(self.url, partitions)
 
     def publisher(self, *, name: str) -> Publisher:
-        """Its own connection, with asynchronous confirms."""
-        return RabbitPublisher(self.url, name=name, installation=self.installation)
+        """Its own connection, with asynchronous confirms, and others for direct reply-to once they are needed."""
+        return AnsweringPublisher(self.url, name=name, installation=self.installation)
 
     def dead_letters(self) -> DeadLetters:
         """The dead-letter queue."""

@@ -27,6 +27,7 @@ HEARTBEAT_SECONDS = 10
 TURN_MESSAGES = 1000
 """So many are written before the loop looks for confirms and heartbeats again."""
 HANG_UP_TIMEOUT_SECONDS = 2.0
+CONNECTION_FORCED = 320
 
 
 class RabbitPublisher:
@@ -37,6 +38,8 @@ class RabbitPublisher:
     messages at most; a group that does not fit is refused as a whole, `blocked` or `lost`. A message that no
     connection could carry (a routing key over 255 bytes) is `unroutable`. Sends only where the virtual host bears the
     installation's stamp, if one is given; otherwise it tries again.
+    With `redial_seconds` it comes back after that time, without a growing pause, when the broker has closed the
+    connection over something that was published.
     """
 
     def __init__(
@@ -47,11 +50,16 @@ class RabbitPublisher:
         waiting_max: int = WAITING_MAX,
         heartbeat_seconds: int = HEARTBEAT_SECONDS,
         installation: Installation | None = None,
+        redial_seconds: float | None = None,
     ) -> None:
         self._mark = None if installation is None else mark_of(installation)
         self._is_ours = False
         self._dialling = connection_parameters(url, name=f"{name}.publish", heartbeat_seconds=heartbeat_seconds)
         self._waiting_max = waiting_max
+        self._redial_seconds = redial_seconds
+        self.closed_by_broker = False
+        """Whether the broker has closed the last connection or channel over something that was published, as it does
+        over what it cannot stand. To be read when a receipt settles with `lost`."""
         self._lock = threading.Lock()  # for the two sides of the waiting line, once per group
         self._line: deque[GroupReceipt] = deque()
         self._position = 0  # how much of the first group in the line is written
@@ -244,6 +252,7 @@ class RabbitPublisher:
     def _on_channel_closed(self, _channel: Any, reason: BaseException) -> None:
         """One message the broker cannot stand (no such exchange, no permission) ends the channel for all."""
         self._ready = False
+        self.closed_by_broker = _is_refusal(reason)
         self._ledger.lost(explain(reason))
         if not self._is_ours and self._connection.is_open:
             drop(self._connection, explain(reason))  # and the next try comes after a pause
@@ -255,12 +264,16 @@ class RabbitPublisher:
         self._ready = self._is_ours = False
         self._alarm = ""
         self._channel = None
+        self.closed_by_broker = _is_refusal(error)
         self._ledger.lost(explain(error))
         if self._opened_at is not None and monotonic() - self._opened_at >= STEADY_SECONDS:
             self._attempts = 0
         self._opened_at = None
         if self._hanging_up:
             self._hung_up.set()
+            return
+        if self._redial_seconds is not None and self.closed_by_broker:
+            self._timer = self._io.call_later(self._redial_seconds, self._dial)
             return
         seconds = backoff_seconds(self._attempts, jitter())
         self._attempts += 1
@@ -285,6 +298,12 @@ class RabbitPublisher:
             for index in range(start, len(group.messages)):
                 group.fail(index, "lost", "the publisher was closed before it could be sent")
             self._on_settled(len(group.messages) - start)
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether the broker closed it over what we did, and not because an operator or a shutdown wanted it so."""
+    closed = (exceptions.ConnectionClosedByBroker, exceptions.ChannelClosedByBroker)
+    return isinstance(error, closed) and error.reply_code != CONNECTION_FORCED
 
 
 __all__ = ["WAITING_MAX", "RabbitPublisher"]
