@@ -134,10 +134,13 @@ class ConvertBooking(CommandBase, frozen=True, kw_only=True, tag="booking.conver
 
 
 class SettleBooking(CommandBase, frozen=True, kw_only=True, tag="booking.settle.v1"):
-    """Internal: how the conversion ended. `ordered` sells the seats, `failed` frees them, `unknown` parks it."""
+    """Internal: how the conversion ended. `ordered` sells the seats, `failed` frees them, `unknown` parks it.
+
+    `waiting` ends nothing: it was paid, its time is over, and the shop has not taken the order yet.
+    """
 
     booking_id: BookingId
-    outcome: Literal["ordered", "failed", "unknown"]
+    outcome: Literal["ordered", "failed", "unknown", "waiting"]
     answers: RequestId | None = None
     order: BookedOrder | None = None
     reason: Label = ""

@@ -112,7 +112,8 @@ class BookingView(_View, frozen=True, kw_only=True):
 
     `booking_id` is the id of the hold that was converted, `hold_id` that of the hold which has the seats now; they
     differ where seats were taken again. `reason` says why it failed, was parked or was cancelled. `refund_due` is what
-    has to be given back, `refunded` what went back, in minor units; `refund` says the same in a word.
+    has to be given back, `refunded` what went back, in minor units; `refund` says the same in a word. A conversion is
+    tried until `timeout_at`, and one that was paid until `wait_until`.
     """
 
     booking_id: str
@@ -126,6 +127,7 @@ class BookingView(_View, frozen=True, kw_only=True):
     payment: Payment
     created_at: datetime
     timeout_at: datetime
+    wait_until: datetime | None = None
     extras: dict[str, int] = {}
     user_id: str | None = None
     order: BookedOrder | None = None

@@ -38,6 +38,8 @@ def _settle(booker: Booker, deal: Deal, body: Body) -> list[Option]:
     if deal.state not in ("converting", "parked") or deal.view.get("confirmed_at") is not None:
         return _final(deal)
     reason = body.get("reason") or ""
+    if body["outcome"] == "waiting":
+        return [booker.changed(deal.but(reason=reason))] if deal.state == "converting" else _final(deal)
     if body["outcome"] == "failed":
         return [booker.failed(deal, "saga", reason=reason)]
     return [booker.parked(deal, reason=reason)]

@@ -131,6 +131,7 @@ def _convert(booker: Booker, hold: Hold, *, late: bool, over: str) -> list[Optio
         "state": "converting", "items": hold.items, "seats": hold.seats, "quote": shown_price(price),
         "payment": payment, "created_at": stamp(now),
         "timeout_at": stamp(now + world.house["conversion.timeout_minutes"] * MINUTE),
+        "wait_until": stamp(now + world.house["conversion.paid_wait_minutes"] * MINUTE),
         "extras": hold.extras, "user_id": hold.user,
     }  # fmt: skip
     deal = Deal(shown(view), price)

@@ -102,4 +102,4 @@ def test_what_is_said_of_a_booking_comes_to_what_the_table_says(what: str, colum
 
 
 def test_the_table_was_found() -> None:
-    assert len(cells()) == 24 * len(STATES)
+    assert len(cells()) == 25 * len(STATES)

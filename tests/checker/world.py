@@ -27,6 +27,7 @@ HOUSE = {
     "alerts.nearly_full": 95,
     "alerts.full": 100,
     "conversion.timeout_minutes": 10,
+    "conversion.paid_wait_minutes": 1440,
     "waitlist.offer_minutes": 30,
 }
 

@@ -92,6 +92,7 @@ class Options:
             max_per_session=self.session_cap,
             late_payment=self.late_payment,
             conversion_timeout_minutes=quick,
+            conversion_paid_wait_minutes=3 * quick,
             offer_minutes=quick,
         )
 

@@ -15,6 +15,7 @@ COMMANDS: dict[str, Callable[[BoxOffice, str], object]] = {
     "settle ordered": lambda box, booking: box.settle(booking),
     "settle failed": lambda box, booking: box.settle(booking, "failed"),
     "settle unknown": lambda box, booking: box.settle(booking, "unknown"),
+    "settle waiting": lambda box, booking: box.settle(booking, "waiting"),
     "cancel": lambda box, booking: box.cancel(booking),
     "order pending": lambda box, booking: box.note(booking, "pending", 9),
     "order paid": lambda box, booking: box.note(booking, "paid", 9),

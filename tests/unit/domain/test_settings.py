@@ -27,6 +27,7 @@ RANGES = {
     "hold.max_seats_per_request": (1, 500, 50),
     "hold.max_seats_per_hold": (1, 500, 50),
     "conversion.timeout_minutes": (1, 60, 10),
+    "conversion.paid_wait_minutes": (60, 10_080, 1_440),
     "waitlist.offer_minutes": (5, 120, 30),
     "retention.journal_days": (1, 3650, 400),
     "retention.personal_days": (0, 365, 7),

@@ -125,16 +125,37 @@ def _wanted(facts: Facts, terms: Terms, run: Run) -> Step:
 
 
 def _converting(facts: Facts) -> Step:
-    saga = facts.saga
+    """Has the order made, while there is time. What was paid never fails because the shop was not asked: it waits
+    longer, and is then left to a person."""
+    saga, booking = facts.saga, facts.booking
     if saga.verdict is not None:
         return Ended()  # the gate was told
     if facts.to_order is None:
         return Decide(new_verdict(saga, "unknown", facts.why_not))
-    if facts.now < facts.booking.timeout_at:
+    if facts.now < booking.tried_until:
         return Ask(Create(facts.to_order, sent_before=not saga.never_sent))
+    is_paid = booking.kept > 0
     if saga.never_sent:
+        if is_paid:
+            return Decide(new_verdict(saga, "unknown", "it was paid, and the shop could not be asked in time"))
         return Decide(new_verdict(saga, "failed", "the shop could not be asked in time"))
-    return Ask(Find(facts.to_order.reference, decides=True, is_last=True))
+    return Ask(Find(facts.to_order.reference, decides=True, is_last=True, is_paid=is_paid))
+
+
+def _waiting(facts: Facts) -> Tell | None:
+    """It was paid, its time is over, and it waits: said once, so that somebody can look why."""
+    booking = facts.booking
+    is_late = booking.state == "converting" and booking.timeout_at <= facts.now < booking.tried_until
+    if not is_late or booking.reason or facts.saga.verdict is not None:
+        return None
+    command = SettleBooking(
+        request_id=derived_id("booking.waiting", booking.id),
+        occurrence_id=booking.occurrence_id,
+        booking_id=booking.id,
+        outcome="waiting",
+        reason=f"paid, and without an order yet; waits until {booking.tried_until:%Y-%m-%d %H:%M} UTC",
+    )
+    return Tell(command)
 
 
 def _parked(facts: Facts, run: Run) -> Step:
@@ -146,7 +167,7 @@ def _parked(facts: Facts, run: Run) -> Step:
         return Ended()  # the gate was told
     if run.was_searched:
         return Wait(PARKED_SECONDS, "the shop does not say whether there is an order")
-    return Ask(Find(reference_of(facts.booking.id), decides=True))
+    return Ask(Find(reference_of(facts.booking.id), decides=True, is_paid=facts.booking.kept > 0))
 
 
 def _confirmed(facts: Facts, terms: Terms, run: Run) -> Step:
@@ -251,7 +272,7 @@ def _left(facts: Facts) -> int:
 
 
 def _untold(facts: Facts, run: Run) -> Tell | None:
-    for tell in (_settlement(facts), _resolution(facts), _note(facts, run)):
+    for tell in (_settlement(facts), _waiting(facts), _resolution(facts), _note(facts, run)):
         if tell is not None and tell.command.request_id not in run.told:
             return tell
     return None

@@ -191,11 +191,19 @@ def _ask(
             return None
         recorded = noted
     result: Result = yield AskShop(call)
-    left = (booking.timeout_at - recorded.now).total_seconds() if booking.state == "converting" else None
+    left = _left_seconds(booking, recorded.now) if booking.state == "converting" else None
     known = after(recorded.saga, run, call, result, gateway=terms.gateway, draw=draw, left_seconds=left)
     quiet = 0.0 if known.is_quiet else terms.settle_seconds
     saved: Recorded | None = yield Record(recorded, known.saga, name, words(result), quiet)
     return None if saved is None else (saved, known.run)
+
+
+def _left_seconds(booking: Booking, now: datetime) -> float:
+    """What is left of the conversion's time. What waits longer, because it was paid, is asked for as if it had just
+    begun: nobody is to wait for hours because a shop says so."""
+    if now < booking.timeout_at:
+        return (booking.timeout_at - now).total_seconds()
+    return min(booking.tried_until - now, booking.timeout_at - booking.created_at).total_seconds()
 
 
 def _with_asker(recorded: Recorded, errand: Errand) -> Recorded:

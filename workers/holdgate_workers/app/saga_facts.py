@@ -117,12 +117,14 @@ class Create(Struct, frozen=True, gc=False):
 
 class Find(Struct, frozen=True, gc=False):
     """Search the shop. `decides`: what it says is how the conversion ended; `is_last`: its time is up, so that nobody
-    knows if it says nothing. `order_id` is the booking's order, if it has one: any other is one too many."""
+    knows if it says nothing. `is_paid`: that there is no order is no end where money was taken. `order_id` is the
+    booking's order, if it has one: any other is one too many."""
 
     reference: str
     decides: bool = False
     is_last: bool = False
     order_id: str | None = None
+    is_paid: bool = False
 
 
 class Get(Struct, frozen=True, gc=False):

@@ -120,7 +120,10 @@ def _after_find(saga: Saga, call: Find, result: Result, gateway: str) -> Saga:
                 return _with_surplus(saga, (order, *twins), call.order_id)
             seen = _seen(saga, order, twins, gateway)
             return _ordered(seen) if call.decides else seen
-        case NotFound() if call.decides:
+        case NotFound() if call.is_paid and call.is_last:
+            why = "it was paid, and the shop could not be asked for its order in time"
+            return replace(saga, verdict=new_verdict(saga, "unknown", why))
+        case NotFound() if call.decides and not call.is_paid:
             return replace(saga, verdict=new_verdict(saga, "failed", "the shop has no such order"))
         case Refused() | Unavailable() if call.is_last:
             why = f"nobody knows whether there is an order: {_said(result)}"

@@ -72,6 +72,7 @@ class Booking(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     payment: Payment
     created_at: datetime
     timeout_at: datetime
+    wait_until: datetime | None = None
     extras: dict[str, int] = {}
     user_id: str | None = None
     order: BookedOrder | None = None
@@ -100,6 +101,7 @@ class Booking(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
             payment=self.payment,
             created_at=self.created_at,
             timeout_at=self.timeout_at,
+            wait_until=self.wait_until,
             order=self.order,
             confirmed_at=self.confirmed_at,
             ended_at=self.ended_at,
@@ -123,6 +125,11 @@ class Booking(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     def kept(self) -> int:
         """What was paid and has not gone back: the most that can be owed."""
         return max(0, self.paid - self.refunded)
+
+    @property
+    def tried_until(self) -> datetime:
+        """Until when the shop is asked for its order: longer where money was taken."""
+        return self.wait_until if self.kept and self.wait_until is not None else self.timeout_at
 
     @property
     def is_given_back(self) -> bool:

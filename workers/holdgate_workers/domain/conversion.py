@@ -93,6 +93,10 @@ def settle(draft: Draft, occurrence: Occurrence, command: SettleBooking) -> Deci
     if booking.state not in ("converting", "parked") or booking.confirmed_at is not None:
         # Once it was confirmed, its conversion has had its answer, whatever has become of the booking since.
         return Refusal(draft).booking_final(booking)
+    if command.outcome == "waiting":
+        if booking.state != "converting":
+            return Refusal(draft).booking_final(booking)
+        return changed(draft, replace(booking, reason=command.reason))
     draft.answers = command.answers
     if command.outcome == "failed":
         ended = fail(draft, occurrence, booking, command.reason)
@@ -185,6 +189,7 @@ def _new_booking(draft: Draft, hold: Hold, quote: HoldQuote, command: ConvertBoo
         ),
         created_at=now,
         timeout_at=now + timedelta(minutes=draft.context.settings.conversion_timeout_minutes),
+        wait_until=now + timedelta(minutes=draft.context.settings.conversion_paid_wait_minutes),
         customer=command.customer,
     )
 

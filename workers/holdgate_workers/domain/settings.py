@@ -55,6 +55,13 @@ class Settings:
     conversion_timeout_minutes: int = _ranged(
         "conversion.timeout_minutes", 1, 60, 10, "how long an order may be in the making"
     )
+    conversion_paid_wait_minutes: int = _ranged(
+        "conversion.paid_wait_minutes",
+        60,
+        10_080,
+        1_440,
+        "how long a conversion that was paid waits for a shop that cannot be asked, before a person has to look",
+    )
     late_payment: LatePayment = _setting(  # noqa: RUF009
         "conversion.late_payment",
         OneOf(get_args(LatePayment)),
