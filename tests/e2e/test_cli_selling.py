@@ -136,6 +136,75 @@ def test_a_parked_booking_stands_first_and_is_resolved_by_hand(terminal: Termina
     assert terminal("booking", "resolve", other, "refund").code == 1, "a hold is no booking"
 
 
+def sold(terminal: Terminal, occurrence: str) -> str:
+    """A booking that was paid."""
+    hold_id = held(terminal, occurrence, "--payment-method", "credit_card")
+    both = terminal.json("booking", "convert", hold_id, "--paid")
+    assert both["final"]["outcome"] == "confirmed", both
+    return hold_id
+
+
+@pytest.mark.parametrize(("refund", "due"), [("yes", None), ("no", 0), ("10.50", 1050)])
+def test_staff_cancel_and_say_how_much_goes_back(terminal: Terminal, refund: str, due: int | None) -> None:
+    booking_id = sold(terminal, put(terminal))
+    amount = terminal.json("booking", "show", booking_id)["payment"]["amount"]
+    command = ("booking", "cancel", booking_id, "--as-staff", "--refund", refund, "--by", "ann")
+    assert terminal(*command).code == 2, "it needs a reason"
+    told = terminal.json(*command, "--reason", "The boat is broken")["booking"]
+    assert (told["state"], told["reason"]) == ("cancelled", "The boat is broken")
+    assert told["refund_due"] + told["refunded"] == (amount if due is None else due)
+
+
+def test_staff_give_no_more_back_than_was_paid(terminal: Terminal) -> None:
+    booking_id = sold(terminal, put(terminal))
+    command = ("booking", "cancel", booking_id, "--as-staff", "--reason", "so", "--refund")
+    done = terminal(*command, "1000")
+    assert done.code == 1
+    assert "refund_amount" in done.out + done.err
+    assert "must be at most" in done.out + done.err
+    assert terminal(*command, "1.005").code == 2
+    assert terminal("booking", "cancel", booking_id, "--refund", "no").code == 2
+
+
+def test_an_occurrence_is_called_off_with_all_its_bookings_and_again_does_nothing(terminal: Terminal) -> None:
+    occurrence = put(terminal)
+    booked = [sold(terminal, occurrence) for _ in range(3)]
+    command = (
+        "occurrence",
+        "close",
+        occurrence,
+        "--status",
+        "cancelled",
+        "--refund",
+        "--yes",
+        "--reason",
+        "Storm",
+    )
+    done = terminal.json(*command)
+    assert done["cancelled"] == 3
+    assert (done["refused"], done["left"]) == ([], [])
+    for booking_id in booked:
+        shown = terminal.json("booking", "show", booking_id)
+        assert (shown["state"], shown["reason"]) == ("cancelled", "Storm")
+        assert shown["refund_due"] + shown["refunded"] == shown["payment"]["amount"]
+    assert terminal.json(*command)["cancelled"] == 0
+    assert terminal("occurrence", "close", occurrence, "--refund").code == 2
+
+
+def test_money_that_is_open_is_on_one_list(terminal: Terminal) -> None:
+    occurrence = put(terminal)
+    hold_id = held(terminal, occurrence, "--payment-method", "credit_card")
+    terminal("occurrence", "close", occurrence, "--status", "cancelled", "--yes")
+    terminal("booking", "convert", hold_id, "--paid")
+    listed = terminal.json("booking", "money")
+    [mine] = [item for item in listed["open"] if item["booking_id"] == hold_id]
+    assert (mine["state"], mine["kind"]) == ("parked", "undecided")
+    assert mine["amount"] > 0
+    assert "booking resolve" in mine["to_do"]
+    assert listed["totals"]["EUR"]["undecided"] >= mine["amount"]
+    assert "in all: " in terminal("booking", "money").out
+
+
 def test_a_cart_is_held_as_a_whole_and_can_be_looked_at(terminal: Terminal) -> None:
     first, second, full = put(terminal), put(terminal), put(terminal, 1)
     legs = ("--leg", f"{first} adult=1", "--leg", f"{second} adult=2 +wine=1")

@@ -167,6 +167,11 @@ bookings = Table(
         name="state_known",
     ),
     Index("bookings_hold_idx", "hold_id", unique=True),
+    Index(
+        "bookings_refund_due_idx",
+        "changed_at",
+        postgresql_where=text("document ->> 'refund' = 'due'"),
+    ),
     Index("bookings_session_idx", "session_id"),
     Index("bookings_occurrence_idx", "occurrence_id"),
     Index(

@@ -113,21 +113,85 @@ def _payment(
     )
 
 
-@booking.command(epilog=example("holdgate booking cancel 01a20730-122e-7691 --reason 'The child is ill'"))
+@booking.command(
+    epilog=example(
+        "holdgate booking cancel 01a20730-122e-7691 --reason 'The child is ill'",
+        "holdgate booking cancel 01a20730-122e-7691 --as-staff --reason 'The boat is broken' --refund 25.00",
+    )
+)
 @click.argument("booking_id", metavar="BOOKING", type=ID_PART)
-@click.option("--reason", default="", help="For whoever looks later.")
+@click.option("--reason", default="", help="For whoever looks later; --as-staff needs it.")
+@click.option(
+    "--as-staff", is_flag=True, help="By the house, under your name: also after the start, parked or called off."
+)
+@click.option(
+    "--refund",
+    metavar="yes|no|AMOUNT",
+    help="With --as-staff: what goes back of what was paid. [default: yes, all]",
+)
+@by_option
 @_sending
 @pass_access
 def cancel(
-    access: Access, booking_id: str, reason: str, request_id: str | None, timeout_seconds: float, out: Output
+    access: Access,
+    booking_id: str,
+    reason: str,
+    as_staff: bool,
+    refund: str | None,
+    changed_by: str,
+    request_id: str | None,
+    timeout_seconds: float,
+    out: Output,
 ) -> None:
     """Give the seats of BOOKING back. What was paid is due to be given back, too."""
     row = _found(access, booking_id).booking
+    if refund is not None and not as_staff:
+        raise click.UsageError(
+            "--refund goes with --as-staff: a buyer's own cancellation gives back what was paid"
+        )
+    if as_staff:
+        from holdgate_schema.selling import ResolveBooking
+        from holdgate_workers.ids import new_request_id
+
+        if not reason.strip():
+            raise click.UsageError("--as-staff needs a --reason: it is kept with the booking")
+        command = ResolveBooking(
+            request_id=request_id or new_request_id(),
+            occurrence_id=row.occurrence_id,
+            booking_id=row.id,
+            action="cancel",
+            by=changed_by,
+            note=reason,
+            refund_amount=_refund_amount(refund, row.payment.currency),
+        )
+        tell_selling(out, ask_sealed(access, command, timeout_seconds))
+        return
     with access.client(timeout_seconds) as client:
         answer = client.cancel_booking(
             row.occurrence_id, row.session_id, row.id, reason=reason, request_id=request_id
         )
     tell_selling(out, answer)
+
+
+def _refund_amount(said: str | None, currency: str) -> int | None:
+    """In minor units; None: all that is left."""
+    from decimal import Decimal, InvalidOperation
+
+    from holdgate_schema.currencies import MINOR_DIGITS
+
+    if said is None or said == "yes":
+        return None
+    if said == "no":
+        return 0
+    digits = MINOR_DIGITS[currency]
+    try:
+        minor = Decimal(said).scaleb(digits)
+    except InvalidOperation:
+        minor = Decimal("NaN")
+    if not minor.is_finite() or minor != minor.to_integral_value() or minor < 0:
+        wanted = f"must be yes, no or an amount of {currency} with at most {digits} decimals, such as 25"
+        raise click.BadParameter(f"{wanted}; not {said!r}", param_hint="--refund")
+    return int(minor)
 
 
 @booking.command(
@@ -244,6 +308,58 @@ def resolve(
         note=note,
     )
     tell_selling(out, ask_sealed(access, command, timeout_seconds))
+
+
+@booking.command(name="money", epilog=example("holdgate booking money", "holdgate booking money --output json"))
+@output_option
+@pass_access
+def money_(access: Access, out: Output) -> None:
+    """Money that is open: what has to be given back, and what was paid for something undecided; what to do for each."""
+    from holdgate_workers.adapters.postgres.money import Money
+
+    with access.opened(Money) as book:
+        found = book.open()
+    totals: dict[str, dict[str, int]] = {}
+    for item in found:
+        sums = totals.setdefault(item.booking.payment.currency, {"due": 0, "undecided": 0, "waiting": 0})
+        sums[item.kind] += item.amount
+    if out.is_json:
+        open_ = [
+            {
+                "booking_id": item.booking.id,
+                "occurrence_id": item.booking.occurrence_id,
+                "state": item.booking.state,
+                "kind": item.kind,
+                "amount": item.amount,
+                "currency": item.booking.payment.currency,
+                "since": item.since,
+                "reason": item.booking.reason,
+                "trouble": item.trouble,
+                "to_do": item.to_do,
+            }
+            for item in found
+        ]
+        out.json({"open": open_, "totals": totals})
+        return
+    if not found:
+        out.line("No money is open: nothing is owed, and nothing that was paid is undecided.")
+        return
+    out.table(
+        ["booking", "state", "kind", Column("amount", right=True), Column("what to do", wrap=True)],
+        [
+            (
+                short(item.booking.id),
+                item.booking.state,
+                item.kind,
+                money(item.amount, item.booking.payment.currency),
+                item.to_do,
+            )
+            for item in found
+        ],
+    )
+    for currency, sums in sorted(totals.items()):
+        said = ", ".join(f"{kind} {money(amount, currency)}" for kind, amount in sums.items() if amount)
+        out.line(f"in all: {said}")
 
 
 def _found(access: Access, part: str) -> BookingRow:

@@ -34,11 +34,20 @@ def tasks(url: str) -> Checks:
 
 
 def bookings(url: str) -> Checks:
-    """How many wait for a person."""
+    """How many wait for a person, which conversions are late, and what is owed."""
     from holdgate_workers.adapters.postgres.due import DueHolds
 
     with closing(DueHolds(url)) as due:
-        states = due.open_work().bookings
+        work = due.open_work()
+    if work.conversions_overdue:
+        detail = f"{work.conversions_overdue} still under way after their time; what was paid waits for the shop"
+        mend = "are the workers feeder and orders running, and the shop? holdgate task list --role orders"
+        yield Check("selling", "conversions", "warn", detail, mend)
+    if work.refunds_due:
+        owed = (f"{number} in {currency}" for currency, (number, _) in sorted(work.refunds_due.items()))
+        detail = f"still to be given back: {', '.join(owed)}"
+        yield Check("selling", "refunds", "warn", detail, "holdgate booking money")
+    states = work.bookings
     waiting = {state: states[state] for state in WAITING if states.get(state)}
     if not waiting:
         yield Check("selling", "bookings", "ok", "none waits for a person")

@@ -17,7 +17,7 @@ from .failures import Failure
 from .formats import amount, local, moment, thresholds
 from .importing import import_
 from .output import Column, Output, output_option
-from .params import SEATS, TIME, example, in_utc, limit_option, request_id_option
+from .params import SEATS, TIME, by_option, example, in_utc, limit_option, request_id_option
 from .site import Access, pass_access, timeout_option
 
 
@@ -126,7 +126,11 @@ def _from_flags(flags: dict[str, Any]) -> specs.Document:
 
 
 @occurrence.command(
-    epilog=example("holdgate occurrence close occ-1", "holdgate occurrence close occ-1 --status cancelled --yes")
+    epilog=example(
+        "holdgate occurrence close occ-1",
+        "holdgate occurrence close occ-1 --status cancelled --yes",
+        "holdgate occurrence close occ-1 --status cancelled --refund --reason 'Storm'",
+    )
 )
 @click.argument("occurrence_id", metavar="OCCURRENCE")
 @click.option(
@@ -137,6 +141,13 @@ def _from_flags(flags: dict[str, Any]) -> specs.Document:
     help="`closed` can be opened again by a put, the others are final.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before a final status.")
+@click.option(
+    "--refund",
+    is_flag=True,
+    help="With cancelled: cancel every booking too, and have all that was paid given back. Safe to repeat.",
+)
+@click.option("--reason", default="", help="With --refund: why, for whoever looks later.")
+@by_option
 @request_id_option
 @timeout_option
 @output_option
@@ -146,6 +157,9 @@ def close(
     occurrence_id: str,
     status: Any,
     yes: bool,
+    refund: bool,
+    reason: str,
+    changed_by: str,
     request_id: str | None,
     timeout_seconds: float,
     out: Output,
@@ -153,7 +167,18 @@ def close(
     """Take OCCURRENCE off sale. Holds on it live on until they end by themselves."""
     from holdgate_workers.ids import new_request_id
 
-    if status != "closed" and not yes:
+    if refund and status != "cancelled":
+        raise click.UsageError(
+            "--refund goes with --status cancelled: what takes place is not given back as a whole"
+        )
+    if refund and not yes:
+        from .calling_off import open_bookings
+
+        number = len(open_bookings(access, occurrence_id))
+        click.confirm(
+            f"{number} bookings of {occurrence_id} are cancelled and refunded. Go on?", abort=True, err=True
+        )
+    elif status != "closed" and not yes:
         click.confirm(
             f"{status} is final: {occurrence_id} can never be opened again. Go on?", abort=True, err=True
         )
@@ -162,7 +187,13 @@ def close(
     )
     with access.client(timeout_seconds) as client:
         answer = client.call(command)
-    tell(out, answer)
+    if not refund or answer.__struct_config__.tag == "refused":
+        tell(out, answer)
+        return
+    from .calling_off import call_off
+
+    said = reason or "the occurrence was cancelled"
+    call_off(access, out, occurrence_id, by=changed_by, reason=said, timeout_seconds=timeout_seconds)
 
 
 @occurrence.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from . import exits
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .site import Access
 
 LOOK_SECONDS = 0.05
+IN_FLIGHT = 50
+"""So many commands are on their way at once."""
 
 
 def ask_sealed(access: Access, command: Command, timeout_seconds: float) -> Answer:
@@ -43,6 +46,45 @@ def ask_sealed(access: Access, command: Command, timeout_seconds: float) -> Answ
                 raise _late(command)
             pause.wait(LOOK_SECONDS)
     return decode_answer(msgspec.json.encode(entries[0].reply))
+
+
+def ask_sealed_all(
+    access: Access, commands: Sequence[Command], timeout_seconds: float
+) -> Iterator[tuple[Command, Answer]]:
+    """The answers to many sealed commands, `IN_FLIGHT` at a time, in the order of the commands. Whoever stops in
+    between has asked for no more than that many of which the answers were not read. Raises as `ask_sealed`."""
+    import msgspec
+
+    from holdgate_schema.codec import decode_answer
+    from holdgate_workers.adapters.postgres.history import History
+    from holdgate_workers.app.seals import internal_message
+    from holdgate_workers.bootstrap import open_site
+    from holdgate_workers.bootstrap_carts import house_seals
+
+    site = open_site(access.config(), access.database_url(), migrate=False)
+    seals, pause = house_seals(site), threading.Event()
+    publisher = site.transport.publisher(name="cli")
+    try:
+        with access.opened(History) as history:
+            for first in range(0, len(commands), IN_FLIGHT):
+                some = commands[first : first + IN_FLIGHT]
+                messages = [internal_message(command, seals) for command in some]
+                problems = publisher.publish(messages).wait(timeout_seconds)
+                if problems:
+                    said = f"{problems[0].kind} {problems[0].detail}".rstrip()
+                    raise Failure(f"it could not be sent: {said}; safe to repeat", exits.NOT_RUNNING)
+                deadline = time.monotonic() + timeout_seconds
+                wanted = [command.request_id for command in some]
+                while len(entries := history.of_requests(wanted)) < len(wanted):
+                    if time.monotonic() >= deadline:
+                        said = "no answer in time; safe to repeat; is a gate worker running?"
+                        raise Failure(said, exits.TIMED_OUT)
+                    pause.wait(LOOK_SECONDS)
+                replies = {entry.request_id: entry.reply for entry in entries}
+                for command in some:
+                    yield command, decode_answer(msgspec.json.encode(replies[command.request_id]))
+    finally:
+        publisher.close(1.0)
 
 
 def _publish(site: Site, command: Command, seals: Seals, timeout_seconds: float) -> None:

@@ -91,6 +91,15 @@ class Metrics:
             "Bookings that are not over, by state; parked ones wait for a person",
             "state",
         )
+        self.conversions_overdue = self._gauge(
+            "holdgate_conversions_overdue", "Conversions that are still under way after their time"
+        )
+        self.refunds_due = self._gauge(
+            "holdgate_refunds_due", "Bookings whose money has still to be given back", "currency"
+        )
+        self.refunds_due_minor = self._gauge(
+            "holdgate_refunds_due_minor_units", "How much has still to be given back, in minor units", "currency"
+        )
         self.waitlist = self._gauge("holdgate_waitlist_entries", "Who stands in a waiting list")
         self.sweeps = self._counter("holdgate_sweeps_sent", "Expiry commands sent")
         self.journal_lag = self._gauge(

@@ -11,6 +11,7 @@ from holdgate_workers.app.effects import Unavailable
 from holdgate_workers.app.sweep import Due, ReadDue, ReadWorked
 
 from .connection import DatabaseError, DatabaseUnavailable
+from .money import CONVERSIONS_OVERDUE, REFUNDS_DUE
 from .session import Session
 
 # By when the statement began, which an index can be searched for; and no more than can be swept before the next look.
@@ -95,10 +96,14 @@ class SessionDifference:
 
 @dataclass(slots=True, frozen=True)
 class OpenWork:
-    """Bookings by state, as far as they are not over, and how many stand in a waiting list."""
+    """Bookings by state, as far as they are not over, how many stand in a waiting list, and what is owed."""
 
     bookings: dict[str, int]
     waiting: int
+    conversions_overdue: int
+    """Still `converting` after their time: they were paid, or nobody works on them."""
+    refunds_due: dict[str, tuple[int, int]]
+    """Per currency, how many bookings owe money and how much, in minor units."""
 
 
 class DueHolds:
@@ -155,8 +160,12 @@ class DueHolds:
         def work(connection: Connection[tuple[Any, ...]]) -> OpenWork:
             bookings = connection.execute(_OPEN_BOOKINGS, [list(OPEN_STATES)]).fetchall()
             waiting = connection.execute(_WAITING).fetchone()
+            overdue = connection.execute(CONVERSIONS_OVERDUE).fetchone()
+            refunds = connection.execute(REFUNDS_DUE).fetchall()
             assert waiting is not None
-            return OpenWork(dict(bookings), waiting[0])
+            assert overdue is not None
+            due = {currency: (number, amount or 0) for currency, number, amount in refunds}
+            return OpenWork(dict(bookings), waiting[0], overdue[0], due)
 
         return self._session.run_outside(work)
 
