@@ -86,21 +86,7 @@ class Metrics:
         self.clock_jump = self._gauge(
             "holdgate_clock_jump_seconds", "By how much the database's clock has jumped ahead"
         )
-        self.bookings_open = self._gauge(
-            "holdgate_bookings_open",
-            "Bookings that are not over, by state; parked ones wait for a person",
-            "state",
-        )
-        self.conversions_overdue = self._gauge(
-            "holdgate_conversions_overdue", "Conversions that are still under way after their time"
-        )
-        self.refunds_due = self._gauge(
-            "holdgate_refunds_due", "Bookings whose money has still to be given back", "currency"
-        )
-        self.refunds_due_minor = self._gauge(
-            "holdgate_refunds_due_minor_units", "How much has still to be given back, in minor units", "currency"
-        )
-        self.waitlist = self._gauge("holdgate_waitlist_entries", "Who stands in a waiting list")
+        self._count_what_is_open()
         self.sweeps = self._counter("holdgate_sweeps_sent", "Expiry commands sent")
         self.journal_lag = self._gauge(
             "holdgate_journal_lag_seconds", "Age of the first row a cursor has not done", "cursor"
@@ -141,6 +127,24 @@ class Metrics:
             "Partitions where this worker did not stand in line as it believed, put right; must be 0",
             "kind",
         )
+
+    def _count_what_is_open(self) -> None:
+        """Bookings, money and places in line that wait for somebody."""
+        self.bookings_open = self._gauge(
+            "holdgate_bookings_open",
+            "Bookings that are not over, by state; parked ones wait for a person",
+            "state",
+        )
+        self.conversions_overdue = self._gauge(
+            "holdgate_conversions_overdue", "Conversions that are still under way after their time"
+        )
+        self.refunds_due = self._gauge(
+            "holdgate_refunds_due", "Bookings whose money has still to be given back", "currency"
+        )
+        self.refunds_due_minor = self._gauge(
+            "holdgate_refunds_due_minor_units", "How much has still to be given back, in minor units", "currency"
+        )
+        self.waitlist = self._gauge("holdgate_waitlist_entries", "Who stands in a waiting list")
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, registry=self.registry)
