@@ -27,16 +27,21 @@ def read_object(file: BinaryIO) -> dict[str, Any]:
     try:
         text = decoded(file.read())
     except NotText as exc:
-        raise Failure(f"{file.name} {exc}", exits.USAGE) from exc
+        raise Failure(f"{name_of(file)} {exc}", exits.USAGE) from exc
     if text.is_assumed:
-        warn(f"{file.name} is read as {text.encoding}, which nothing in it says; save it as UTF-8")
+        warn(f"{name_of(file)} is read as {text.encoding}, which nothing in it says; save it as UTF-8")
     try:
         document = document_of(text.content)
     except ValueError as exc:
-        raise Failure(f"{file.name} is not JSON: {exc}", exits.USAGE) from exc
+        raise Failure(f"{name_of(file)} is not JSON: {exc}", exits.USAGE) from exc
     if not isinstance(document, dict):
-        raise Failure(f"{file.name} must hold one JSON object", exits.USAGE)
+        raise Failure(f"{name_of(file)} must hold one JSON object", exits.USAGE)
     return document
+
+
+def name_of(file: BinaryIO) -> str:
+    """What the file is called; a stream that has no name can only have been standard input."""
+    return str(getattr(file, "name", "<stdin>"))
 
 
 def read_definition(file: BinaryIO, read: Callable[[object], T], out: Output) -> T:
@@ -46,7 +51,7 @@ def read_definition(file: BinaryIO, read: Callable[[object], T], out: Output) ->
     try:
         return read(read_object(file))
     except InvalidDocument as exc:
-        _tell_problems(out, file.name, exc.errors)
+        _tell_problems(out, name_of(file), exc.errors)
         raise click.exceptions.Exit(exits.USAGE) from exc
 
 

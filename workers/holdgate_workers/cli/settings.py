@@ -9,7 +9,7 @@ import click
 
 from . import exits
 from .cutting import part_of, tell_cut
-from .documents import read_object
+from .documents import name_of, read_object
 from .failures import Failure, warn
 from .output import Column, Output, output_option
 from .params import by_option, example, limit_option
@@ -235,5 +235,5 @@ def import_legacy(access: Access, file: BinaryIO, changed_by: str, out: Output) 
     if unknown:
         warn(f"left out, not known: {', '.join(unknown)}")
     if not changes:
-        raise Failure(f"{file.name} has none of: {', '.join(LEGACY_NAMES)}", exits.USAGE)
+        raise Failure(f"{name_of(file)} has none of: {', '.join(LEGACY_NAMES)}", exits.USAGE)
     _change(access, changes, changed_by, out)
