@@ -54,13 +54,7 @@ def logs(config: ServiceConfig, *, verbose: bool, quiet: bool) -> None:
 
 def problems(process: Process) -> dict[str, str]:
     """What stands between the workers and being ready."""
-    found = {}
-    for worker in process.workers:
-        for name, check in worker.ready().items():
-            problem = check()
-            if problem is not None:
-                found[f"{type(worker).__name__}.{name}"] = problem
-    return found
+    return {name: problem for name, check in process.ready().items() if (problem := check()) is not None}
 
 
 def run(process: Process, announce: Any) -> int:

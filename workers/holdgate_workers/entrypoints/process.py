@@ -17,6 +17,7 @@ from holdgate_workers.config_notices import told
 
 from .health import Check, HealthServer, Page
 from .metrics import Metrics
+from .readiness import NEEDS, Readiness
 
 log = structlog.get_logger("holdgate.process")
 
@@ -31,6 +32,7 @@ class Worker(Protocol):
     """What a role is to its process."""
 
     name: str
+    role: str
     metrics: Metrics
 
     @property
@@ -58,7 +60,20 @@ class Process:
         self.workers = list(workers)
         self._stop = threading.Event()
         self._durability = durability_problems(site.database_url)
+        self._readiness = {
+            worker.role: Readiness(site, worker.role) for worker in self.workers if worker.role in NEEDS
+        }
         self.health: HealthServer | None = None
+
+    def ready(self) -> dict[str, Check]:
+        """What must be well for every worker to be able to do its work now."""
+        checks: dict[str, Check] = {"durability": lambda: "; ".join(self._durability) or None}
+        for worker in self.workers:
+            kind = type(worker).__name__
+            checks |= {f"{kind}.{key}": check for key, check in worker.ready().items()}
+            if worker.role in self._readiness:
+                checks[f"{kind}.tried"] = self._readiness[worker.role].problem
+        return checks
 
     def run(self, *, started: Callable[[], None] = lambda: None) -> int:
         """Returns the exit code: 0 after a clean stop, 70 if a worker failed."""
@@ -71,6 +86,8 @@ class Process:
         self._serve_health()
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 100)
+        for readiness in self._readiness.values():
+            readiness.start()
         for worker in self.workers:
             worker.start()
         started()
@@ -80,6 +97,8 @@ class Process:
         failed = any(worker.failure for worker in self.workers)
         for worker in self.workers:
             worker.stop()
+        for readiness in self._readiness.values():
+            readiness.stop()
         if self.health is not None:
             self.health.stop()
         return 70 if failed else 0
@@ -93,17 +112,15 @@ class Process:
         if config.metrics_port is None:
             return
         alive: dict[str, Check] = {}
-        ready: dict[str, Check] = {"durability": lambda: "; ".join(self._durability) or None}
         for worker in self.workers:
             role = type(worker).__name__
             alive |= {f"{role}.{key}": check for key, check in worker.alive().items()}
-            ready |= {f"{role}.{key}": check for key, check in worker.ready().items()}
         self.health = HealthServer(
             [worker.metrics.registry for worker in self.workers],
             host=config.metrics_host,
             port=config.metrics_port,
             alive=alive,
-            ready=ready,
+            ready=self.ready(),
             page=_page(self._site),
         )
         log.info("health_served", host=config.metrics_host, port=self.health.port)

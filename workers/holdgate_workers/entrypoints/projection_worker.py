@@ -131,8 +131,7 @@ class ProjectionWorker(LoopWorker):
             return result
 
     def _tell(self, told: Projected) -> None:
-        # Not ready is who cannot read the rows. Without Redis nobody waits for this process, and those that share it
-        # must not be taken out of service.
+        # What keeps it from Redis is told by what is tried in the background.
         self.problem = "the database cannot be read" if told.failure == "database" else None
         if told.lag_seconds is not None:
             self.metrics.journal_lag.labels(CURSOR).set(told.lag_seconds)
