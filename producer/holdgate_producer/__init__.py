@@ -8,7 +8,7 @@
 For your own tests see `holdgate_producer.testing`.
 """
 
-from holdgate_schema.outcomes import Availability, Changed, Extended, Held, Reason, Refused, Released
+from holdgate_schema.outcomes import Availability, Changed, Extended, Held, HoldShown, Reason, Refused, Released
 from holdgate_schema.selling import CartLeg, Customer, PaymentNotice, Pricing
 from holdgate_schema.selling_outcomes import (
     Booked,
@@ -22,6 +22,7 @@ from holdgate_schema.selling_outcomes import (
     Quoted,
     Quoting,
     Waiting,
+    WaitlistPlace,
 )
 
 from .aio import AsyncBookingClient
@@ -64,6 +65,7 @@ __all__ = [
     "Customer",
     "Extended",
     "Held",
+    "HoldShown",
     "InvalidConfig",
     "InvalidRequest",
     "LeftWaitlist",
@@ -82,5 +84,6 @@ __all__ = [
     "UnreadableAnswer",
     "Unroutable",
     "Waiting",
+    "WaitlistPlace",
     "new_request_id",
 ]

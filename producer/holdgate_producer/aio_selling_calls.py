@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from holdgate_schema.messages import Client, Command
-from holdgate_schema.outcomes import Answer, Changed, Held, Refused
+from holdgate_schema.outcomes import Answer, Changed, Held, HoldShown, Refused
 from holdgate_schema.selling import CartLeg, Customer, PaymentNotice, Pricing
 from holdgate_schema.selling_outcomes import (
     Booked,
@@ -21,6 +21,7 @@ from holdgate_schema.selling_outcomes import (
     Quoted,
     Quoting,
     Waiting,
+    WaitlistPlace,
 )
 
 from . import commands
@@ -213,6 +214,32 @@ class AsyncSellingCalls(ABC):
             request_id=request_id,
         )
         return expect(await self.call(command, timeout_seconds=timeout_seconds), Waiting)
+
+    async def hold(
+        self,
+        occurrence_id: str,
+        session_id: str,
+        hold_id: str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> HoldShown | Refused:
+        """The hold as it is now, with its price if it has one."""
+        command = commands.get_hold(occurrence_id, session_id, hold_id, request_id=request_id)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), HoldShown)
+
+    async def waitlist_entry(
+        self,
+        occurrence_id: str,
+        session_id: str,
+        entry_id: str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WaitlistPlace | Refused:
+        """The place in line as it is now, or the offer that came of it."""
+        command = commands.get_waitlist_entry(occurrence_id, session_id, entry_id, request_id=request_id)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), WaitlistPlace)
 
     async def leave_waitlist(
         self,

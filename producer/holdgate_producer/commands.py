@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import ChangeHold, Client, PlaceHold
+from holdgate_schema.messages import ChangeHold, Client, GetHold, PlaceHold
 from holdgate_schema.selling import (
     CancelBooking,
     CartLeg,
@@ -13,6 +13,7 @@ from holdgate_schema.selling import (
     Customer,
     GetBooking,
     GetQuote,
+    GetWaitlistEntry,
     JoinWaitlist,
     LeaveWaitlist,
     PaymentNotice,
@@ -177,6 +178,20 @@ def join_waitlist(
         session_id=session_id,
         user_id=user_id,
     )
+
+
+def get_hold(occurrence_id: str, session_id: str, hold_id: str, *, request_id: str | None = None) -> GetHold:
+    """`hold.get`."""
+    ids = {"occurrence_id": occurrence_id, "session_id": session_id, "hold_id": hold_id}
+    return command_of(GetHold, request_id=request_id, **ids)
+
+
+def get_waitlist_entry(
+    occurrence_id: str, session_id: str, entry_id: str, *, request_id: str | None = None
+) -> GetWaitlistEntry:
+    """`waitlist.get`."""
+    ids = {"occurrence_id": occurrence_id, "session_id": session_id, "entry_id": entry_id}
+    return command_of(GetWaitlistEntry, request_id=request_id, **ids)
 
 
 def leave_waitlist(

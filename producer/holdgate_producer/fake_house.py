@@ -20,6 +20,7 @@ from holdgate_schema.messages import (
     Command,
     ExtendHold,
     GetAvailability,
+    GetHold,
     PlaceHold,
     PutOccurrence,
     ReleaseHold,
@@ -32,6 +33,7 @@ from holdgate_schema.outcomes import (
     Changed,
     Extended,
     Held,
+    HoldShown,
     HoldView,
     NotOnSale,
     OccurrenceStatus,
@@ -120,6 +122,11 @@ class FakeHouse:
             return self._place(command, occurrence)
         if isinstance(command, ChangeHold | ExtendHold | ReleaseHold):
             return self._on_hold(command, occurrence)
+        if isinstance(command, GetHold):
+            shown = occurrence.holds.get(command.hold_id)
+            if shown is None or shown.session_id != command.session_id:
+                return self.refuse(command, Reason.HOLD_NOT_FOUND, subject=command.hold_id)
+            return HoldShown(**self.base(command), hold=shown)
         if isinstance(command, GetAvailability):
             return self._availability(command, occurrence)
         if isinstance(command, SweepHolds):

@@ -21,6 +21,7 @@ from holdgate_schema.selling import (
     ConvertBooking,
     GetBooking,
     GetQuote,
+    GetWaitlistEntry,
     JoinWaitlist,
     LeaveWaitlist,
     PlaceCart,
@@ -37,6 +38,7 @@ from holdgate_schema.selling_outcomes import (
     Quoted,
     Quoting,
     Waiting,
+    WaitlistPlace,
 )
 from holdgate_schema.views import BookedOrder, BookingView, OrderStatus, Payment, QuoteRef, QuoteView, RefundState
 
@@ -60,6 +62,8 @@ class FakeSelling:
     failures: list[str] = field(default_factory=list)
     """Why the next orders fail, one each."""
     lines: dict[str, list[Waiting]] = field(default_factory=dict)
+    joined: dict[str, JoinWaitlist] = field(default_factory=dict)
+    """What each entry in line asked for."""
     methods: dict[str, str | None] = field(default_factory=dict)
     """How each hold is to be paid, as it was last asked for."""
 
@@ -76,6 +80,8 @@ class FakeSelling:
                 return self._cart(command)
             case JoinWaitlist():
                 return [self._join(command, occurrence)]
+            case GetWaitlistEntry():
+                return [self._place_in_line(command)]
             case LeaveWaitlist():
                 return [self._leave(command)]
         return [self.house.refuse(command, Reason.FORBIDDEN)]
@@ -286,7 +292,24 @@ class FakeSelling:
             seats=seats,
         )
         line.append(place)
+        self.joined[place.entry_id] = command
         return place
+
+    def _place_in_line(self, command: GetWaitlistEntry) -> Answer:
+        for position, place in enumerate(self.lines.get(command.occurrence_id, []), start=1):
+            if (place.entry_id, place.session_id) == (command.entry_id, command.session_id):
+                joined = self.joined[place.entry_id]
+                return WaitlistPlace(
+                    **self.house.base(command),
+                    entry_id=place.entry_id,
+                    session_id=place.session_id,
+                    state="waiting",
+                    items=joined.items,
+                    extras=joined.extras,
+                    seats=place.seats,
+                    position=position,
+                )
+        return self.house.refuse(command, Reason.ENTRY_NOT_FOUND, subject=command.entry_id)
 
     def _leave(self, command: LeaveWaitlist) -> Answer:
         line = self.lines.get(command.occurrence_id, [])

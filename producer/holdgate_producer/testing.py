@@ -44,9 +44,9 @@ from datetime import timedelta
 from typing import Any
 
 from holdgate_schema.codec import decode_command, encode
-from holdgate_schema.messages import Command, GetAvailability
+from holdgate_schema.messages import Command, GetAvailability, GetHold
 from holdgate_schema.outcomes import Answer, Availability, Reason, Refused, answer_type
-from holdgate_schema.selling import GetBooking
+from holdgate_schema.selling import GetBooking, GetWaitlistEntry
 
 from .fake_cache import FakeCache
 from .fake_house import FakeHouse
@@ -314,6 +314,6 @@ def _encoded(answer: Answer) -> tuple[bytes, str]:
 
 def _is_recorded(command: Command, answer: Answer) -> bool:
     """Reads and answers that a retry may change leave no record."""
-    if isinstance(command, GetAvailability | GetBooking):
+    if isinstance(command, GetAvailability | GetBooking | GetHold | GetWaitlistEntry):
         return False
     return not (isinstance(answer, Refused) and answer.retryable)

@@ -27,6 +27,7 @@ from .selling import (
     Customer,
     GetBooking,
     GetQuote,
+    GetWaitlistEntry,
     HoldCartLeg,
     JoinWaitlist,
     LeaveWaitlist,
@@ -55,6 +56,7 @@ from .selling_outcomes import (
     Quoting,
     SellingAnswer,
     Waiting,
+    WaitlistPlace,
 )
 
 GET_QUOTE, CONVERT, CANCEL, GET_BOOKING = example_id(60), example_id(61), example_id(62), example_id(63)
@@ -112,6 +114,9 @@ def _upstream() -> list[SellingCommand]:
         JoinWaitlist(request_id=JOIN, occurrence_id=OCCURRENCE, items={"adult": 1, "child": 2}, user_id="user-8"),
         LeaveWaitlist(
             request_id=LEAVE, occurrence_id=OCCURRENCE, session_id=f"hgs.{JOIN}.{'0' * 40}", entry_id=JOIN
+        ),
+        GetWaitlistEntry(
+            request_id=example_id(74), occurrence_id=OCCURRENCE, session_id=f"hgs.{JOIN}.{'0' * 40}", entry_id=JOIN
         ),
     ]
 
@@ -296,5 +301,17 @@ def _of_lines() -> list[SellingAnswer]:
             version=11,
             decided_at=NOW + timedelta(hours=3),
             entry_id=JOIN,
+        ),
+        WaitlistPlace(
+            request_id=example_id(74),
+            occurrence_id=OCCURRENCE,
+            version=10,
+            decided_at=NOW + timedelta(hours=2, minutes=30),
+            entry_id=JOIN,
+            session_id=f"hgs.{JOIN}.{'0' * 40}",
+            state="waiting",
+            items={"adult": 1, "child": 2},
+            seats=3,
+            position=2,
         ),
     ]

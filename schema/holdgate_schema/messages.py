@@ -71,6 +71,13 @@ class ReleaseHold(CommandBase, frozen=True, kw_only=True, tag="hold.release.v1")
     hold_id: HoldId
 
 
+class GetHold(CommandBase, frozen=True, kw_only=True, tag="hold.get.v1"):
+    """A hold as it is now. A read: asked twice it is answered afresh."""
+
+    session_id: SessionId
+    hold_id: HoldId
+
+
 class SweepHolds(CommandBase, frozen=True, kw_only=True, tag="hold.sweep.v1"):
     """Expire the holds of the occurrence that are due, the longest overdue first."""
 
@@ -185,6 +192,7 @@ Command = (
     | ChangeHold
     | ExtendHold
     | ReleaseHold
+    | GetHold
     | SweepHolds
     | GetAvailability
     | PutOccurrence
@@ -197,6 +205,7 @@ COMMAND_TYPES: tuple[type[Command], ...] = (
     ChangeHold,
     ExtendHold,
     ReleaseHold,
+    GetHold,
     SweepHolds,
     GetAvailability,
     PutOccurrence,

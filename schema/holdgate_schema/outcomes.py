@@ -111,6 +111,12 @@ class Released(AnswerBase, frozen=True, kw_only=True, tag="released"):
     hold: HoldView
 
 
+class HoldShown(AnswerBase, frozen=True, kw_only=True, tag="hold"):
+    """The hold as it is; one that is past its time is `expired`, whether or not its seats were given back yet."""
+
+    hold: HoldView
+
+
 class Swept(AnswerBase, frozen=True, kw_only=True, tag="swept"):
     """So many due holds were expired; `more` says that others are still due."""
 
@@ -182,12 +188,24 @@ class Refused(AnswerBase, frozen=True, kw_only=True, tag="refused"):
     cart_id: str | None = None
 
 
-Answer = Held | Changed | Extended | Released | Swept | Availability | OccurrenceStored | SellingAnswer | Refused
+Answer = (
+    Held
+    | Changed
+    | Extended
+    | Released
+    | HoldShown
+    | Swept
+    | Availability
+    | OccurrenceStored
+    | SellingAnswer
+    | Refused
+)
 ANSWER_TYPES: tuple[type[Answer], ...] = (
     Held,
     Changed,
     Extended,
     Released,
+    HoldShown,
     Swept,
     Availability,
     OccurrenceStored,

@@ -260,6 +260,13 @@ class LeaveWaitlist(CommandBase, frozen=True, kw_only=True, tag="waitlist.leave.
     entry_id: RequestId
 
 
+class GetWaitlistEntry(CommandBase, frozen=True, kw_only=True, tag="waitlist.get.v1"):
+    """A place in line as it is now, or the offer that came of it. A read: asked twice it is answered afresh."""
+
+    session_id: SessionId
+    entry_id: RequestId
+
+
 SellingCommand = (
     GetQuote
     | PutQuote
@@ -276,6 +283,7 @@ SellingCommand = (
     | SettleCart
     | JoinWaitlist
     | LeaveWaitlist
+    | GetWaitlistEntry
 )
 SELLING_TYPES: tuple[type[SellingCommand], ...] = (
     GetQuote,
@@ -285,6 +293,7 @@ SELLING_TYPES: tuple[type[SellingCommand], ...] = (
     PlaceCart,
     JoinWaitlist,
     LeaveWaitlist,
+    GetWaitlistEntry,
 )
 """What upstream services may send."""
 INTERNAL_TYPES: tuple[type[SellingCommand], ...] = (

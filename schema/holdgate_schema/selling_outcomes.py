@@ -7,6 +7,7 @@ sent again when the request is repeated after it was given.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from .views import AnswerBase, BookingView, HoldView, QuoteView, RefundState
 
@@ -91,6 +92,19 @@ class LeftWaitlist(AnswerBase, frozen=True, kw_only=True, tag="left_waitlist"):
     entry_id: str
 
 
+class WaitlistPlace(AnswerBase, frozen=True, kw_only=True, tag="waitlist_entry"):
+    """An entry as it is. `waiting`: `position` says where, 1 is first. `offered`: `hold` is the offer, as it is now."""
+
+    entry_id: str
+    session_id: str
+    state: Literal["waiting", "offered"]
+    items: dict[str, int]
+    seats: int
+    extras: dict[str, int] = {}
+    position: int | None = None
+    hold: HoldView | None = None
+
+
 SellingAnswer = (
     Quoting
     | Quoted
@@ -104,6 +118,7 @@ SellingAnswer = (
     | CartLegReleased
     | Waiting
     | LeftWaitlist
+    | WaitlistPlace
 )
 SELLING_ANSWER_TYPES: tuple[type[SellingAnswer], ...] = (
     Quoting,
@@ -118,4 +133,5 @@ SELLING_ANSWER_TYPES: tuple[type[SellingAnswer], ...] = (
     CartLegReleased,
     Waiting,
     LeftWaitlist,
+    WaitlistPlace,
 )

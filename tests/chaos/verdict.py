@@ -15,7 +15,7 @@ from tests.checker.jsonl import note_of
 from tests.checker.recording import CLIENTS, of_folder
 from tests.support import recount
 
-UNRECORDED = ("availability.get.v1", "hold.sweep.v1")
+UNRECORDED = ("availability.get.v1", "hold.get.v1", "waitlist.get.v1", "hold.sweep.v1")
 NOT_TAPPED = "the requests were not tapped"
 """A broker that dies may have put a request into one queue and not into the other, so a tap is no witness here."""
 _EXAMPLES_MAX = 12

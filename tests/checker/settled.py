@@ -12,7 +12,7 @@ from tests.checker.jsonl import loads
 from tests.checker.recording import Limits, Notes, Recording
 from tests.checker.verdict import Report
 
-_UNRECORDED = ("availability.get.v1", "hold.sweep.v1", "booking.get.v1")
+_UNRECORDED = ("availability.get.v1", "hold.get.v1", "waitlist.get.v1", "hold.sweep.v1", "booking.get.v1")
 _AFRESH = ("availability", "swept", "booking")
 _MAY_BE_UNRECORDED = (*_UNRECORDED, "booking.note_order.v1")
 _MAY_BE_ANSWERED_ONLY = (*_UNRECORDED, *INTERNAL)

@@ -188,6 +188,7 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     "hold.change.v1": ({**_OWN, "items": _basket(1)}, {"extras": _basket(0), "pricing": _PRICING}),
     "hold.extend.v1": (_OWN, {}),
     "hold.release.v1": (_OWN, {}),
+    "hold.get.v1": (_OWN, {}),
     "availability.get.v1": (_BASE, {}),
     "hold.sweep.v1": (_BASE, {"holds_max": _whole(1, 500)}),
     "occurrence.put.v1": (
@@ -228,6 +229,7 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
         {**_BASE, "items": _basket(1)},
         {"extras": _basket(0), "session_id": _SESSION, "user_id": _ID},
     ),
+    "waitlist.get.v1": ({**_BASE, "session_id": _SESSION, "entry_id": _uuid}, {}),
     "waitlist.leave.v1": ({**_BASE, "session_id": _SESSION, "entry_id": _uuid}, {}),
     "occurrence.close.v1": (_BASE, {"status": _one_of("closed", "cancelled", "completed")}),
     "occurrence.capacity.v1": ({**_BASE}, {"pool": _key, "capacity": _CAPACITY}),

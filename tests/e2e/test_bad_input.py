@@ -21,6 +21,7 @@ from tests.support.site import TestSite, kinds, open_test_site
 
 from holdgate_schema.codec import BODY_BYTES_MAX, encode
 from holdgate_schema.envelope import BODY_BYTES_KEPT
+from holdgate_schema.outcomes import Held, HoldShown, Reason, Refused
 from holdgate_schema.slots import partition_of, routing_key, slot_key, slot_of
 from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
 from holdgate_workers.app.ports import DeadLetter, Oversized
@@ -367,3 +368,23 @@ def test_a_flood_of_junk_does_not_keep_good_requests_waiting(site: TestSite, raw
         raw.send(b"junk %d" % number, correlation_id=marker, reply_to=None)
     assert raw.answer(last)["outcome"] == "held"
     eventually(lambda: sum(one.properties.correlation_id == marker for one in site.dead_letters()) == 400)
+
+
+def test_a_hold_is_shown_in_every_state_and_leaves_no_trace(site: TestSite) -> None:
+    """Through the real queue and the real rows: also one that has ended and is in the database only."""
+    client = site.client()
+    held = client.place(OCCURRENCE, {"adult": 1})
+    assert isinstance(held, Held)
+    ids = (OCCURRENCE, held.hold.session_id, held.hold.hold_id)
+    rows = site.value("SELECT count(*) FROM journal")
+    shown = client.hold(*ids)
+    assert isinstance(shown, HoldShown)
+    assert shown.hold == held.hold
+    assert site.value("SELECT count(*) FROM journal") == rows
+    client.release(*ids)
+    shown = client.hold(*ids)
+    assert isinstance(shown, HoldShown)
+    assert shown.hold.state == "released"
+    other = client.hold(OCCURRENCE, "another", held.hold.hold_id)
+    assert isinstance(other, Refused)
+    assert other.reason is Reason.HOLD_NOT_FOUND

@@ -63,7 +63,10 @@ class Request:
     @property
     def is_read(self) -> bool:
         """Whether it leaves no trace."""
-        return self.kind in ("availability.get.v1", "booking.get.v1") or not self.sealed
+        return (
+            self.kind in ("availability.get.v1", "booking.get.v1", "hold.get.v1", "waitlist.get.v1")
+            or not self.sealed
+        )
 
     @property
     def is_answered(self) -> bool:

@@ -18,7 +18,14 @@ Note = Mapping[str, Any]
 Rows = list[tuple[Any, ...]]
 
 _NOT_RECORDED = {"availability", "swept", "booking"}
-_MAY_LEAVE_NO_TRACE = ("availability.get.v1", "hold.sweep.v1", "booking.get.v1", "booking.note_order.v1")
+_MAY_LEAVE_NO_TRACE = (
+    "availability.get.v1",
+    "hold.get.v1",
+    "waitlist.get.v1",
+    "hold.sweep.v1",
+    "booking.get.v1",
+    "booking.note_order.v1",
+)
 _ENDS = ("hold.released.v1", "hold.expired.v1")
 _TAKING = ("active", "converting", "confirmed")
 

@@ -15,6 +15,7 @@ from holdgate_producer import (
     ClientConfig,
     Extended,
     Held,
+    HoldShown,
     InvalidRequest,
     Reason,
     Refused,
@@ -43,6 +44,9 @@ def test_a_hold_lives_through_all_commands() -> None:
             held = await client.place("occ-1", {"adult": 2})
             assert isinstance(held, Held)
             ids = ("occ-1", held.hold.session_id, held.hold.hold_id)
+            shown = await client.hold(*ids)
+            assert isinstance(shown, HoldShown)
+            assert shown.hold == held.hold
             assert isinstance(await client.change(*ids, {"adult": 3}), Changed)
             assert isinstance(await client.extend(*ids), Extended)
             assert isinstance(await client.availability("occ-1"), Availability)

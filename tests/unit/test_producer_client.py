@@ -19,6 +19,7 @@ from holdgate_producer import (
     ConnectionLost,
     Extended,
     Held,
+    HoldShown,
     InvalidConfig,
     InvalidRequest,
     Nacked,
@@ -430,3 +431,15 @@ def test_a_reason_or_a_state_that_is_not_known_yet_is_answered_as_it_came() -> N
             assert isinstance(answer, Refused | Held)
             said = answer.reason if isinstance(answer, Refused) else answer.hold.state
             assert said == ("rained_off" if field else "frozen")
+
+
+def test_a_hold_can_be_looked_at_and_another_sessions_cannot() -> None:
+    with BookingClient(link=FakeGate({"occ-1": 10})) as client:
+        held = client.place("occ-1", {"adult": 1})
+        assert isinstance(held, Held)
+        shown = client.hold("occ-1", held.hold.session_id, held.hold.hold_id)
+        assert isinstance(shown, HoldShown)
+        assert shown.hold == held.hold
+        other = client.hold("occ-1", "another", held.hold.hold_id)
+        assert isinstance(other, Refused)
+        assert other.reason is Reason.HOLD_NOT_FOUND

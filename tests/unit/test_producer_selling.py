@@ -34,6 +34,7 @@ from holdgate_producer import (
     TimedOut,
     UnreadableAnswer,
     Waiting,
+    WaitlistPlace,
     new_request_id,
 )
 from holdgate_producer.testing import FakeGate
@@ -375,7 +376,11 @@ def test_a_line_is_joined_when_it_is_sold_out_and_left_again() -> None:
         assert (
             refused(client.join_waitlist("occ-1", {"adult": 1}, session_id="me")).reason is Reason.ALREADY_WAITING
         )
+        place = client.waitlist_entry("occ-1", "me", waiting.entry_id)
+        assert isinstance(place, WaitlistPlace)
+        assert (place.state, place.position, place.seats) == ("waiting", 1, waiting.seats)
         left = client.leave_waitlist("occ-1", "me", waiting.entry_id)
+        assert refused(client.waitlist_entry("occ-1", "me", waiting.entry_id)).reason is Reason.ENTRY_NOT_FOUND
         assert isinstance(left, LeftWaitlist)
         assert refused(client.leave_waitlist("occ-1", "me", waiting.entry_id)).reason is Reason.ENTRY_NOT_FOUND
 
@@ -420,6 +425,7 @@ def test_asyncio_has_the_same() -> None:
             assert isinstance(await cart.final, CartHeld)
             waiting = await client.join_waitlist("occ-1", {"adult": 2}, session_id="me")
             assert isinstance(waiting, Waiting)
+            assert isinstance(await client.waitlist_entry("occ-1", "me", waiting.entry_id), WaitlistPlace)
             assert isinstance(await client.leave_waitlist("occ-1", "me", waiting.entry_id), LeftWaitlist)
 
     asyncio.run(main())

@@ -11,6 +11,7 @@ from holdgate_schema.messages import (
     ChangeHold,
     Command,
     ExtendHold,
+    GetHold,
     PlaceHold,
     ReleaseHold,
     type_name,
@@ -20,6 +21,7 @@ from holdgate_schema.selling import (
     ConvertBooking,
     GetBooking,
     GetQuote,
+    GetWaitlistEntry,
     HoldCartLeg,
     JoinWaitlist,
     LeaveWaitlist,
@@ -95,8 +97,11 @@ def read(delivery: Delivery) -> Incoming:
 _ANSWERED_TWICE = {GetQuote, ConvertBooking, PlaceCart}
 _MAKES_HOLD = {PlaceHold, HoldCartLeg, JoinWaitlist}
 _HOLD_FIELDS: dict[type[object], str] = {
-    **dict.fromkeys((ExtendHold, ReleaseHold, ChangeHold, PriceHold, ConvertBooking, ReleaseCartLeg), "hold_id"),
+    **dict.fromkeys(
+        (ExtendHold, ReleaseHold, ChangeHold, GetHold, PriceHold, ConvertBooking, ReleaseCartLeg), "hold_id"
+    ),
     LeaveWaitlist: "entry_id",
+    GetWaitlistEntry: "entry_id",
 }
 _BOOKING_FIELDS: dict[type[object], str] = {
     ConvertBooking: "hold_id",

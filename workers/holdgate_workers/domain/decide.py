@@ -12,6 +12,7 @@ from holdgate_schema.messages import (
     Command,
     ExtendHold,
     GetAvailability,
+    GetHold,
     PlaceHold,
     PutOccurrence,
     ReleaseHold,
@@ -23,6 +24,7 @@ from holdgate_schema.selling import (
     ConvertBooking,
     GetBooking,
     GetQuote,
+    GetWaitlistEntry,
     JoinWaitlist,
     LeaveWaitlist,
     NoteOrder,
@@ -40,14 +42,14 @@ from .conversion import cancel, convert, settle, show
 from .decision import Context, Decision
 from .draft import Draft
 from .expiry import sweep
-from .lifecycle import extend, release
+from .lifecycle import extend, release, show_hold
 from .occurrence import Occurrence
 from .offering import serve_after, serve_before
 from .order_events import note_order, resolve
 from .placing import change, place
 from .quoting import price, put_quote, request_quote
 from .refusals import Refusal
-from .waiting import join, leave
+from .waiting import join, leave, show_entry
 
 
 def decide(occurrence: Occurrence | None, command: Command, context: Context) -> Decision:
@@ -121,12 +123,13 @@ def refuse_conflict(request_id: str, occurrence_id: str, context: Context) -> De
     return Refusal(Draft(request_id, occurrence_id, None, context)).conflict()
 
 
-_READS = {GetAvailability, SweepHolds, GetBooking}
+_READS = {GetAvailability, SweepHolds, GetBooking, GetHold, GetWaitlistEntry}
 _RULES: Mapping[type[Command], Callable[[Draft, Occurrence, Any], Decision]] = {
     PlaceHold: place,
     ReleaseHold: release,
     ExtendHold: extend,
     ChangeHold: change,
+    GetHold: show_hold,
     SweepHolds: sweep,
     GetAvailability: availability,
     CloseOccurrence: close,
@@ -142,5 +145,6 @@ _RULES: Mapping[type[Command], Callable[[Draft, Occurrence, Any], Decision]] = {
     ResolveBooking: resolve,
     JoinWaitlist: join,
     LeaveWaitlist: leave,
+    GetWaitlistEntry: show_entry,
 }
 """Whatever needs an occurrence that is there."""

@@ -7,13 +7,13 @@ converting -> confirmed | released
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from holdgate_schema.events import HoldExtended, HoldReleased
-from holdgate_schema.messages import ChangeHold, ExtendHold, HoldCommand, ReleaseHold
-from holdgate_schema.outcomes import Extended, Reason, Released
+from holdgate_schema.messages import ChangeHold, ExtendHold, GetHold, HoldCommand, ReleaseHold
+from holdgate_schema.outcomes import Extended, HoldShown, HoldView, Reason, Released
 
 from .decision import Decision
 from .draft import Draft
@@ -119,3 +119,24 @@ def release(draft: Draft, occurrence: Occurrence, command: ReleaseHold) -> Decis
         hold=view,
     )
     return draft.decided(answer)
+
+
+def show_hold(draft: Draft, occurrence: Occurrence, command: GetHold) -> Decision:
+    """The session's hold as it is at this instant. Changes nothing, not even a hold that is past its time."""
+    hold = occurrence.holds.get(command.hold_id) or draft.context.ended_holds.get(command.hold_id)
+    if hold is None or hold.session_id != command.session_id or hold.occurrence_id != occurrence.id:
+        return Refusal(draft).hold_not_found(command.hold_id, recorded=False)
+    answer = HoldShown(
+        request_id=draft.request_id,
+        occurrence_id=draft.occurrence_id,
+        version=occurrence.version,
+        decided_at=draft.context.now,
+        hold=seen_now(hold, draft.context.now),
+    )
+    return draft.decided(answer, recorded=False)
+
+
+def seen_now(hold: Hold, now: datetime) -> HoldView:
+    """The hold as its owner sees it: over at its time, whether or not it was noticed."""
+    is_over = hold.state == "active" and hold.expires_at <= now
+    return (replace(hold, state="expired") if is_over else hold).view()

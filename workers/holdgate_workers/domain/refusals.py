@@ -54,10 +54,13 @@ class Refusal:
         message = f"There is no occurrence {self._draft.occurrence_id!r}"
         return self._refuse(Reason.UNKNOWN_OCCURRENCE, message, recorded=recorded)
 
-    def hold_not_found(self, hold_id: str) -> Decision:
+    def hold_not_found(self, hold_id: str, *, recorded: bool = True) -> Decision:
         """No such hold for this session. Another session's hold looks the same: no oracle."""
         return self._refuse(
-            Reason.HOLD_NOT_FOUND, "There is no such hold of this session on this occurrence", subject=hold_id
+            Reason.HOLD_NOT_FOUND,
+            "There is no such hold of this session on this occurrence",
+            subject=hold_id,
+            recorded=recorded,
         )
 
     def hold_final(self, hold_id: str, state: HoldState) -> Decision:
@@ -146,10 +149,10 @@ class Refusal:
         message = f"An offer to the waiting list ends with sales, at {closes_at.isoformat()}; book it before"
         return self._refuse(Reason.EXTENSION_LIMIT, message, subject="sales_close")
 
-    def entry_not_found(self, entry_id: str) -> Decision:
+    def entry_not_found(self, entry_id: str, *, recorded: bool = True) -> Decision:
         """No such entry for this session. Another session's entry looks the same: no oracle."""
         message = "There is no such place in line of this session on this occurrence"
-        return self._refuse(Reason.ENTRY_NOT_FOUND, message, subject=entry_id)
+        return self._refuse(Reason.ENTRY_NOT_FOUND, message, subject=entry_id, recorded=recorded)
 
     # --- prices and bookings ----------------------------------------------------------------------------------
 

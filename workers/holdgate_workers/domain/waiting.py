@@ -6,14 +6,15 @@ from msgspec.structs import replace
 
 from holdgate_schema.events import HoldReleased
 from holdgate_schema.messages import ReleaseHold
-from holdgate_schema.selling import JoinWaitlist, LeaveWaitlist
+from holdgate_schema.outcomes import HoldView
+from holdgate_schema.selling import GetWaitlistEntry, JoinWaitlist, LeaveWaitlist
 from holdgate_schema.selling_events import WaitlistJoined, WaitlistLeft
-from holdgate_schema.selling_outcomes import LeftWaitlist, Waiting
+from holdgate_schema.selling_outcomes import LeftWaitlist, Waiting, WaitlistPlace
 
 from .decision import Decision
 from .draft import Draft
-from .lifecycle import find_hold
-from .occurrence import Occurrence, WaitEntry
+from .lifecycle import find_hold, seen_now
+from .occurrence import Hold, Occurrence, WaitEntry
 from .offering import WAITING_MAX, serve_line
 from .placing import unfit_basket
 from .refusals import Refusal
@@ -84,6 +85,43 @@ def leave(draft: Draft, occurrence: Occurrence, command: LeaveWaitlist) -> Decis
     draft.waiting.append(replace(entry, state="left", ended_at=draft.context.now))
     draft.events.append(WaitlistLeft(**draft.event_fields(), entry_id=entry.id, session_id=entry.session_id))
     return _left(draft, command)
+
+
+def show_entry(draft: Draft, occurrence: Occurrence, command: GetWaitlistEntry) -> Decision:
+    """The session's place in line, or the offer that came of it. Changes nothing."""
+    for position, entry in enumerate(occurrence.waiting.values(), start=1):
+        if entry.id == command.entry_id and entry.session_id == command.session_id:
+            return _shown(draft, occurrence, entry, position=position)
+    hold = occurrence.holds.get(command.entry_id) or draft.context.ended_holds.get(command.entry_id)
+    is_offer = hold is not None and hold.offered and hold.occurrence_id == occurrence.id
+    if hold is None or not is_offer or hold.session_id != command.session_id:
+        return Refusal(draft).entry_not_found(command.entry_id, recorded=False)
+    return _shown(draft, occurrence, hold, hold=seen_now(hold, draft.context.now))
+
+
+def _shown(
+    draft: Draft,
+    occurrence: Occurrence,
+    entry: WaitEntry | Hold,
+    *,
+    position: int | None = None,
+    hold: HoldView | None = None,
+) -> Decision:
+    answer = WaitlistPlace(
+        request_id=draft.request_id,
+        occurrence_id=draft.occurrence_id,
+        version=occurrence.version,
+        decided_at=draft.context.now,
+        entry_id=entry.id,
+        session_id=entry.session_id,
+        state="waiting" if hold is None else "offered",
+        items=entry.items,
+        extras=entry.extras,
+        seats=entry.seats,
+        position=position,
+        hold=hold,
+    )
+    return draft.decided(answer, recorded=False)
 
 
 def _decline(draft: Draft, occurrence: Occurrence, command: LeaveWaitlist) -> Decision:
