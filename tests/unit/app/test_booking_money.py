@@ -220,6 +220,15 @@ def test_a_wait_that_the_shop_asks_for_is_never_the_end_of_a_conversion() -> Non
     assert desk.booking.state == "confirmed"
 
 
+def test_while_the_shop_is_left_alone_a_booking_comes_back_when_it_may_be_asked_again() -> None:
+    """It has not failed this booking, so the pauses of its own do not grow."""
+    desk = SagaDesk(5000)
+    desk.shop.is_down = Unavailable("left alone", 5.0, is_left_alone=True)
+    waits = [desk.look().again_seconds or 0.0 for _ in range(10)]
+    assert all(5.0 <= wait <= 11.0 for wait in waits), waits
+    assert desk.rows.saga.failures == 0
+
+
 def test_a_look_at_what_is_confirmed_searches_once() -> None:
     desk = SagaDesk(5000)
     desk.confirmed()

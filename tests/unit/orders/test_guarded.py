@@ -101,7 +101,7 @@ def test_after_several_failures_the_shop_is_left_alone_and_nothing_was_done(benc
     bench.fails()
     asked = len(bench.shop.asked)
     result = CALLS[call](bench.gateway)
-    assert result == Unavailable("shop is left alone after several failures", 5.0)
+    assert result == Unavailable("shop is left alone after several failures", 5.0, is_left_alone=True)
     assert len(bench.shop.asked) == asked
     assert bench.gateway.circuit == "open"
 

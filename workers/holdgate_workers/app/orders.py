@@ -206,10 +206,11 @@ class Unknown(Struct, frozen=True):
 
 
 class Unavailable(Struct, frozen=True):
-    """Certainly not done by this call; trying again later may help."""
+    """Certainly not done by this call; trying again later may help. `is_left_alone`: the shop was not even asked."""
 
     detail: str
     retry_after_seconds: float | None = None
+    is_left_alone: bool = False
 
 
 CreateResult: TypeAlias = Created | Found | Refused | Unknown | Unavailable

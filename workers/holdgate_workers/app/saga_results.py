@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .breaker import BackOff
+from .breaker import BackOff, within
 from .orders import (
     Cancelled,
     Created,
@@ -58,6 +58,11 @@ def after(
         isinstance(result, Refused) and not result.permanent
     ):
         return After(replace(known.saga, failures=0), known.run)
+    if isinstance(result, Unavailable) and result.is_left_alone:
+        # It did not fail this booking, which comes back soon after the circuit may have closed, not in a minute.
+        wait = (result.retry_after_seconds or AGAIN.first_seconds) * (1 + draw) + draw
+        wait = wait if left_seconds is None else within(wait, left_seconds)
+        return After(known.saga, replace(known.run, trouble=result.detail, trouble_seconds=wait))
     failures = saga.failures + 1
     told = result.retry_after_seconds if isinstance(result, Unknown | Unavailable) else None
     why = f"{type(call).__name__.lower()}: {_said(result)}"

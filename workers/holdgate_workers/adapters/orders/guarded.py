@@ -85,7 +85,7 @@ class GuardedGateway:
             permit = self._breaker.admit(now)
             if permit is None:
                 wait = self._breaker.wait_seconds(now)
-                return Unavailable(f"{self.name} {LEFT_ALONE}", wait)
+                return Unavailable(f"{self.name} {LEFT_ALONE}", wait, is_left_alone=True)
         result = ask()
         with self._lock:
             if is_trouble(result):

@@ -57,7 +57,8 @@ SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(b.created_a
   coalesce(bool_or(s.last_result LIKE '%left alone%'
     AND s.changed_at > clock_timestamp() - interval '2 minutes'), false)
 FROM bookings b JOIN sagas s ON s.booking_id = b.id
-WHERE b.state = 'converting' AND coalesce((s.document ->> 'failures')::integer, 0) > 0"""
+WHERE b.state = 'converting'
+  AND (coalesce((s.document ->> 'failures')::integer, 0) > 0 OR s.last_result LIKE 'unavailable%')"""
 
 _quotes = msgspec.json.Decoder(Quote)
 _customers = msgspec.json.Decoder(Customer)
