@@ -27,6 +27,8 @@ PIECES = [
     b"sep=\r\n", b"9999-12-31 23:59", b"0001-01-01 00:00Z", b"2030-01-01 24:61", b"-1", b"1e400", b"METHOD:CANCEL\r\n",
 ]  # fmt: skip
 
+SERIES = b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\nDTSTART:%s\nRRULE:%s\nSUMMARY:a\nEND:VEVENT\nEND:VCALENDAR\n"
+
 
 @st.composite
 def mutated(draw: st.DrawFn) -> tuple[str, bytes]:
@@ -54,6 +56,12 @@ def judged(name: str, data: bytes) -> Checked:
 @example(
     ("whole.ics", b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\nDTSTART;TZID=Asia/Tokyo:00010101T000000\nSUMMARY:a\n")
 )
+@example(("whole.ics", SERIES % (b"20300701T100000", b"FREQ=DAILY;BYHOUR=77")))
+@example(("whole.ics", SERIES % (b"20300701T100000", b"FREQ=HOURLY;INTERVAL=24;BYHOUR=5")))
+@example(("whole.ics", SERIES % (b"20300701T100000", b"FREQ=YEARLY;BYWEEKNO=99;BYDAY=99MO")))
+@example(("whole.ics", SERIES % (b"20300701T100000", b"FREQ=YEARLY;BYMONTH=13;BYDAY=1MO")))
+@example(("whole.ics", SERIES % (b"99991201T100000", b"FREQ=DAILY")))
+@example(("whole.ics", SERIES % (b"00010101T000000", b"FREQ=DAILY\nEXDATE;TZID=Asia/Tokyo:00010101T000000")))
 @example(("whole.ics", b"BEGIN:X\n" * 5_000))
 @example(("table.csv", b"\xff\xfe\x00"))
 @example(("table.csv", b'occurrence_id\n"' + b"a" * 200_000 + b'"'))

@@ -26,6 +26,18 @@ def dates_of(
     whole: Event | None, changed: Sequence[Event], reading: Reading, window: Window, now: datetime
 ) -> Iterator[Dated]:
     """The dates. Without the event that the series is of, only those that were changed are known."""
+    try:
+        yield from _dates_of(whole, changed, reading, window, now)
+    except (ValueError, OverflowError) as exc:
+        event = whole or changed[0]
+        event.error(
+            "RECURRENCE-ID" if whole is None else "DTSTART", f"leads to a time that cannot be: {exc}", "correct it"
+        )
+
+
+def _dates_of(
+    whole: Event | None, changed: Sequence[Event], reading: Reading, window: Window, now: datetime
+) -> Iterator[Dated]:
     first = whole or changed[0]
     assert first.starts is not None
     start = first.starts

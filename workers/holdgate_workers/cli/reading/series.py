@@ -54,6 +54,15 @@ class Series:
 
     def walls(self, window: Window) -> list[datetime]:
         """The dates in the window, in order. Raises `InvalidSeries` for what has too many or cannot be followed."""
+        try:
+            return self._walls(window)
+        except (ValueError, TypeError, LookupError, ArithmeticError) as exc:
+            if isinstance(exc, InvalidSeries):
+                raise
+            # The library finds some rules impossible only while it follows them.
+            raise InvalidSeries("is not a rule that can be followed; export the single dates") from exc
+
+    def _walls(self, window: Window) -> list[datetime]:
         found: list[datetime] = []
         looked = 0
         for wall in islice(self._all(window), LOOKED_AT_MAX + 1):
