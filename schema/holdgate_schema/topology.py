@@ -1,8 +1,8 @@
 """Exchanges, queues and bindings as data, valid on RabbitMQ 3.10 and on 4.x alike.
 
-Only arguments that mean the same on both are used: a delivery limit must be positive (3.10 does not know -1),
-at-least-once dead lettering needs `reject-publish`, and whatever operations may want to change later belongs
-into a policy, because a queue's arguments cannot change.
+Only arguments that mean the same on both are used: a delivery limit must be positive (3.10 does not know -1), and
+at-least-once dead lettering needs `reject-publish`. The lengths are ceilings: of an argument and a policy the broker
+takes the lower one, so operations lower them by policy at any time; a queue's arguments cannot change.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ DELIVERY_LIMIT = 100
 """Every restart costs each prefetched message one delivery; poison is isolated by the consumer long before."""
 DEAD_DELIVERY_LIMIT = 1_000_000
 """Looking at a dead letter counts as a delivery; RabbitMQ 4 would drop it after 20 looks."""
+
+PARTITION_MESSAGES_MAX = 1_000_000
+PARTITION_BYTES_MAX = 512 * 1024 * 1024
+DEAD_MESSAGES_MAX = 1_000_000
+DEAD_BYTES_MAX = 1024 * 1024 * 1024
+"""Beyond these the broker refuses what is published (`basic.nack`), and keeps what it has."""
 
 _REPLY_TO = re.compile(r"(?:amq\.rabbitmq\.reply-to\.[!-~]{1,200}|holdgate\.reply\.[A-Za-z0-9_.-]{1,100})\Z")
 
@@ -93,7 +99,16 @@ def partition_queue(partition: int) -> str:
 
 def queues(partitions: int) -> Iterator[Queue]:
     """The queues of a house with so many partitions."""
-    yield Queue(DEAD_QUEUE, {"x-queue-type": "quorum", "x-delivery-limit": DEAD_DELIVERY_LIMIT})
+    yield Queue(
+        DEAD_QUEUE,
+        {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DEAD_DELIVERY_LIMIT,
+            "x-overflow": "reject-publish",
+            "x-max-length": DEAD_MESSAGES_MAX,
+            "x-max-length-bytes": DEAD_BYTES_MAX,
+        },
+    )
     for partition in range(partitions):
         yield Queue(
             partition_queue(partition),
@@ -104,6 +119,8 @@ def queues(partitions: int) -> Iterator[Queue]:
                 "x-dead-letter-exchange": DEAD_EXCHANGE,
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
+                "x-max-length": PARTITION_MESSAGES_MAX,
+                "x-max-length-bytes": PARTITION_BYTES_MAX,
             },
         )
 

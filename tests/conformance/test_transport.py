@@ -268,6 +268,33 @@ def test_an_acknowledgement_covers_all_before_it(transport: TransportHarness) ->
     assert other.bodies == bodies(7, 10)
 
 
+def test_what_is_rejected_goes_to_the_dead_letters_and_the_rest_is_acknowledged_around_it(
+    transport: TransportHarness,
+) -> None:
+    """Whether it is the first, one in the middle, or the very one that the acknowledgement names."""
+    sink = RecordingSink()
+    consumer = transport.consumer(sink)
+    consumer.subscribe(0)
+    publish(transport.publisher(), numbered(1, 6))
+    deliveries = sink.wait_for_deliveries(6)
+    channel = deliveries[0].channel
+    for index in (0, 2, 4):
+        consumer.reject(channel, deliveries[index].tag)
+    consumer.reject(channel, deliveries[2].tag)  # once more does no harm
+    consumer.ack(channel, deliveries[4].tag)
+    dead = transport.dead_letters()
+    eventually(lambda: dead.count() == 3, "the three are among the dead letters")
+    assert [letter.body for letter in dead.list(10)] == bodies(1, 6)[0:5:2]
+    assert {letter.reason for letter in dead.list(10)} == {"rejected"}
+    consumer.ack(channel, deliveries[5].tag)
+    assert sink.losses == []
+    consumer.close()
+    again = RecordingSink()
+    transport.consumer(again).subscribe(0)
+    publish(transport.publisher(), [request(b"next")])
+    assert again.wait_for_deliveries(1)[0].body == b"next"
+
+
 def test_the_highest_of_many_acknowledgements_counts(transport: TransportHarness) -> None:
     sink, other = RecordingSink(), RecordingSink()
     consumer = transport.consumer(sink)

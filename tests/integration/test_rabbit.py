@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pika
@@ -26,6 +26,7 @@ from holdgate_schema.slots import slot_key
 from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
 from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
 from holdgate_workers.adapters.rabbit.dead_letters import RabbitDeadLetters
+from holdgate_workers.adapters.rabbit.examination import examine
 from holdgate_workers.adapters.rabbit.frames import UNREADABLE_HEADER
 from holdgate_workers.adapters.rabbit.publisher import RabbitPublisher
 from holdgate_workers.adapters.rabbit.topology import (
@@ -117,7 +118,7 @@ def test_other_arguments_are_an_error_that_names_the_queue_and_a_way_out(url: st
     with pytest.raises(DifferentArguments) as caught:
         declare(url, 2)
     assert caught.value.name == DEAD_QUEUE
-    assert "x-queue-type" in str(caught.value)
+    assert "inequivalent arg" in str(caught.value)
     assert "declare again" in caught.value.way_out
 
 
@@ -399,6 +400,63 @@ def test_a_full_queue_refuses(url: str, publisher: Make) -> None:
         problems = publisher(url).publish(messages).wait(WAIT)
     assert problems
     assert {problem.kind for problem in problems} == {"nacked"}
+
+
+@contextmanager
+def policy(url: str, queue: str, definition: str) -> Iterator[None]:
+    """One that operations set: of it and the queue's own argument the lower number counts."""
+    rabbitmqctl("set_policy", "-p", vhost_of(url), "--apply-to", "queues", "short", f"^{queue}$", definition)
+    try:
+        yield
+    finally:
+        rabbitmqctl("clear_policy", "-p", vhost_of(url), "short")
+
+
+@pytest.mark.parametrize("definition", ['{"max-length": 5}', '{"max-length-bytes": 5000}'])
+def test_a_full_partition_refuses_and_takes_again_when_there_is_room(
+    url: str, publisher: Make, consumer: Make, definition: str
+) -> None:
+    """The `basic.nack` of the contract: the sender is told, and nothing that was taken is lost."""
+    sent, sink = publisher(url), RecordingSink()
+    with policy(url, partition_queue(0), definition):
+        taken = 0
+
+        def refused() -> bool:
+            nonlocal taken
+            problems = sent.publish([request(b"x" * 1000)]).wait(WAIT)
+            taken += not problems
+            return [problem.kind for problem in problems] == ["nacked"]
+
+        eventually(refused, "the queue is full")
+        reader = consumer(url, sink)
+        reader.subscribe(0)
+        deliveries = sink.wait_for_deliveries(taken)
+        reader.ack(deliveries[-1].channel, deliveries[-1].tag)
+        eventually(lambda: not refused(), "there is room again")
+        assert sink.wait_for_deliveries(taken)
+
+
+def test_an_unroutable_message_for_full_dead_letters_is_refused(url: str, publisher: Make) -> None:
+    sent = publisher(url)
+    astray = replace(request(b"{}"), routing_key="slot.999")
+    with policy(url, DEAD_QUEUE, '{"max-length": 2}'):
+        eventually(
+            lambda: [problem.kind for problem in sent.publish([astray]).wait(WAIT)] == ["nacked"],
+            "its sender is told",
+        )
+
+
+def test_every_queue_has_a_length_and_another_length_is_found(url: str) -> None:
+    for queue in topology.queues(2):
+        assert int(queue.arguments["x-max-length"]) > 0
+        assert int(queue.arguments["x-max-length-bytes"]) > 0
+        assert queue.arguments["x-overflow"] == "reject-publish"
+    assert examine(url, 2).different == {}
+    with channel(url) as raw:
+        raw.queue_delete(DEAD_QUEUE)
+        arguments = {**next(iter(topology.queues(2))).arguments, "x-max-length": 7}
+        raw.queue_declare(DEAD_QUEUE, durable=True, arguments=arguments)
+    assert list(examine(url, 2).different) == [DEAD_QUEUE]
 
 
 def test_what_waits_for_a_connection_is_sent_when_there_is_one(url: str, publisher: Make) -> None:

@@ -112,7 +112,7 @@ class FailingConsumer:
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
-        self.ack = consumer.ack
+        self.ack, self.reject = consumer.ack, consumer.reject
         self.standing = consumer.standing
 
     def subscribe(self, partition: int) -> None:

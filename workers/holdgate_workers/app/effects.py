@@ -205,9 +205,12 @@ class Reply:
 
 @dataclass(slots=True, frozen=True)
 class Bury:
-    """Publish to the dead letters and wait for the confirm. Answered by True, or False: try again."""
+    """Publish to the dead letters and wait for the confirm. What they refuse, because they are full, is left to the
+    queue it came from. Answered by True, or False: try again."""
 
     messages: Sequence[Outgoing]
+    deliveries: Sequence[tuple[ChannelId, int] | None] = ()
+    """Whence each came; None if its queue could not put it with the dead letters either."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -291,8 +291,9 @@ class Gate:
             yield Reply(replies)
         attempt = 0
         letters = [dead_letter(item, reason, detail, self._time) for item, reason, detail in settled.dead]
+        deliveries = [_left_to_its_queue(item) for item, _, _ in settled.dead]
         while letters:
-            buried = yield Bury(letters)
+            buried = yield Bury(letters, deliveries)
             if buried:
                 return
             attempt += 1
@@ -311,6 +312,14 @@ class Gate:
             go_on = yield Pause(attempt, f"unavailable: {loaded.detail}")
             if not go_on:
                 raise _Stopped
+
+
+def _left_to_its_queue(item: Incoming) -> tuple[ChannelId, int] | None:
+    """RabbitMQ 3.10 dies of a sender's own `x-death` when it writes its own into it, and dead-letters nothing more."""
+    delivery = item.delivery
+    if any(name.lower().startswith("x-death") for name in delivery.properties.headers):
+        return None
+    return delivery.channel, delivery.tag
 
 
 def _named(item: Incoming) -> str:

@@ -99,6 +99,10 @@ class Consumer(Protocol):
         """The partitions that are wanted now, each with the channel that stands in the queue's line, None while there
         is none. Asked of the connections themselves. From any thread; does not wait."""
 
+    def reject(self, channel: ChannelId, tag: int) -> None:
+        """Have the queue itself put this delivery with the dead letters, whole and as it came; it keeps it until there
+        is room. Before it is acknowledged. Returns at once; on a lost channel it does nothing."""
+
     def close(self) -> None:
         """Leave everything, flush acknowledgements, stop the threads. Waits; idempotent."""
 

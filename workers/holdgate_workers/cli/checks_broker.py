@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 VERSION_LEAST = (3, 10)
 WAITING_WARN_SECONDS = 10.0
 NAMES_SHOWN = 4
+FULL_WARN_PART = 0.5
 
 
 def embedded_queues(url: str, partitions: int) -> Checks:
@@ -79,6 +80,26 @@ def rabbit(url: str, partitions: int) -> Checks:
     requests = {topology.partition_queue(partition) for partition in range(partitions)}
     waiting = sum(item.messages for item in broker.found if item.name in requests)
     yield Check("broker", "requests waiting", "ok", str(waiting))
+    yield _lengths(broker, partitions)
+
+
+def _lengths(broker: Broker, partitions: int) -> Check:
+    """How full the queues are, by messages: the broker tells the bytes to nobody who comes by AMQP."""
+    limits = {item.name: int(item.arguments["x-max-length"]) for item in topology.queues(partitions)}
+    filled = {item.name: item.messages / limits[item.name] for item in broker.found if item.name in limits}
+    full = sorted(
+        (name for name, part in filled.items() if part >= FULL_WARN_PART), key=lambda name: -filled[name]
+    )
+    if not full:
+        most = max(filled.values(), default=0.0)
+        detail = f"the fullest has {most:.0%} of its {topology.PARTITION_MESSAGES_MAX} messages"
+        return Check("broker", "queue lengths", "ok", detail)
+    shown = _few([f"{name} ({filled[name]:.0%})" for name in full])
+    mend = (
+        "dead letters: `holdgate dlq replay` or purge them; requests: are the gate workers running and keeping up?"
+    )
+    over = any(filled[name] >= 1 for name in full)
+    return Check("broker", "queue lengths", "fail" if over else "warn", f"nearly full: {shown}", mend)
 
 
 def _alarm(broker: Broker) -> Check:

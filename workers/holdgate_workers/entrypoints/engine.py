@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 from typing import Protocol as Face
 
@@ -27,7 +28,7 @@ from holdgate_workers.app.effects import (
     Unavailable,
 )
 from holdgate_workers.app.gate import Gate, Protocol
-from holdgate_workers.app.ports import Consumer, Place, Publisher
+from holdgate_workers.app.ports import ChannelId, Consumer, Outgoing, Place, Publisher
 from holdgate_workers.app.turns import Forget, Leave, Settle, Take, Turns
 
 from .acknowledging import Acknowledger
@@ -213,7 +214,22 @@ class Engine:
         problems = self._publisher.publish(effect.messages).wait(BURY_SECONDS)
         for problem in problems:
             log.warning("dead_letter_not_confirmed", kind=problem.kind, detail=problem.detail)
-        return not problems
+        if any(problem.kind == "lost" for problem in problems) and not self._publisher.blocked:
+            return False  # it may have arrived
+        origins = dict(zip(map(id, effect.messages), effect.deliveries, strict=False))
+        if not all(id(problem.message) in origins for problem in problems):
+            return not problems
+        for problem in problems:
+            self._leave_to_its_queue(problem.message, origins[id(problem.message)])
+        return True
+
+    def _leave_to_its_queue(self, letter: Outgoing, origin: tuple[ChannelId, int] | None) -> None:
+        """The dead letters are full. One message must not stop all others: its queue keeps it until they have room."""
+        if origin is not None:
+            self._consumer.reject(*origin)
+            return
+        digest = sha256(letter.body).hexdigest()
+        log.error("dead_letter_dropped", message_id=letter.properties.message_id, body_sha256=digest)
 
     def _ack(self, effect: Ack) -> None:
         self._acknowledger.ack(effect.tags)

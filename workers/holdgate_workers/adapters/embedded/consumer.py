@@ -57,6 +57,15 @@ _BURY = """
     SELECT dead.id, p.routing_key, p.properties, p.body, 'delivery_limit', p.queue, clock_timestamp()
     FROM poison p, holdgate_queue.queues dead WHERE dead.name = %s ORDER BY p.id"""
 
+_REJECT = """
+    WITH rejected AS (
+        DELETE FROM holdgate_queue.messages WHERE id = ANY(%s::bigint[])
+        RETURNING id, queue, routing_key, properties, body
+    )
+    INSERT INTO holdgate_queue.messages (queue, routing_key, properties, body, dead_reason, dead_from, dead_at)
+    SELECT dead.id, r.routing_key, r.properties, r.body, 'rejected', r.queue, clock_timestamp()
+    FROM rejected r, holdgate_queue.queues dead WHERE dead.name = %s ORDER BY r.id"""
+
 _REMOVE = "DELETE FROM holdgate_queue.messages WHERE id = ANY(%s::bigint[])"
 _LOCK = "SELECT queue FROM unnest(%s::integer[]) AS wanted (queue) WHERE pg_try_advisory_lock(%s, queue)"
 _UNLOCK = "SELECT pg_advisory_unlock(%s, queue) FROM unnest(%s::integer[]) AS freed (queue)"
@@ -99,6 +108,7 @@ class EmbeddedConsumer(SessionThread):
         self._wanted: set[int] = set()
         self._channels: dict[ChannelId, _Channel] = {}
         self._acknowledged: list[int] = []
+        self._rejected: list[int] = []
         self._next_lock = self._next_poll = self._next_sweep = 0.0
         self.start()
 
@@ -115,6 +125,9 @@ class EmbeddedConsumer(SessionThread):
         channels = self._channels.copy().values()
         there = {channel.partition: channel.id for channel in channels if not channel.leaving}
         return {partition: there.get(partition) for partition in self._wanted.copy()}
+
+    def reject(self, channel: ChannelId, tag: int) -> None:
+        self._tell("reject", channel, tag)
 
     def close(self) -> None:
         self.stop()
@@ -133,6 +146,7 @@ class EmbeddedConsumer(SessionThread):
     def dropped(self, _detail: str) -> None:
         self._obey()
         self._acknowledged.clear()
+        self._rejected.clear()
         for channel in list(self._channels.values()):
             self._lose(channel)
 
@@ -155,6 +169,8 @@ class EmbeddedConsumer(SessionThread):
             what, subject, tag = self._commands.popleft()
             if what == "ack":
                 self._acknowledge(subject, tag)
+            elif what == "reject":
+                self._reject(subject, tag)
             elif what == "subscribe":
                 self._wanted.add(subject)
             else:
@@ -165,6 +181,12 @@ class EmbeddedConsumer(SessionThread):
         if channel is not None and not channel.leaving:  # else that stay in the line is over
             self._wanted.discard(channel.partition)
             channel.leaving = True
+
+    def _reject(self, channel_id: ChannelId, tag: int) -> None:
+        """It stays among the unacknowledged: removing it once more does no harm."""
+        channel = self._channels.get(channel_id)
+        if channel is not None:
+            self._rejected += [message for number, message in channel.unacknowledged if number == tag]
 
     def _acknowledge(self, channel_id: ChannelId, tag: int) -> None:
         channel = self._channels.get(channel_id)
@@ -239,6 +261,9 @@ class EmbeddedConsumer(SessionThread):
         ]
 
     def _remove(self, session: Session) -> None:
+        if self._rejected:
+            session.connection.execute(_REJECT, (self._rejected, topology.DEAD_QUEUE))
+            self._rejected.clear()
         if self._acknowledged:
             session.connection.execute(_REMOVE, (self._acknowledged,))
 

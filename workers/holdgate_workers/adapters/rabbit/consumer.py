@@ -70,7 +70,7 @@ class RabbitConsumer:
         self._channel_ids = count(1)
         self._lines: dict[int, _Line] = {}
         self._lives: dict[ChannelId, _Life] = {}
-        self._acks: deque[tuple[ChannelId, int]] = deque()
+        self._acks: deque[tuple[ChannelId, int, bool]] = deque()
         self._ack_wake = False
         self._closing = False
         self._emptied = threading.Event()
@@ -88,7 +88,14 @@ class RabbitConsumer:
 
     def ack(self, channel: ChannelId, tag: int) -> None:
         """Acknowledge up to and including the tag. Many calls cost one wake-up and one frame per channel."""
-        self._acks.append((channel, tag))
+        self._settle(channel, tag, rejected=False)
+
+    def reject(self, channel: ChannelId, tag: int) -> None:
+        """Have the broker put it with the dead letters: it keeps it in the partition's queue until they have room."""
+        self._settle(channel, tag, rejected=True)
+
+    def _settle(self, channel: ChannelId, tag: int, *, rejected: bool) -> None:
+        self._acks.append((channel, tag, rejected))
         # Set and cleared in this order on both sides, so that nothing stays behind in the deque.
         if not self._ack_wake:
             self._ack_wake = True
@@ -189,8 +196,12 @@ class RabbitConsumer:
         highest: dict[ChannelId, int] = {}
         acks = self._acks
         while acks:
-            channel, tag = acks.popleft()
-            if tag > highest.get(channel, 0):
+            channel, tag, rejected = acks.popleft()
+            if rejected:
+                # At once, and so before an acknowledgement that covers it.
+                if channel in self._lives:
+                    self._lives[channel].reject(tag)
+            elif tag > highest.get(channel, 0):
                 highest[channel] = tag
         for channel, tag in highest.items():
             life = self._lives.get(channel)
@@ -243,6 +254,7 @@ class _Life:
         self._leaving = False
         self._delivered = 0
         self._acked = 0
+        self._rejected: set[int] = set()
         self._connection: Any = None
         self._channel: Any = None
 
@@ -275,8 +287,19 @@ class _Life:
     def ack(self, tag: int) -> None:
         """Tags that were never given or are already acknowledged would make the broker close the channel."""
         if self._acked < tag <= self._delivered and self._channel.is_open:
-            self._acked = tag
-            self._channel.basic_ack(tag, multiple=True)
+            before, self._acked = self._acked, tag
+            # One that was rejected is unknown to the broker, which closes the channel over it.
+            while tag in self._rejected:
+                tag -= 1
+            self._rejected = {each for each in self._rejected if each > self._acked}
+            if tag > before:
+                self._channel.basic_ack(tag, multiple=True)
+
+    def reject(self, tag: int) -> None:
+        """To the dead letters, by the broker itself. Not twice, and not what is acknowledged."""
+        if self._acked < tag <= self._delivered and tag not in self._rejected and self._channel.is_open:
+            self._rejected.add(tag)
+            self._channel.basic_reject(tag, requeue=False)
 
     def leave(self) -> None:
         """Have the broker settle the acknowledgements sent so far, then drop the connection.
