@@ -158,6 +158,25 @@ class AsyncSellingCalls(ABC):
         )
         return expect(await self.call(command, timeout_seconds=timeout_seconds), Cancelled)
 
+    async def reduce_booking(
+        self,
+        occurrence_id: str,
+        session_id: str,
+        booking_id: str,
+        items: Mapping[str, int],
+        *,
+        extras: Mapping[str, int] | None = None,
+        reason: str = "",
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Booked | Refused:
+        """Give some of its tickets back: `items` and `extras` are what it keeps. `answer.booking.refund_due` is what is
+        owed for the others."""
+        command = commands.reduce_booking(
+            occurrence_id, session_id, booking_id, items, extras=extras, reason=reason, request_id=request_id
+        )
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), Booked)
+
     async def booking(
         self,
         occurrence_id: str,

@@ -19,6 +19,7 @@ from holdgate_schema.selling import (
     PaymentNotice,
     PlaceCart,
     Pricing,
+    ReduceBooking,
 )
 
 from .errors import InvalidRequest
@@ -127,6 +128,29 @@ def cancel_booking(
     """`booking.cancel`."""
     ids = {"occurrence_id": occurrence_id, "session_id": session_id, "booking_id": booking_id}
     return command_of(CancelBooking, request_id=request_id, reason=reason, **ids)
+
+
+def reduce_booking(
+    occurrence_id: str,
+    session_id: str,
+    booking_id: str,
+    items: Quantities,
+    *,
+    extras: Quantities | None = None,
+    reason: str = "",
+    request_id: str | None = None,
+) -> ReduceBooking:
+    """`booking.reduce`."""
+    return command_of(
+        ReduceBooking,
+        request_id=request_id,
+        occurrence_id=occurrence_id,
+        session_id=session_id,
+        booking_id=booking_id,
+        items=items,
+        extras=extras,
+        reason=reason,
+    )
 
 
 def get_booking(

@@ -25,6 +25,7 @@ from holdgate_schema.selling import (
     JoinWaitlist,
     LeaveWaitlist,
     PlaceCart,
+    ReduceBooking,
 )
 from holdgate_schema.selling_outcomes import (
     Booked,
@@ -74,7 +75,7 @@ class FakeSelling:
                 return self._quote(command)
             case ConvertBooking():
                 return self._convert(command, occurrence)
-            case CancelBooking() | GetBooking():
+            case CancelBooking() | ReduceBooking() | GetBooking():
                 return [self._on_booking(command, occurrence)]
             case PlaceCart():
                 return self._cart(command)
@@ -222,7 +223,7 @@ class FakeSelling:
         self.bookings[booking.booking_id] = booking
         return Confirmed(**self.house.base(command), booking=booking)
 
-    def _on_booking(self, command: CancelBooking | GetBooking, occurrence: Occurrence) -> Answer:
+    def _on_booking(self, command: CancelBooking | ReduceBooking | GetBooking, occurrence: Occurrence) -> Answer:
         booking = self.bookings.get(command.booking_id)
         if booking is None or booking.session_id != command.session_id:
             return self.house.refuse(command, Reason.BOOKING_NOT_FOUND, booking_id=command.booking_id)
@@ -230,6 +231,8 @@ class FakeSelling:
             return Booked(**self.house.base(command), booking=booking)
         if booking.state != "confirmed":
             return self.house.refuse(command, Reason.BOOKING_FINAL, booking_id=command.booking_id)
+        if isinstance(command, ReduceBooking):
+            return self._reduce(command, booking, occurrence)
         due = booking.payment.amount if booking.payment.status == "paid" else 0
         refund: RefundState = "due" if due else "none"
         booking = replace(
@@ -243,6 +246,21 @@ class FakeSelling:
         self.bookings[booking.booking_id] = booking
         occurrence.store(replace(occurrence.holds[booking.hold_id], state="cancelled"))
         return Cancelled(**self.house.base(command), booking=booking, refund=refund)
+
+    def _reduce(self, command: ReduceBooking, booking: BookingView, occurrence: Occurrence) -> Answer:
+        kept = sum(command.items.values())
+        if kept >= booking.seats:
+            said = "must be fewer than the booking has"
+            problem = FieldProblem(code="conflict", field="items", pointer="/items", reason=said)
+            return self.house.refuse(command, Reason.INVALID, errors=[problem])
+        if booking.payment.status != "paid":
+            return self.house.refuse(command, Reason.UNPAID, booking_id=command.booking_id)
+        due = booking.refund_due + booking.payment.amount * (booking.seats - kept) // booking.seats
+        kept_basket = {"items": dict(command.items), "extras": dict(command.extras), "seats": kept}
+        booking = replace(booking, **kept_basket, refund="due" if due else "none", refund_due=due)
+        self.bookings[booking.booking_id] = booking
+        occurrence.store(replace(occurrence.holds[booking.hold_id], **kept_basket))
+        return Booked(**self.house.base(command), booking=booking)
 
     # --- carts and lines ----------------------------------------------------------------------------------------
 

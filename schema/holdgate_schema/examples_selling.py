@@ -36,6 +36,7 @@ from .selling import (
     PlaceCart,
     PriceHold,
     PutQuote,
+    ReduceBooking,
     ReleaseCartLeg,
     ResolveBooking,
     SellingCommand,
@@ -60,6 +61,7 @@ from .selling_outcomes import (
 )
 
 GET_QUOTE, CONVERT, CANCEL, GET_BOOKING = example_id(60), example_id(61), example_id(62), example_id(63)
+REDUCE = example_id(69)
 CART, JOIN, LEAVE = example_id(70), example_id(72), example_id(73)
 CART_SESSION = "cart-2026-11-22-0017"
 EVENING = "tour-43.2026-12-05T18"
@@ -99,6 +101,15 @@ def _upstream() -> list[SellingCommand]:
             occurrence_id=OCCURRENCE,
             session_id=SESSION,
             booking_id=HOLD,
+            reason="The child is ill",
+        ),
+        ReduceBooking(
+            request_id=REDUCE,
+            occurrence_id=OCCURRENCE,
+            session_id=SESSION,
+            booking_id=HOLD,
+            items={"adult": 2},
+            extras=EXTRAS,
             reason="The child is ill",
         ),
         GetBooking(request_id=GET_BOOKING, occurrence_id=OCCURRENCE, session_id=SESSION, booking_id=HOLD),

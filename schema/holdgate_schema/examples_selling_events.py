@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from .examples_selling import (
     CANCEL,
     CART,
@@ -16,6 +18,7 @@ from .examples_selling import (
     ITEMS,
     JOIN,
     LEAVE,
+    REDUCE,
 )
 from .examples_story import (
     CARD,
@@ -37,6 +40,7 @@ from .selling_events import (
     BookingConverting,
     BookingFailed,
     BookingParked,
+    BookingReduced,
     CapacityAvailableAgain,
     CapacityFull,
     CapacityLow,
@@ -82,6 +86,9 @@ def _of_prices() -> list[SellingEvent]:
 
 def _of_bookings() -> list[SellingEvent]:
     cancelled = example_booking("cancelled", reason="The child is ill", refund="due", order=ORDER)
+    reduced = replace(
+        example_booking("confirmed", order=ORDER), items={"adult": 2}, seats=2, refund="due", refund_due=1185
+    )
     repaid = example_booking("cancelled", reason="The child is ill", refund="done", order=ORDER)
     return [
         BookingConverting(**_head(CONVERT, 4, minutes=5), booking=example_booking("converting")),
@@ -93,6 +100,12 @@ def _of_bookings() -> list[SellingEvent]:
             booking=example_booking("failed", reason="The shop did not take the order: out of stock"),
         ),
         BookingCancelled(**_head(CANCEL, 9, days=2), booking=cancelled, refund="due"),
+        BookingReduced(
+            **_head(REDUCE, 8, days=1),
+            booking=reduced,
+            items={"child": 1},
+            amount=1185,
+        ),
         BookingParked(
             **_head(example_id(82), 5, minutes=15),
             booking=example_booking("parked", reason="Nobody knows whether there is an order"),

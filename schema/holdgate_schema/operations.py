@@ -50,6 +50,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "quote.get.v1": Operation("getQuote", "answer.quoting.v1", "answer.quoted.v1"),
     "booking.convert.v1": Operation("convertBooking", "answer.converting.v1", "answer.confirmed.v1"),
     "booking.cancel.v1": Operation("cancelBooking", "answer.cancelled.v1"),
+    "booking.reduce.v1": Operation("reduceBooking", "answer.booking.v1"),
     "booking.get.v1": Operation("getBooking", "answer.booking.v1"),
     "cart.place.v1": Operation("placeCart", "answer.cart_started.v1", "answer.cart_held.v1"),
     "waitlist.join.v1": Operation("joinWaitlist", "answer.waiting.v1"),

@@ -40,6 +40,7 @@ class Reason(OpenEnum):
     HOLD_FINAL = "hold_final"
     BOOKING_FINAL = "booking_final"
     TOO_LATE = "too_late"
+    UNPAID = "unpaid"
     UNPRICED = "unpriced"
     QUOTE_EXPIRED = "quote_expired"
     PRICE_CHANGED = "price_changed"

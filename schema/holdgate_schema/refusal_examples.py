@@ -49,6 +49,10 @@ _TAUGHT: Mapping[Reason, dict[str, Any]] = {
         "subject": "cancelled",
         "booking_id": HOLD,
     },
+    Reason.UNPAID: {
+        "message": "The booking is not paid yet; cancel it and book what is wanted",
+        "booking_id": HOLD,
+    },
     Reason.TOO_LATE: {
         "message": "The occurrence started at 2026-12-05T10:00:00+00:00",
         "decided_at": datetime(2026, 12, 5, 10, 5, tzinfo=UTC),

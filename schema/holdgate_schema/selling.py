@@ -81,7 +81,8 @@ class PriceHold(CommandBase, frozen=True, kw_only=True, tag="hold.price.v1"):
     """Internal: what a hold costs, or why it has no price. Counts only for the basket that it names.
 
     `voucher_uses_max` is how often the quote's voucher may be redeemed; `outdated_hash` the quote that was asked for
-    and is no longer valid.
+    and is no longer valid. `shares` is what one of each ticket type (`ticket.<key>`) and extra (`extra.<key>`) comes to
+    of the total, fees and discounts included, rounded down: what is owed for one that is given back.
     """
 
     hold_id: HoldId
@@ -92,6 +93,7 @@ class PriceHold(CommandBase, frozen=True, kw_only=True, tag="hold.price.v1"):
     voucher: VoucherCode | None = None
     voucher_uses_max: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     outdated_hash: HashOfQuote | None = None
+    shares: Annotated[dict[str, Amount], Meta(max_length=100)] = {}
     problems: Annotated[list[PriceProblem], Meta(max_length=200)] = []
 
 
@@ -151,6 +153,19 @@ class CancelBooking(CommandBase, frozen=True, kw_only=True, tag="booking.cancel.
 
     session_id: SessionId
     booking_id: BookingId
+    reason: Label = ""
+
+
+class ReduceBooking(CommandBase, frozen=True, kw_only=True, tag="booking.reduce.v1"):
+    """Give some tickets or extras of a booking back. `items` and `extras` are what it keeps, as absolute numbers.
+
+    Their share of the price is owed. Not after the occurrence has started; to give back all of it, cancel.
+    """
+
+    session_id: SessionId
+    booking_id: BookingId
+    items: Annotated[Items, Meta(min_length=1)]
+    extras: Extras = {}
     reason: Label = ""
 
 
@@ -274,6 +289,7 @@ SellingCommand = (
     | ConvertBooking
     | SettleBooking
     | CancelBooking
+    | ReduceBooking
     | GetBooking
     | NoteOrder
     | ResolveBooking
@@ -289,6 +305,7 @@ SELLING_TYPES: tuple[type[SellingCommand], ...] = (
     GetQuote,
     ConvertBooking,
     CancelBooking,
+    ReduceBooking,
     GetBooking,
     PlaceCart,
     JoinWaitlist,

@@ -62,6 +62,15 @@ class BookingCancelled(EventBase, frozen=True, kw_only=True, tag="booking.cancel
     refund: RefundState
 
 
+class BookingReduced(EventBase, frozen=True, kw_only=True, tag="booking.reduced.v1"):
+    """Some tickets or extras of a booking were given back: `items` and `extras` of them, for `amount` minor units."""
+
+    booking: BookingView
+    items: dict[str, int]
+    extras: dict[str, int] = {}
+    amount: int = 0
+
+
 class BookingParked(EventBase, frozen=True, kw_only=True, tag="booking.parked.v1"):
     """A person has to decide, or money has to be given back (`booking.state` is `refund_required`)."""
 
@@ -156,6 +165,7 @@ SellingEvent = (
     | BookingConfirmed
     | BookingFailed
     | BookingCancelled
+    | BookingReduced
     | BookingParked
     | BookingChanged
     | CapacityLow
@@ -176,6 +186,7 @@ SELLING_EVENT_TYPES: tuple[type[SellingEvent], ...] = (
     BookingConfirmed,
     BookingFailed,
     BookingCancelled,
+    BookingReduced,
     BookingParked,
     BookingChanged,
     CapacityLow,

@@ -26,14 +26,21 @@ _WITH_A_BOOKING = ("converting", "confirmed")
 class BookingRow:
     """A booking as its row says."""
 
-    __slots__ = ("document", "gone", "hold_id", "kept", "state")
+    __slots__ = ("basket", "document", "gone", "hold_id", "kept", "state")
 
     def __init__(self) -> None:
         self.gone = 0
         self.state: str | None = None
         self.hold_id = ""
         self.kept: tuple[Any, ...] = ()
+        self.basket: dict[tuple[str, str], int] = {}
         self.document: dict[str, Any] = {}
+
+
+def _is_reduced(had: dict[tuple[str, str], int], has: dict[tuple[str, str], int], before: Any, state: str) -> bool:
+    """Whether some of what a confirmed booking had was given back, and tickets are left."""
+    fewer = had.keys() >= has.keys() and all(number <= had[key] for key, number in has.items())
+    return (before, state) == ("confirmed", "confirmed") and fewer and any(part == "items" for part, _ in has)
 
 
 class Bookings:
@@ -85,9 +92,13 @@ class Bookings:
         if row.get("document") is not None:
             known.document = loads(str(row["document"]))
         document = known.document
-        kept = (row["occurrence_id"], row["session_id"], document.get("items"), document.get("quote"))
+        kept = (row["occurrence_id"], row["session_id"], document.get("quote"))
+        basket = {(part, key): n for part in ("items", "extras") for key, n in (document.get(part) or {}).items()}
         if known.kept and kept != known.kept:
             self.report.flag("P13", f"booking {booking_id}: {known.kept} became {kept}")
+        if known.kept and basket != known.basket and not _is_reduced(known.basket, basket, before, state):
+            self.report.flag("P13", f"booking {booking_id} had {known.basket} and has {basket}")
+        known.basket = basket
         if (document.get("state"), document.get("hold_id")) != (state, hold_id):
             self.report.flag(
                 "P13", f"booking {booking_id} says {document.get('state')} in its document, not {state}"

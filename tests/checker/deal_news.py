@@ -10,6 +10,7 @@ from tests.checker.allowed import Option, refused
 from tests.checker.booker import Booker, Deal
 from tests.checker.instants import micros
 from tests.checker.model import Body
+from tests.checker.reducing import reduce
 from tests.checker.world import Occasion, World
 
 DEAD_ORDERS = ("cancelled", "refunded", "failed")
@@ -130,10 +131,14 @@ def _order_is_over(booker: Booker, deal: Deal) -> list[Option]:
 def _resolve(booker: Booker, deal: Deal, body: Body) -> list[Option]:
     said = {"reason": body["note"]} if body.get("note") else {}
     if body["action"] == "refunded":
-        back = deal.owing(0, deal.gone + deal.view.get("refund_due", 0))
-        if deal.state == "refund_required":
+        due, total = int(deal.view.get("refund_due", 0)), body.get("refund_amount")
+        gone = deal.gone + due if total is None else max(deal.gone, min(total, deal.view["payment"]["amount"]))
+        left = max(0, due - (gone - deal.gone))
+        back = deal.owing(left, gone)
+        if deal.state == "refund_required" and not left:
             return [booker.ended(back, "staff", due=0, **said)]
-        return [booker.changed(back)] if deal.view.get("refund") == "due" else _final(deal)
+        is_news = deal.view.get("refund") == "due" and (left, gone) != (due, deal.gone)
+        return [booker.changed(back)] if is_news else _final(deal)
     if body["action"] in ("refund", "cancel"):
         return _give_back(booker, deal, body, said)
     if deal.state not in ("parked", "refund_required"):
@@ -174,6 +179,7 @@ _FIRST: dict[str, Callable[[World, Occasion, Body, int], list[Option]]] = {
 _NEWS: dict[str, Callable[[Booker, Deal, Body], list[Option]]] = {
     "booking.settle.v1": _settle,
     "booking.cancel.v1": _cancel,
+    "booking.reduce.v1": reduce,
     "booking.note_order.v1": _note_order,
     "booking.resolve.v1": _resolve,
 }

@@ -18,7 +18,8 @@ def price_of(body: Body) -> dict[str, Any]:
     quote = body["quote"]
     price = {name: quote[name] for name in _PRICE if quote.get(name) is not None}
     more = ("voucher", "voucher_uses_max", "outdated_hash")
-    return price | {name: body[name] for name in more if body.get(name) is not None}
+    price |= {name: body[name] for name in more if body.get(name) is not None}
+    return price | ({"shares": body["shares"]} if body.get("shares") else {})
 
 
 # --- prices -----------------------------------------------------------------------------------------------------

@@ -38,12 +38,13 @@ class Sale:
         pause: int = 1_000,
         service: type[Service] = Service,
         sells: bool = True,
+        reduces: bool = False,
     ) -> None:
         self._sells = sells
         self._sink, self._batch, self._clients, self._pause = sink, batch, clients, pause
         self._random = random.Random(seed)
         self._service = service(sink, seed + 1)
-        self._till = Till(self._body, self._random, max(4, capacity // 10))
+        self._till = Till(self._body, self._random, max(4, capacity // 10), reduces=reduces)
         self._carter = service.carter(self._body, self._random, self._service.world.state_of)
         self._waiter = Waiter(self._body, self._random)
         self._now = START
@@ -227,10 +228,13 @@ class Sale:
         return body
 
 
-def small(requests: int = 150, seed: int = 1, service: type[Service] = Service) -> History:
+def small(
+    requests: int = 150, seed: int = 1, service: type[Service] = Service, *, reduces: bool = False
+) -> History:
     """A history for the tests, in memory."""
     history = History()
-    sale = Sale(history, occurrences=2, capacity=40, batch=5, clients=3, seed=seed, pause=250_000, service=service)
+    size: dict[str, Any] = {"occurrences": 2, "capacity": 40, "batch": 5, "clients": 3, "pause": 250_000}
+    sale = Sale(history, **size, seed=seed, service=service, reduces=reduces)
     sale.run(requests)
     history.run, history.final, history.nemesis = sale.finish()
     history.run["clients"] = sorted(history.clients)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tests.checker.allowed import Option, refused
+from tests.checker.booker import Booker
 from tests.checker.instants import SECOND
 from tests.checker.model import Body, held
 from tests.checker.planted_lines import LINES_AND_CARTS
+from tests.checker.reducing import reduce
 from tests.checker.rooms import Rooms
 from tests.checker.service import Service
 from tests.checker.world import Hold, Occasion
@@ -172,6 +174,22 @@ class SellsAgainWhatWasGivenBack(Service):
         deal = self.world.deals[body["booking_id"]]
         self.world.deals[body["booking_id"]] = deal.owing(0, 0)
         return self.options(occasion, {**body, "refunded": 0}, [], now)[0]
+
+
+class OwesTooMuchForATicket(Service):
+    """Gives a minor unit more back than a ticket's share, wherever some tickets are given back."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if body["type"] == "booking.reduce.v1" and body["booking_id"] in self.world.deals and occasion is not None:
+            price = self.world.deals[body["booking_id"]].price
+            dearer = {key: share + 1 for key, share in (price.get("shares") or {}).items()}
+            if dearer:
+                price["shares"], shares = dearer, price["shares"]
+                options = reduce(
+                    Booker(self.world, occasion, body, now), self.world.deals[body["booking_id"]], body
+                )
+                price["shares"] = shares
+        return options[0]
 
 
 PLANTED: tuple[tuple[type[Service], str], ...] = (

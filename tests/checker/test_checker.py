@@ -17,7 +17,7 @@ from tests.checker.generate import Sale, small
 from tests.checker.history import FolderSink, History, lines_of
 from tests.checker.instants import micros, of_wall, row_stamp, stamp
 from tests.checker.mutate import MUTATIONS
-from tests.checker.planted import PLANTED
+from tests.checker.planted import PLANTED, OwesTooMuchForATicket
 from tests.checker.service import Service
 
 HERE = Path(__file__).parent
@@ -31,6 +31,19 @@ SALES = (6, 7, 8, 17)
 def good() -> History:
     """A history with some of everything."""
     return small(260, seed=3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_good_history_whose_buyers_give_single_tickets_back_is_valid(seed: int) -> None:
+    history = small(600, seed, reduces=True)
+    assert any('"booking.reduce.v1"' in note["body"] for note in history.tap_requests)
+    report = check(history.recording())
+    assert report.verdict == "valid", report.table()
+
+
+def test_a_service_that_owes_too_much_for_a_ticket_is_found() -> None:
+    reports = (check(small(600, seed, OwesTooMuchForATicket, reduces=True).recording()) for seed in range(4))
+    assert any(report.violations["P5"] for report in reports)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -19,8 +19,10 @@ Told = tuple[Body, str | None]
 class Till:
     """The pricing and the orders worker, and what buyers do with a price."""
 
-    def __init__(self, make: Make, rng: random.Random, voucher_uses: int) -> None:
+    def __init__(self, make: Make, rng: random.Random, voucher_uses: int, *, reduces: bool = False) -> None:
         self._make, self._random, self._uses = make, rng, voucher_uses
+        self._reduces = reduces
+        """Whether buyers give single tickets back, too; otherwise the histories are those of before."""
         self._due: list[Told] = []
         self._priced: list[Body] = []
         self._sold: list[Body] = []
@@ -79,6 +81,8 @@ class Till:
         """What a buyer does who has a price, or a booking."""
         if self._sold and self._random.randrange(6) == 0:
             booking = self._sold.pop(self._random.randrange(len(self._sold)))
+            if self._reduces and self._random.randrange(3):
+                return self._reduce(booking)
             session = booking["session_id"] if self._random.randrange(9) else "somebody-else"
             more = {"session_id": session, "booking_id": booking["booking_id"], "reason": "ill"}
             return self._make("booking.cancel.v1", booking["occurrence_id"], **more)
@@ -88,6 +92,16 @@ class Till:
         self._priced[place], self._priced[-1] = self._priced[-1], self._priced[place]
         return self._convert(self._priced.pop() if self._random.randrange(5) else self._priced[-1])
 
+    def _reduce(self, booking: Body) -> Body:
+        self._sold.append(booking)
+        counts = {part: booking.get(part) or {} for part in ("items", "extras")}
+        more: dict[str, Any] = {
+            part: {key: self._random.randrange(1, number + 2 - (number > 1)) for key, number in had.items()}
+            for part, had in counts.items()
+        }
+        more |= {"session_id": booking["session_id"], "booking_id": booking["booking_id"]}
+        return self._make("booking.reduce.v1", booking["occurrence_id"], **more)
+
     def _price(self, body: Body, hold: dict[str, Any]) -> Body:
         total = 2500 * hold["seats"]
         seen = f"{hold['hold_id']} {hold['items']} {hold.get('extras')}"
@@ -96,6 +110,11 @@ class Till:
         more: dict[str, Any] = {"items": hold["items"], "answers": body["request_id"], "quote": quote}
         if "extras" in hold:
             more["extras"] = hold["extras"]
+        if self._reduces and self._random.randrange(8):
+            pieces = [f"ticket.{key}" for key in hold["items"]] + [
+                f"extra.{key}" for key in hold.get("extras", {})
+            ]
+            more["shares"] = dict.fromkeys(pieces, 1100)
         if "voucher" in body["pricing"]:
             more |= {"voucher": VOUCHER, "voucher_uses_max": self._uses}
         if self._random.randrange(10) == 0:

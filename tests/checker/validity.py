@@ -220,6 +220,7 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
     ),
     "booking.convert.v1": ({**_OWN, "quote_hash": _HASH, "payment": _PAYMENT}, {"customer": _CUSTOMER}),
     "booking.cancel.v1": (_BOOKING, {"reason": _label}),
+    "booking.reduce.v1": ({**_BOOKING, "items": _basket(1)}, {"extras": _basket(0), "reason": _label}),
     "booking.get.v1": (_BOOKING, {}),
     "cart.place.v1": (
         {**_BASE, "legs": _list_of(_LEG, 2, 10)},

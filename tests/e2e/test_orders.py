@@ -32,7 +32,7 @@ from tests.support.selling import (
 )
 from tests.support.site import TestSite, open_test_site
 
-from holdgate_producer import BookingClient, Held, Priced, Released, new_request_id
+from holdgate_producer import Booked, BookingClient, Held, Priced, Released, new_request_id
 from holdgate_schema.outcomes import Refused
 from holdgate_schema.selling import ResolveBooking
 from holdgate_schema.selling_outcomes import Cancelled, Confirmed, Converting
@@ -127,6 +127,28 @@ def test_a_cancelled_booking_is_refunded_once_and_the_gate_knows(
         LONG,
     )
     assert len(order["_refunds"]) == 1
+
+
+def test_the_share_of_a_ticket_is_refunded_the_order_lives_on_and_the_rest_follows_with_the_rest(
+    house: TestSite, client: BookingClient, shop: FakeWooCommerce
+) -> None:
+    sell(house, client, "reduced")
+    hold = priced(client, "reduced", adults=3)
+    assert isinstance(client.follow(convert_of(hold)).final.result(LONG), Confirmed)
+    booking_id = hold.hold.hold_id
+    answer = client.reduce_booking("reduced", hold.hold.session_id, booking_id, {"adult": 2})
+    assert isinstance(answer, Booked)
+    share = answer.booking.refund_due
+    assert share == hold.quote.total // 3
+    eventually(lambda: document_of(house, booking_id).get("refunded") == share, "the share went back", LONG)
+    [order] = shop.under(f"hg-{booking_id}")
+    assert (order["status"], sold(house, "reduced")) == ("processing", 2)
+    assert isinstance(client.call(cancel_of(hold)), Cancelled)
+    whole = hold.quote.total
+    eventually(lambda: document_of(house, booking_id).get("refunded") == whole, "the rest went back", LONG)
+    amounts = [f"{share / 100:.2f}", f"{(whole - share) / 100:.2f}"]
+    assert [refund["amount"] for refund in order["_refunds"]] == amounts
+    assert (order["status"], sold(house, "reduced")) == ("refunded", 0)
 
 
 def test_a_refund_that_the_shop_refuses_is_left_to_a_person_and_made_once_when_it_is_mended(

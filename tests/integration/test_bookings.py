@@ -23,6 +23,7 @@ from holdgate_schema.selling import (
     PaymentNotice,
     PriceHold,
     Pricing,
+    ReduceBooking,
     SettleBooking,
 )
 from holdgate_schema.views import BookedOrder, QuoteView
@@ -167,6 +168,28 @@ def test_a_booking_is_cancelled_once_and_paid_again_afterwards_takes_new_seats(s
     assert answer["booking"]["state"] == "confirmed"
     assert answer["booking"]["hold_id"] == request_id(8)
     assert station.problems() == []
+
+
+def test_a_ticket_of_a_booking_is_given_back_in_the_rows_and_the_rest_by_who_reads_them(
+    station: Station,
+) -> None:
+    for command in (place(), price(shares={"ticket.adult": 2400}), convert(), settle()):
+        station.work(command)
+    reduce = ReduceBooking(
+        request_id=request_id(6),
+        occurrence_id=OCCURRENCE,
+        session_id=SESSION,
+        booking_id=HOLD,
+        items={"adult": 1},
+    )
+    station.work(reduce, by=station.worker("another"))
+    assert pools(station) == (0, 1)
+    kept = "SELECT state, seats, basket -> 'items', basket -> 'draws' FROM holds"
+    assert rows(station, kept) == [("confirmed", 1, {"adult": 1}, {"total": 1})]
+    assert rows(station, "SELECT document -> 'seats', document -> 'refund_due' FROM bookings") == [(1, 2400)]
+    cancel = CancelBooking(request_id=request_id(7), occurrence_id=OCCURRENCE, session_id=SESSION, booking_id=HOLD)
+    station.work(cancel, by=station.worker("third"))
+    assert pools(station) == (0, 0)
 
 
 def test_nobody_can_take_the_id_of_an_internal_command_before_it_comes(station: Station) -> None:

@@ -18,6 +18,7 @@ from holdgate_schema.selling import (
     PaymentNotice,
     PlaceCart,
     Pricing,
+    ReduceBooking,
     SettleBooking,
 )
 from holdgate_schema.selling_outcomes import CartHeld, Confirmed, Priced, Quoted, Waiting
@@ -28,6 +29,7 @@ from .world import MS, SECOND
 
 if TYPE_CHECKING:
     from .clients import Client
+    from .world import World
 
 VOUCHERS = ("SPRING", "AUTUMN")
 
@@ -128,6 +130,9 @@ class Buyer:
                 if world.chance(0.4):
                     about = {"session_id": booking.session_id, "booking_id": booking.booking_id}
                     kind: Any = CancelBooking if world.chance(0.7) else GetBooking
+                    fewer = _fewer(world, booking.items)
+                    if fewer and world.chance(0.4):
+                        kind, about = ReduceBooking, about | {"items": fewer, "extras": booking.extras}
                     world.after(world.between(0, 600 * MS), self._ask, kind, booking.occurrence_id, about)
             case Waiting(entry_id=entry_id, session_id=session_id):
                 if world.chance(0.5):
@@ -182,3 +187,10 @@ class Buyer:
         if self._client.spend():
             command = kind(request_id=self._client.new_id(), occurrence_id=occurrence_id, **about)
             self._client.send(self._client.request(command))
+
+
+def _fewer(world: World, items: dict[str, int]) -> dict[str, int]:
+    """Some of the tickets; nothing where there is but one."""
+    key = world.choice(sorted(items))
+    left = items | {key: world.between(0, items[key])}
+    return {name: number for name, number in left.items() if number}

@@ -165,6 +165,15 @@ class Book:
         for pool, number in held.draws.items():
             self.sold_seats[pool] -= number
 
+    def reduce(self, hold_id: str, draws: dict[str, int], items: dict[str, int], extras: dict[str, int]) -> None:
+        """Of what was sold only this is kept."""
+        held = self.sold[hold_id]
+        self._shared.count(held, -1)
+        for pool, number in held.draws.items():
+            self.sold_seats[pool] += draws.get(pool, 0) - number
+        held.seen.items, held.seen.extras, held.draws = items, extras, draws
+        self._shared.count(held, 1)
+
     def free(self, pool: str) -> int:
         """What is left of a pool."""
         return max(0, self.capacity[pool] - self.taken[pool] - self.sold_seats[pool])

@@ -162,20 +162,37 @@ class Sales:
         if state == "parked" and booking.state == "refund_required":
             state = "refund_required"
             self.world.sometimes("money has to be given back")
-        if state == "changed":
+        if state == "reduced":
+            self._fewer(before, event, booking)
+        if state in ("changed", "reduced"):
             state = was
         else:
             self._must(state in MOVES[was], f"booking {key}: {state} after {was or 'nothing'}")
         self._must(booking.state == state, f"booking {key} is {booking.state} in {event.type}")
         if before is not None:
-            same = (before.quote, before.items, before.session_id) == (
-                booking.quote,
-                booking.items,
-                booking.session_id,
-            )
-            self._must(same, f"booking {key} became another one")
+            same = (before.quote, before.session_id) == (booking.quote, booking.session_id)
+            same_basket = (before.items, before.extras) == (booking.items, booking.extras)
+            self._must(same and (same_basket or kind == "booking.reduced"), f"booking {key} became another one")
         self._seats(kind, event, booking, was, decided_at)
         self.bookings[key] = booking
+
+    def _fewer(self, before: BookingSeen | None, event: Told, booking: BookingSeen) -> None:
+        """What was had is what is kept and what was given back, and exactly what was said is owed."""
+        key = booking.booking_id
+        self._must(before is not None and before.state == "confirmed", f"booking {key} was reduced and not sold")
+        assert before is not None
+        for part in ("items", "extras"):
+            had, kept, gone = getattr(before, part), getattr(booking, part), getattr(event, part)
+            added = {name: kept.get(name, 0) + gone.get(name, 0) for name in {*kept, *gone}}
+            self._must(added == had, f"booking {key} had {had}, keeps {kept} and gave {gone} back")
+        self._must(bool(booking.items), f"booking {key} was reduced to nothing and is still there")
+        owed = booking.refund_due - before.refund_due
+        self._must(owed == event.amount, f"booking {key} owes {owed} more, {event.amount} were said")
+        self._must(
+            booking.refund_due + booking.refunded < booking.payment.amount,
+            f"booking {key} keeps tickets and ALL OF ITS MONEY GOES BACK",
+        )
+        self.world.sometimes("some tickets of a booking were given back")
 
     def _money(self, kind: str, booking: BookingSeen, asked: str) -> None:
         """Paid = kept + owed + gone. What went back stays gone, and a full refund is final unless a person decides."""
@@ -219,6 +236,10 @@ class Sales:
         elif kind in ("booking.cancelled", "booking.parked") and sold is not None:
             self._must(kind == "booking.cancelled" or booking.all_gone, f"booking {key} was sold and is parked")
             book.unsell(hold_id)
+        elif kind == "booking.reduced":
+            self._must(sold is not None, f"booking {key} was reduced WITHOUT SEATS")
+            draws = draws_of(booking.items, booking.extras)
+            book.reduce(hold_id, draws, booking.items, booking.extras)
         elif booking.state in FREE:
             self._must(held is None and sold is None, f"booking {key} is {booking.state} and has seats")
         elif kind == "booking.changed" and was == "converting" and booking.order is not None:
@@ -270,6 +291,9 @@ class Sales:
                     self._must(
                         request.fields["payment"].amount == booking.quote.total, "another amount was charged"
                     )
+            case "booking":
+                booking = self.bookings.get(request.fields["booking_id"])
+                self._must(booking is not None and booking == reply.booking, "a booking is told otherwise")
             case "waiting":
                 place = list(self.line).index(request.id) + 1
                 self._must(
@@ -308,6 +332,11 @@ class Sales:
             case "parked" | "refund_required":
                 self._must(
                     booking is not None and booking.state == reply.reason, f"{hold_id} is not {reply.reason}"
+                )
+            case "unpaid":
+                self._must(
+                    booking is not None and booking.payment.status != "paid",
+                    f"booking {fields['booking_id']} is paid",
                 )
             case "booking_not_found":
                 theirs = booking is not None and booking.session_id == fields["session_id"]

@@ -62,6 +62,8 @@ class Shop:
         self._seals = seals
         self._last = BEGINNING
         self._under: dict[str, list[str]] = {}
+        self._refunds: dict[str, int] = {}
+        """What went back under each reference: asked for again it is the same refund."""
 
     # --- what is asked of it ------------------------------------------------------------------------------------
 
@@ -159,11 +161,15 @@ class Shop:
         order = self.orders.get(order_id)
         if order is None:
             return NotFound()
-        if order.refunded == 0 and order.total:
-            if amount > order.total:
+        if reference not in self._refunds and order.total:
+            if order.refunded + amount > order.total:
                 return Refused("more than was paid", permanent=True)
-            self._change(replace(order, refunded=amount), "refunded" if amount == order.total else order.status)
-        return Refunded(f"refund-of-{order_id}", amount)
+            refunded = order.refunded + amount
+            self._change(
+                replace(order, refunded=refunded), "refunded" if refunded == order.total else order.status
+            )
+            self._refunds[reference] = amount
+        return Refunded(reference, self._refunds.get(reference, amount))
 
     # --- its own life -------------------------------------------------------------------------------------------
 

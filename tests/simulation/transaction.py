@@ -227,4 +227,4 @@ def _may_move(before: str, after: str) -> bool:
     """The moves of holds that `_CHANGED_HOLDS` lets through."""
     if before == "converting":
         return after not in ("active", "expired")
-    return before == "active" or (before == "confirmed" and after == "cancelled")
+    return before == "active" or (before == "confirmed" and after in ("confirmed", "cancelled"))

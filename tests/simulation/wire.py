@@ -110,6 +110,9 @@ class Told(Struct):
     outcome: str = ""
     hold_ids: dict[str, str] = {}
     legs: list[dict[str, object]] = []
+    items: dict[str, int] = {}
+    extras: dict[str, int] = {}
+    amount: int = 0
 
 
 read_reply = msgspec.json.Decoder(Reply).decode

@@ -19,6 +19,7 @@ from holdgate_schema.selling import (
     NoteOrder,
     PaymentNotice,
     PriceHold,
+    ReduceBooking,
     ResolveBooking,
     SettleBooking,
 )
@@ -120,6 +121,12 @@ class BoxOffice:
         return self.do(
             CancelBooking(request_id="", occurrence_id=OCCURRENCE, booking_id=booking_id, session_id=session_id)
         )
+
+    def reduce(self, booking_id: str, items: dict[str, int], **fields: Any) -> Answer:
+        """The owner gives some of it back and keeps these."""
+        ids = {"occurrence_id": OCCURRENCE, "booking_id": booking_id}
+        given = {"session_id": self.bookings[booking_id].session_id, **fields}
+        return self.do(ReduceBooking(request_id="", items=items, **ids, **given))
 
     def note(self, booking_id: str, status: Any, at_seconds: int = 1, *, refunded: int = 0) -> Answer:
         """What the shop says."""

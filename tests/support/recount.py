@@ -238,6 +238,13 @@ class _Ledger:
                 self.holds[hold_id] = draws
                 self._taken.update(draws)
             self._taken.subtract(before or {})
+        if event["type"] == "booking.reduced.v1":
+            before = self.holds.get(event["booking"]["hold_id"], Counter())
+            kept = event["booking"]
+            draws = self._books._draws(self._occurrence_id, kept["items"], kept.get("extras", {}))
+            self._taken.subtract(before)
+            self._taken.update(draws)
+            self.holds[kept["hold_id"]] = draws
         if event["type"] == "booking.cancelled.v1":
             self._taken.subtract(self.holds.pop(event["booking"]["hold_id"], {}))
         for pool, sellable in self._sellable.items():

@@ -41,6 +41,7 @@ from holdgate_workers.app.orders import (
     ShopOrder,
     Unavailable,
 )
+from holdgate_workers.app.quoting import shares_of
 from holdgate_workers.app.saga_facts import Call, Cancel, Create, Find, Get, Refund, Result, Saga, Terms
 from holdgate_workers.app.seals import Seals
 
@@ -146,7 +147,7 @@ class SagaDesk:
         )
         self.id = self.box.hold()
         view = QuoteView(hash=self.quote.hash, currency=currency, total=total, tickets_total=total, extras_total=0)
-        self.box.price(self.id, self.quote.hash, quote=view)
+        self.box.price(self.id, self.quote.hash, quote=view, shares=shares_of(self.quote))
         payment = PaymentNotice(method="card", amount=total, currency=currency, status=status)  # type: ignore[arg-type]
         self.box.convert(self.id, quote_hash=self.quote.hash, payment=payment)
         self.rows = Recorded(saga=Saga(booking_id=self.id), now=self.box.now)

@@ -65,6 +65,43 @@ def test_what_people_gave_back_in_the_shop_is_not_given_back_again() -> None:
     assert desk.shop.given_back == 3000
 
 
+def test_the_share_of_a_ticket_goes_back_and_the_order_lives_on() -> None:
+    desk = SagaDesk(5001)
+    order_id = desk.confirmed()
+    desk.box.reduce(desk.id, {"adult": 1})
+    desk.settle()
+    assert desk.shop.given_back == 2500
+    assert (desk.booking.state, desk.booking.refund, desk.booking.refunded) == ("confirmed", "done", 2500)
+    assert not desk.shop.orders[order_id].is_over
+    assert not desk.settle().stuck
+    desk.box.cancel(desk.id)
+    desk.settle()
+    assert (desk.shop.given_back, desk.booking.refunded) == (5001, 5001)
+
+
+def test_what_came_to_be_owed_while_money_went_back_still_is() -> None:
+    """The share of the first ticket is given back, and before the gate hears of it the next one is given back, too."""
+    box = SagaDesk(5000).box
+    (booking_id,) = box.bookings
+    box.settle(booking_id)
+    box.reduce(booking_id, {"adult": 1})
+    owed = box.bookings[booking_id].refund_due
+    box.cancel(booking_id)
+    box.resolve(booking_id, "refunded", owed)
+    booking = box.bookings[booking_id]
+    assert (booking.refunded, booking.refund_due) == (2500, 2500)
+
+
+def test_a_shop_that_refuses_the_share_leaves_the_booking_and_the_debt() -> None:
+    desk = SagaDesk(5000)
+    desk.confirmed()
+    desk.shop.refuses = "cannot be refunded"
+    desk.box.reduce(desk.id, {"adult": 1})
+    looked = desk.settle()
+    assert "cannot be refunded" in (looked.stuck or "")
+    assert (desk.booking.state, desk.booking.refund_due) == ("confirmed", 2500)
+
+
 # --- a refusal stays ----------------------------------------------------------------------------------------------
 
 

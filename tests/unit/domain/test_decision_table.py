@@ -33,7 +33,14 @@ from holdgate_workers.domain.decide import refuse_conflict, refuse_unreadable
 from holdgate_workers.domain.decision import LimitKey
 
 OF_SELLING = {
-    *(Reason.BOOKING_NOT_FOUND, Reason.BOOKING_FINAL, Reason.TOO_LATE, Reason.UNPRICED, Reason.QUOTE_EXPIRED),
+    *(
+        Reason.BOOKING_NOT_FOUND,
+        Reason.BOOKING_FINAL,
+        Reason.TOO_LATE,
+        Reason.UNPAID,
+        Reason.UNPRICED,
+        Reason.QUOTE_EXPIRED,
+    ),
     *(
         Reason.PRICE_CHANGED,
         Reason.PAYMENT_MISMATCH,
@@ -43,7 +50,7 @@ OF_SELLING = {
     ),
     *(Reason.ORDER_FAILED, Reason.ENTRY_NOT_FOUND, Reason.ALREADY_WAITING, Reason.NOT_SOLD_OUT),
 }
-"""Told by test_conversion.py, test_order_events.py and test_waiting.py."""
+"""Told by test_conversion.py, test_order_events.py, test_reducing.py and test_waiting.py."""
 
 STORIES = {
     # --- place ---

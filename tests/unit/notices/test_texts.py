@@ -20,6 +20,7 @@ SUBJECTS = {
     MailKind.CONFIRMATION: "Confirmed: Harbour tour, Friday, 14 June 2030",
     MailKind.CHANGE: "New time: Harbour tour, Friday, 14 June 2030, 10:00",
     MailKind.REMINDER: "Reminder: Harbour tour, Friday, 14 June 2030, 10:00",
+    MailKind.REDUCTION: "Changed: Harbour tour, Friday, 14 June 2030",
     MailKind.CANCELLATION: "Cancelled: Harbour tour, Friday, 14 June 2030",
 }
 OURS = TemplateTexts(HOUSE, locale="en-GB")
@@ -82,6 +83,17 @@ def test_every_mail_says_what_when_where_for_whom_and_how_much(kind: MailKind) -
             "bookings@harbour.example",
         ):
             assert fact in said
+
+
+def test_what_was_given_back_is_not_listed_any_more() -> None:
+    full = a_booking(a_slot(place="Pier 4"))
+    less = replace(full, tickets=(replace(full.tickets[0], quantity=1),), refunded=7500)
+    for kind in (MailKind.REDUCTION, MailKind.REMINDER):
+        text = written(kind, less).text
+        assert "1 × Adult" in text
+        assert "2 × Adult" not in text
+        assert "€156.05" not in text, "it is not what the booking costs any more"
+    assert "We refund €75.00 in all." in written(MailKind.REDUCTION, less).text
 
 
 def test_a_text_mail_reads_well() -> None:

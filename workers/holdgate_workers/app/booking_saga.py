@@ -174,6 +174,8 @@ def _confirmed(facts: Facts, terms: Terms, run: Run) -> Step:
     saga, order = facts.saga, facts.booking.order
     if order is None:
         return _confirmed_without_order(facts)
+    if facts.booking.refund_due and not run.watches:
+        return _give_part_back(facts, order.order_id, terms, run)
     if not run.watches or not terms.is_watched or facts.over_at is None or facts.now >= facts.over_at:
         return Ended()
     if not run.is_fresh:
@@ -188,6 +190,15 @@ def _confirmed(facts: Facts, terms: Terms, run: Run) -> Step:
         return Ask(Find(reference_of(facts.booking.id), order_id=order.order_id))
     status = saga.order.status if saga.order is not None else order.status
     return Wait(PAID_SECONDS if status == "paid" else PENDING_SECONDS, "the shop is asked from time to time")
+
+
+def _give_part_back(facts: Facts, order_id: str, terms: Terms, run: Run) -> Step:
+    """Some tickets were given back: their share goes back, and the order lives on."""
+    if run.is_gone:
+        return Stuck("money has to be given back, and the order is gone")
+    if not run.is_fresh or facts.saga.order is None:
+        return Ask(Get(order_id))
+    return _next_payment_back(facts, facts.saga.order, terms) or _debt_that_is_left(facts, facts.saga.order, terms)
 
 
 def _confirmed_without_order(facts: Facts) -> Step:
@@ -220,14 +231,27 @@ def _over(facts: Facts, terms: Terms, run: Run) -> Step:
 
 
 def _end_order(facts: Facts, order: ShopOrder, terms: Terms, run: Run) -> Step:
-    saga, booking = facts.saga, facts.booking
-    refund = _next_refund(facts, order)
-    if refund is not None and terms.pays_back and order.status in ("paid", "cancelled"):
-        return Ask(Refund(order.order_id, refund))
+    booking = facts.booking
+    back = _next_payment_back(facts, order, terms)
+    if back is not None:
+        return back
     if not order.is_over:
         return Ask(Cancel(order.order_id, cut(booking.reason or f"the booking is {booking.state}")))
     if run.refused:
         return Stuck(f"the shop does not say how the order is: {run.refused}")
+    return _debt_that_is_left(facts, order, terms)
+
+
+def _next_payment_back(facts: Facts, order: ShopOrder, terms: Terms) -> Ask | None:
+    refund = _next_refund(facts, order)
+    if refund is None or not terms.pays_back or order.status not in ("paid", "cancelled"):
+        return None
+    return Ask(Refund(order.order_id, refund))
+
+
+def _debt_that_is_left(facts: Facts, order: ShopOrder, terms: Terms) -> Step:
+    """Nothing more can be asked of the shop: a person has to give back what is still owed."""
+    saga, booking = facts.saga, facts.booking
     left = _left(facts)
     if not left or is_given_back(order, booking.payment.amount) or not terms.pays_back:
         return Ended()  # what is owed is listed until a person says that it was given back
@@ -325,6 +349,7 @@ def _resolution(facts: Facts) -> Tell | None:
         action="refunded",
         by=STAFF,
         note=cut(note),
+        refund_amount=saga.given_back if saga.refund_id is not None else None,
     )
     return Tell(command)
 

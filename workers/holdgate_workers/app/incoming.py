@@ -28,6 +28,7 @@ from holdgate_schema.selling import (
     NoteOrder,
     PlaceCart,
     PriceHold,
+    ReduceBooking,
     ReleaseCartLeg,
     ResolveBooking,
     SettleBooking,
@@ -105,7 +106,9 @@ _HOLD_FIELDS: dict[type[object], str] = {
 }
 _BOOKING_FIELDS: dict[type[object], str] = {
     ConvertBooking: "hold_id",
-    **dict.fromkeys((SettleBooking, CancelBooking, GetBooking, NoteOrder, ResolveBooking), "booking_id"),
+    **dict.fromkeys(
+        (SettleBooking, CancelBooking, ReduceBooking, GetBooking, NoteOrder, ResolveBooking), "booking_id"
+    ),
 }
 # Asked for every message: a look into a table is several times faster than `isinstance` with so many kinds.
 

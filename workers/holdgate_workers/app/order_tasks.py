@@ -13,6 +13,7 @@ from holdgate_schema.selling_events import (
     BookingConverting,
     BookingFailed,
     BookingParked,
+    BookingReduced,
 )
 from holdgate_schema.views import BookingView
 
@@ -55,7 +56,7 @@ def order_tasks(row: DecidedRow) -> Iterable[NewTask]:
                 kind = REFUND if booking.refund == "due" else CANCEL
                 yield _task(kind, _again(booking, row), row, _told(booking))
                 yield _late(booking, row)
-            case BookingChanged(booking=booking) if booking.refund == "due":
+            case BookingReduced(booking=booking) | BookingChanged(booking=booking) if booking.refund == "due":
                 yield _task(REFUND, _again(booking, row), row, _told(booking))
 
 

@@ -188,6 +188,29 @@ def quote_command(wanted: Wanted, found: Priced, valid_until: datetime) -> PutQu
     )
 
 
+def shares_of(quote: Quote) -> dict[str, int]:
+    """What one of each ticket type and extra of the basket comes to of the total, rounded down.
+
+    Discounts, fees and vouchers are shared by what the lines come to, so the shares of all add up to the total or a few
+    minor units less, never more.
+    """
+    parts = {
+        f"{line.kind}.{line.key}": line.amount
+        for line in quote.lines
+        if line.kind in ("ticket", "extra") and line.key is not None
+    }
+    whole = sum(parts.values())
+    if whole <= 0:
+        return dict.fromkeys(parts, 0)
+    numbers = {f"ticket.{key}": number for key, number in quote.items.items()}
+    numbers |= {f"extra.{key}": number for key, number in quote.extras.items()}
+    return {
+        name: max(0, amount) * quote.total // (whole * numbers[name])
+        for name, amount in parts.items()
+        if name in numbers
+    }
+
+
 def hold_command(wanted: Wanted, found: Priced, voucher: Voucher | None) -> PriceHold:
     """What tells the gate of a hold's price. `voucher` is the one that was looked at."""
     assert wanted.hold_id is not None
@@ -203,6 +226,7 @@ def hold_command(wanted: Wanted, found: Priced, voucher: Voucher | None) -> Pric
         voucher=code,
         voucher_uses_max=None if code is None else 1 if voucher is None else voucher.uses_max,
         outdated_hash=found.outdated_hash,
+        shares={} if found.quote is None else shares_of(found.quote),
         problems=found.problems,
     )
 

@@ -166,7 +166,6 @@ def _after_cancel(saga: Saga, run: Run, call: Cancel, result: Result) -> After:
 def _after_refund(saga: Saga, run: Run, result: Result) -> After:
     match result:
         case Refunded(refund_id, amount):
-            assert saga.order is not None, "money is given back on an order that was looked at"
             assert saga.refund is not None, "a refund is written down before it is asked for"
             ended = replace(
                 saga,
@@ -174,20 +173,16 @@ def _after_refund(saga: Saga, run: Run, result: Result) -> After:
                 refund_id=refund_id,
                 refunds=saga.refunds + 1,
                 given_back=saga.given_back + amount,
-                order=_given_back(saga.order, amount),
             )
-            return After(ended, run)
+            # The order is looked at again: what was seen of it may have this refund in it already, where the shop had
+            # made it before and only its answer was lost.
+            return After(ended, replace(run, is_fresh=False))
         case Refused(permanent=True):
             return After(replace(saga, refused=_said(result)), run)
         case NotFound():
             return After(replace(saga, refused="the shop has no such order"), run)
         case _:
             return After(saga, run)
-
-
-def _given_back(order: ShopOrder, amount: int) -> ShopOrder:
-    refunded = min(order.total, order.refunded + amount)
-    return replace(order, refunded=refunded, status="refunded" if refunded == order.total else order.status)
 
 
 def _seen(saga: Saga, order: ShopOrder, twins: tuple[ShopOrder, ...], gateway: str) -> Saga:

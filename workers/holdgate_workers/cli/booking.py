@@ -12,7 +12,7 @@ from .failures import Failure
 from .formats import basket, moment, short
 from .lookups import found_hold, only
 from .output import Column, Output, output_option
-from .params import ID_PART, by_option, example, limit_option, request_id_option
+from .params import ID_PART, QUANTITY, by_option, example, limit_option, quantities, request_id_option
 from .sealed import ask_sealed
 from .selling_answers import money, tell_booking, tell_both, tell_selling
 from .site import Access, pass_access, timeout_option
@@ -192,6 +192,41 @@ def _refund_amount(said: str | None, currency: str) -> int | None:
         wanted = f"must be yes, no or an amount of {currency} with at most {digits} decimals, such as 25"
         raise click.BadParameter(f"{wanted}; not {said!r}", param_hint="--refund")
     return int(minor)
+
+
+@booking.command(
+    epilog=example(
+        "holdgate booking reduce 01a20730-122e-7691 adult=2",
+        "holdgate booking reduce 01a20730-122e-7691 adult=1 --extra guide=1 --reason 'The child is ill'",
+    )
+)
+@click.argument("booking_id", metavar="BOOKING", type=ID_PART)
+@click.argument("items", nargs=-1, required=True, type=QUANTITY, metavar="TICKET=NUMBER...")
+@click.option("--extra", "extras", multiple=True, type=QUANTITY, help="An extra that it keeps; may be repeated.")
+@click.option("--reason", default="", help="For whoever looks later.")
+@_sending
+@pass_access
+def reduce(
+    access: Access,
+    booking_id: str,
+    items: tuple[tuple[str, int], ...],
+    extras: tuple[tuple[str, int], ...],
+    reason: str,
+    request_id: str | None,
+    timeout_seconds: float,
+    out: Output,
+) -> None:
+    """Have BOOKING keep these tickets and give the others back, with their share of the price.
+
+    What is not named is given back. To give all of it back: `holdgate booking cancel`.
+    """
+    tickets, more = quantities(items, "TICKET=NUMBER"), quantities(extras, "--extra")
+    row = _found(access, booking_id).booking
+    with access.client(timeout_seconds) as client:
+        answer = client.reduce_booking(
+            row.occurrence_id, row.session_id, row.id, tickets, extras=more, reason=reason, request_id=request_id
+        )
+    tell_selling(out, answer)
 
 
 @booking.command(

@@ -44,6 +44,8 @@ def _hold(name: str, event: Told, outcome: str) -> str:
 
 def _booking(name: str, event: Told, outcome: str) -> str:
     booking = event["booking"]
+    if name == "reduced":
+        return f"gave {_basket(event)} back for {_amount(event['amount'], booking['quote'])}, keeps {_basket(booking)}"
     said = booking["state"] if name in ("changed", "parked") else name
     parts = [] if said == outcome else [f"booking {said.replace('_', ' ')}"]
     parts.append(f"{_basket(booking)}, {_money(booking['quote'])}")
@@ -95,9 +97,13 @@ def _why(event: Told) -> str:
 
 
 def _money(quote: Told) -> str:
+    return _amount(quote["total"], quote)
+
+
+def _amount(minor: int, quote: Told) -> str:
     from holdgate_workers.domain.pricing.money import shown
 
-    return f"{shown(quote['total'], quote['currency'])} {quote['currency']}"
+    return f"{shown(minor, quote['currency'])} {quote['currency']}"
 
 
 _GROUPS: dict[str, Callable[[str, Told, str], str]] = {

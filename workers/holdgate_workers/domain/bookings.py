@@ -35,7 +35,8 @@ EndedBy = Literal["owner", "order", "saga", "staff"]
 class HoldQuote(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The price of a hold, as its conversion is checked against it.
 
-    `outdated_hash` is an earlier quote that the buyer asked for and that was no longer valid.
+    `outdated_hash` is an earlier quote that the buyer asked for and that was no longer valid. `shares` is what
+    one of each ticket type and extra comes to of the total.
     """
 
     hash: str
@@ -45,6 +46,7 @@ class HoldQuote(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     voucher: str | None = None
     voucher_uses_max: int | None = None
     outdated_hash: str | None = None
+    shares: dict[str, int] = {}
 
     def ref(self) -> QuoteRef:
         """The price as everybody may see it: a voucher's code is money."""
@@ -145,6 +147,12 @@ class Booking(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         """The same, once what was due went back."""
         refunded = self.refunded + self.refund_due
         return replace(self, refund_due=0, refunded=refunded, refund=_in_a_word(0, refunded))
+
+    def went_back(self, total: int) -> Booking:
+        """The same, once so much went back in all. What is owed beyond that still is."""
+        gone = max(self.refunded, min(total, self.payment.amount))
+        due = max(0, self.refund_due - (gone - self.refunded))
+        return replace(self, refund_due=due, refunded=gone, refund=_in_a_word(due, gone))
 
     def told(self, status: OrderStatus, refunded: int = 0) -> Booking:
         """The same with what an order's state says of money, however old that is: paid once stays paid, and what went

@@ -30,6 +30,7 @@ from holdgate_schema.selling import (
     NoteOrder,
     PriceHold,
     PutQuote,
+    ReduceBooking,
     ResolveBooking,
     SettleBooking,
 )
@@ -48,6 +49,7 @@ from .offering import serve_after, serve_before
 from .order_events import note_order, resolve
 from .placing import change, place
 from .quoting import price, put_quote, request_quote
+from .reducing import reduce
 from .refusals import Refusal
 from .waiting import join, leave, show_entry
 
@@ -141,6 +143,7 @@ _RULES: Mapping[type[Command], Callable[[Draft, Occurrence, Any], Decision]] = {
     PutQuote: put_quote,
     GetBooking: show,
     CancelBooking: cancel,
+    ReduceBooking: reduce,
     NoteOrder: note_order,
     ResolveBooking: resolve,
     JoinWaitlist: join,

@@ -169,6 +169,16 @@ class Draft(Struct, gc=False):
             self.claim("stock", stock, -taken, 0)
         return cancelled
 
+    def give_back_some(self, hold: Hold, kept: Hold) -> None:
+        """Of what was sold under a hold only this is kept; the rest is free again."""
+        assert hold.state == kept.state == "confirmed", f"hold {hold.id} is {hold.state}, not confirmed"
+        self.holds.append(kept)
+        for pool, taken in hold.draws.items():
+            self.sold[pool] = self.sold.get(pool, 0) + kept.draws.get(pool, 0) - taken
+        for stock, taken in hold.stock.items():
+            if kept.stock.get(stock, 0) != taken:
+                self.claim("stock", stock, kept.stock.get(stock, 0) - taken, 0)
+
     def expire(self, hold: Hold, noticed: Noticed) -> Hold:
         """End a hold whose time is over, with its one terminal event."""
         assert hold.expires_at <= self.context.now, f"hold {hold.id} would expire early"

@@ -82,11 +82,7 @@ def resolve(draft: Draft, occurrence: Occurrence, command: ResolveBooking) -> De
         return Refusal(draft).booking_not_found(command.booking_id)
     said = command.note or f"decided by {command.by}"
     if command.action == "refunded":
-        if booking.state == "refund_required":
-            return booked(draft, end_booking(draft, booking.given_back(), "staff", said, amount=0))
-        if booking.refund == "due":
-            return changed(draft, booking.given_back())
-        return Refusal(draft).booking_final(booking)
+        return _went_back(draft, booking, command, said)
     if command.action in ("refund", "cancel"):
         return _give_back(draft, occurrence, booking, command, said)
     if booking.state not in ("parked", "refund_required"):
@@ -97,6 +93,17 @@ def resolve(draft: Draft, occurrence: Occurrence, command: ResolveBooking) -> De
     if isinstance(hold, Hold):
         return confirm(draft, hold, booking)
     return _not_fulfilled(draft, booking, hold)
+
+
+def _went_back(draft: Draft, booking: Booking, command: ResolveBooking, said: str) -> Decision:
+    """Money was given back: all that is owed, or so much in all as is said. More may have come to be owed meanwhile."""
+    total = command.refund_amount
+    after = booking.given_back() if total is None else booking.went_back(total)
+    if booking.state == "refund_required" and not after.refund_due:
+        return booked(draft, end_booking(draft, after, "staff", said, amount=0))
+    if booking.refund == "due" and after != booking:
+        return changed(draft, after)
+    return Refusal(draft).booking_final(booking)
 
 
 def _not_fulfilled(draft: Draft, booking: Booking, lacking: Hold | Lacking) -> Decision:

@@ -92,6 +92,7 @@ def price(draft: Draft, occurrence: Occurrence, command: PriceHold) -> Decision:
             voucher=command.voucher,
             voucher_uses_max=command.voucher_uses_max,
             outdated_hash=command.outdated_hash,
+            shares=command.shares,
         ),
     )
     draft.holds.append(priced)

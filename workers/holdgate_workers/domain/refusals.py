@@ -188,6 +188,16 @@ class Refusal:
         message = f"The occurrence started at {definition.starts_at.isoformat()}"
         return self._refuse(Reason.TOO_LATE, message, booking_id=booking.id)
 
+    def unpaid(self, booking: Booking) -> Decision:
+        """Its order still asks for the whole price, so no part of it can be taken out."""
+        message = "The booking is not paid yet; cancel it and book what is wanted"
+        return self._refuse(Reason.UNPAID, message, booking_id=booking.id)
+
+    def share_unknown(self, booking: Booking, subject: str) -> Decision:
+        """What one of them comes to was not worked out when the hold was priced."""
+        message = f"What {subject} comes to of the price is not known; a person can give it back"
+        return self._refuse(Reason.UNPRICED, message, subject=subject, booking_id=booking.id)
+
     def order_failed(self, booking: Booking) -> Decision:
         """There is no order, and the seats were given back."""
         message = f"There is no order: {booking.reason or 'it was refused'}; the seats were given back"

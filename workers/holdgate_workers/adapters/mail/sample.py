@@ -18,6 +18,7 @@ _QUOTE = Quote(
     occurrence_id="harbour-tour-2030-06-14",
     currency="EUR",
     items={"adult": 2},
+    extras={"guide": 2},
     lines=[
         QuoteLine(kind="ticket", label="Adult", amount=15000, key="adult", quantity=2, each="7500"),
         QuoteLine(kind="extra", label="Audio guide", amount=1200, key="guide", quantity=2, each="600"),
@@ -54,6 +55,7 @@ def bookings() -> Iterator[Booking]:
     )
     yield full
     yield replace(full, state="cancelled", refunded=16200)
+    yield replace(full, tickets=(replace(full.tickets[0], quantity=1),), refunded=7500)
     yield replace(
         full, quote=None, extras=(), slot=replace(slot, place="", ends_at=slot.ends_at + timedelta(hours=20))
     )

@@ -48,7 +48,7 @@ def view(booking: Booking, customer: Customer, house: Sender, locale: Locale) ->
             "zone": get_timezone_name(slot.local_start, width="long", locale=locale),
             "tickets": [_piece(piece) for piece in booking.tickets],
             "extras": [_piece(piece) for piece in booking.extras],
-            "lines": _lines(booking.quote, locale),
+            "lines": _lines(booking.quote, locale) if booking.is_as_quoted else [],
             "total": _amount(booking.quote.total, booking.quote, locale) if booking.quote else "",
             "refund": _refund(booking, locale),
             "invited": booking.invited,
@@ -79,8 +79,9 @@ def _lines(quote: Quote | None, locale: Locale) -> list[dict[str, Any]]:
 
 
 def _refund(booking: Booking, locale: Locale) -> str:
-    """What was given back of a cancelled booking, if anything is known to have been."""
-    if booking.state != "cancelled" or booking.quote is None or not booking.refunded:
+    """What goes back of a booking that was cancelled, or has less than before; nothing if nothing is known to."""
+    is_less = booking.state == "cancelled" or (booking.state == "confirmed" and not booking.is_as_quoted)
+    if not is_less or booking.quote is None or not booking.refunded:
         return ""
     return _amount(booking.refunded, booking.quote, locale)
 

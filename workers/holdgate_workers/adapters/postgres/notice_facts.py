@@ -36,6 +36,8 @@ _EVENTS = "SELECT events::text FROM journal WHERE request_id = %s"
 class _Lines(Struct):
     """What is told of a stored quote."""
 
+    items: dict[str, int] = {}
+    extras: dict[str, int] = {}
     lines: list[QuoteLine] = []
     tickets_total: int = 0
     extras_total: int = 0
@@ -137,8 +139,9 @@ def _quote(
         product_id=told.slot.product_id,
         occurrence_id=told.slot.occurrence_id,
         currency=price.currency,
-        items=items,
-        extras=extras,
+        # Some of what the price is of may have been given back since.
+        items=lines.items or items,
+        extras=lines.extras if lines.items else extras,
         lines=lines.lines,
         tickets_total=lines.tickets_total,
         extras_total=lines.extras_total,

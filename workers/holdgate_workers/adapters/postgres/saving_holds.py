@@ -28,7 +28,7 @@ WITH moved AS (
     AS c (id, state, basket, seats, expires_at, extensions_used, ended_at, quote)
   WHERE h.id = c.id AND (h.state = 'active'
     OR h.state = 'converting' AND c.state NOT IN ('active', 'expired')
-    OR h.state = 'confirmed' AND c.state = 'cancelled') RETURNING 1)
+    OR h.state = 'confirmed' AND c.state IN ('confirmed', 'cancelled')) RETURNING 1)
 SELECT holdgate_require((SELECT count(*) FROM moved) = %s, '{BROKEN_MOVE}', 'a hold that has ended was to move')"""
 
 

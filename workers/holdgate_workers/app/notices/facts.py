@@ -100,6 +100,17 @@ class Booking:
     invited: bool = True
 
     @property
+    def pieces(self) -> int:
+        """How many tickets and extras it has."""
+        return sum(piece.quantity for piece in (*self.tickets, *self.extras))
+
+    @property
+    def is_as_quoted(self) -> bool:
+        """Whether it has what its price is of; some of it may have been given back since."""
+        quote = self.quote
+        return quote is not None and self.pieces == sum((*quote.items.values(), *quote.extras.values()))
+
+    @property
     def is_cancelled(self) -> bool:
         """Whether nobody should come: the booking or the whole occurrence was cancelled."""
         return self.state == "cancelled" or self.slot.status == "cancelled"

@@ -4,6 +4,7 @@
 |----------------------|------------------------------------------------------------------------------|
 | `booking.confirmed`  | a confirmation now; reminders 24 h and 2 h before the start, if still ahead  |
 | `occurrence.changed` | other times: a change now, and new reminders; cancelled: a cancellation      |
+| `booking.reduced`    | what the booking still has, now                                              |
 | `booking.cancelled`  | a cancellation now; whatever still waits is withdrawn                        |
 | `booking.failed`,    | if the occurrence was cancelled: a cancellation now, for who has booked or   |
 | `booking.parked`     | paid and hears of nothing else                                               |
@@ -31,6 +32,7 @@ class MailKind(StrEnum):
     CONFIRMATION = "confirmation"
     CHANGE = "change"
     REMINDER = "reminder"
+    REDUCTION = "reduction"
     CANCELLATION = "cancellation"
 
 
@@ -71,6 +73,8 @@ def mails_after(event: str, booking: Booking, now: datetime, *, told: Slot | Non
             return _cancelled(booking, now)  # called off while it was booked, or before anybody was told
         case "booking.cancelled" if booking.state == "cancelled":
             return _cancelled(booking, now)
+        case "booking.reduced" if booking.state == "confirmed" and not booking.is_cancelled:
+            return MailPlan((_at_once(MailKind.REDUCTION, booking, now),))
         case "occurrence.changed" if booking.state == "confirmed" and told is not None:
             if booking.is_cancelled:
                 return _cancelled(booking, now)
@@ -85,7 +89,7 @@ def still_wanted(notice: MailNotice, booking: Booking, now: datetime) -> bool:
         return booking.is_cancelled
     if booking.is_cancelled or booking.state != "confirmed":
         return False
-    if notice.kind is MailKind.CONFIRMATION:
+    if notice.kind in (MailKind.CONFIRMATION, MailKind.REDUCTION):
         return True
     # A later change has planned its own.
     return booking.slot.starts_at == notice.starts_at and now < booking.slot.starts_at
@@ -99,6 +103,8 @@ def _at_once(kind: MailKind, booking: Booking, now: datetime) -> MailNotice:
     key = f"mail/{kind}/{booking.booking_id}"
     if kind is MailKind.CHANGE:
         key = f"{key}/{booking.slot.version}"
+    if kind is MailKind.REDUCTION:
+        key = f"{key}/{booking.pieces}"  # each time there are fewer
     return MailNotice(
         key=key,
         kind=kind,
@@ -106,6 +112,7 @@ def _at_once(kind: MailKind, booking: Booking, now: datetime) -> MailNotice:
         starts_at=booking.slot.starts_at,
         due_at=now,
         useless_after=None if kind is MailKind.CANCELLATION else booking.slot.ends_at,
+        invited=kind is not MailKind.REDUCTION,  # an invitation does not say for how many it is
     )
 
 

@@ -17,6 +17,7 @@ from holdgate_schema.selling_events import (
     BookingConverting,
     BookingFailed,
     BookingParked,
+    BookingReduced,
 )
 from holdgate_workers.app.tasks import NOTIFICATIONS, DecidedRow, NewTask, Planner
 
@@ -82,7 +83,7 @@ def plan_mails(row: DecidedRow) -> Iterator[NewTask]:
     """Have the mails planned: which ones and for when depends on what else is in the rows."""
     for event in row.events:
         match event:
-            case BookingConfirmed() | BookingCancelled() | BookingFailed() | BookingParked():
+            case BookingConfirmed() | BookingReduced() | BookingCancelled() | BookingFailed() | BookingParked():
                 wanted = MailsWanted(
                     event=_name(event), version=event.version, booking_id=event.booking.booking_id
                 )

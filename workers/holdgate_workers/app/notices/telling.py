@@ -15,6 +15,7 @@ from .planning import MailWanted
 
 CONFIRMED, CANCELLED, MOVED = "booking.confirmed", "booking.cancelled", "occurrence.changed"
 FAILED, PARKED = "booking.failed", "booking.parked"
+REDUCED = "booking.reduced"
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -47,6 +48,8 @@ def tell(event: str, booking: Booking, told: Told | None, now: datetime) -> Tell
         return _confirmed(booking, told, now)
     if event in (CANCELLED, FAILED, PARKED):
         return _cancelled(event, booking, told, now)
+    if event == REDUCED:
+        return _reduced(booking, told, now)
     assert event == MOVED, event
     return _moved(booking, told, now)
 
@@ -99,6 +102,13 @@ def _cancelled(event: str, booking: Booking, told: Told | None, now: datetime) -
         plan = replace(plan, send=tuple(replace(notice, invited=False) for notice in plan.send))
     told = replace(told or _now(booking, 0), is_cancelled=True)
     return Telling(_of_round(plan, told.round), told)
+
+
+def _reduced(booking: Booking, told: Told | None, now: datetime) -> Telling | None:
+    if told is None or told.is_cancelled:
+        return None  # the confirmation that is still to come says what there is
+    plan = mails_after(REDUCED, booking, now)
+    return Telling(_of_round(plan, told.round), told) if plan.send else None
 
 
 def _moved(booking: Booking, told: Told | None, now: datetime) -> Telling | None:
