@@ -41,7 +41,7 @@ IS_WHOLE = "HOLDGATE_TEST_CONVERSIONS" in os.environ
 CONVERSIONS = int(os.environ.get("HOLDGATE_TEST_CONVERSIONS", "60"))
 OCCURRENCES = 5
 TIMEOUTS, OTHERS, LATE = 0.20, 0.10, 0.02
-CALM_REQUESTS, MAINTENANCE_REQUESTS = 150, 8
+CALM_REQUESTS, MAINTENANCE_REQUESTS = (600 if IS_WHOLE else 150), 8
 """After so many requests the next so many meet a shop in maintenance, which asks for ten minutes."""
 ADDRESSES = ("ada@example.org", "info@müller.it", "ada@localhost", "jörg@example.org")
 FREE = "gratis"
