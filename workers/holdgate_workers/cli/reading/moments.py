@@ -51,7 +51,12 @@ class Moment(NamedTuple):
         if self.place.zone is not None:
             return instant_of(self.wall, self.place.zone)
         if self.place.rules is not None:
-            return self.wall.replace(tzinfo=self.place.rules).astimezone(UTC)
+            try:
+                return self.wall.replace(tzinfo=self.place.rules).astimezone(UTC)
+            except (TypeError, LookupError, AttributeError) as exc:
+                raise ValueError(
+                    "has a zone whose VTIMEZONE cannot be followed; --zone-map says which it is"
+                ) from exc
         return self.wall
 
     def wall_at(self, place: Place) -> datetime:
