@@ -51,6 +51,7 @@ def test_full_dead_letters_stop_nobody_and_lose_nothing(site: TestSite) -> None:
         hostile = pika.BasicProperties(delivery_mode=2, headers={"x-death": ["x"]})
         raw.basic_publish(REQUESTS_EXCHANGE, routing_key(OCCURRENCE), b"junk", hostile)
         assert honest.ask()["outcome"] == "held"
+    honest.close()  # nobody would answer its heartbeats while the letters are waited for
     worker = site.workers[0]
     eventually(lambda: worker.logged("dead_letter_dropped"), "it could be kept nowhere, and that is said")
     kept = {letter.body for letter in site.dead_letters()}
@@ -63,4 +64,3 @@ def test_full_dead_letters_stop_nobody_and_lose_nothing(site: TestSite) -> None:
         return {letter.body for letter in site.dead_letters()} >= {b"junk %d" % number for number in range(JUNK)}
 
     eventually(all_there, "every one of them is among the dead letters", REDELIVERY_SECONDS)
-    honest.close()
