@@ -159,8 +159,11 @@ class Run:
             and self.database.cursor_is_at_the_end
             and self.site.oracle.nothing_is_overdue
             and not self._amiss()
-            and (not self.options.sells or (self.tasks.is_at_rest and self.shop.untold == 0))
+            and (not self.options.sells or (self.tasks.is_at_rest(self._has_order) and self.shop.untold == 0))
         )
+
+    def _has_order(self, booking_id: str) -> bool:
+        return bool(self.shop.under(f"hg-{booking_id}"))
 
     def _unrest(self) -> str:
         waiting = [

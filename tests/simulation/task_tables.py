@@ -151,13 +151,25 @@ class TaskTables:
         else:
             self._end(row, "done" if isinstance(outcome, Done) else "dead")
 
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether everything was planned, and nothing that is planned is due soon."""
+    def is_at_rest(self, ordered: Callable[[str], bool]) -> bool:
+        """Whether everything was planned, and nothing that is planned is due soon.
+
+        A booking that was paid, and of which the shop has no order (`ordered`, by its id), waits for a person; until
+        then the shop is searched again and again.
+        """
         soon = self.database.clock() + timedelta(seconds=100)
         return self.database.is_at_the_end(self.cursor) and not any(
-            row.due_at <= soon and row.task.kind != order_tasks.WATCH for row in self._open.values()
+            row.due_at <= soon
+            and row.task.kind != order_tasks.WATCH
+            and not self._is_left_to_a_person(row, ordered)
+            for row in self._open.values()
         )
+
+    def _is_left_to_a_person(self, row: TaskRow, ordered: Callable[[str], bool]) -> bool:
+        if row.task.kind != order_tasks.CHECK:
+            return False
+        booking = self.database.bookings[row.task.payload["booking_id"]]
+        return booking.state == "parked" and booking.kept > 0 and not ordered(booking.id)
 
     # --- sagas --------------------------------------------------------------------------------------------------
 
