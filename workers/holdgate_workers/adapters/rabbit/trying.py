@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import pika
 from pika import exceptions
 
 from holdgate_workers.app.faults import Fault
@@ -18,10 +17,6 @@ from .diagnosis import fault_of
 from .stamp import Stamp
 from .topology import connected
 
-PRECONDITION_FAILED = 406
-NEVER = "never"
-"""An expiration that is no number: the broker refuses the message, but only after it has looked whether the exchange is
-there and may be written to. So a try reaches no queue and no listener."""
 HEARTBEAT_SECONDS = 30
 
 
@@ -48,13 +43,15 @@ def fault_of_use(
 
 
 def _of_exchange(connection: Any, exchange: str) -> Fault | None:
+    """A message in a transaction that is rolled back: the broker looks at once whether the exchange is there and may be
+    written to, and nothing reaches a queue, a listener or its log."""
     channel = connection.channel()
-    channel.confirm_delivery()
     try:
-        channel.basic_publish(exchange, "holdgate.tried", b"", pika.BasicProperties(expiration=NEVER))
+        channel.tx_select()
+        channel.basic_publish(exchange, "holdgate.tried", b"")
+        channel.tx_rollback()
+        channel.close()
     except exceptions.ChannelClosedByBroker as exc:
-        if exc.reply_code == PRECONDITION_FAILED:
-            return None
         fault = fault_of(exc)
         return replace(fault, what=f"{fault.what} ({exchange or 'the default exchange'})")
     return None
