@@ -42,7 +42,7 @@ from holdgate_workers.app.seals import Seals, internal_message
 
 pytestmark = pytest.mark.services
 
-LONG = 40.0
+LONG = 120.0
 QUICK = {
     "HOLDGATE_ORDER_CONNECT_SECONDS": "1",
     "HOLDGATE_ORDER_READ_SECONDS": "1",

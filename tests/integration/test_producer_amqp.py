@@ -42,7 +42,7 @@ from holdgate_schema.topology import REQUESTS_EXCHANGE
 pytestmark = pytest.mark.services
 
 QUEUE = "holdgate.requests.00"
-LONG = 60.0
+LONG = 120.0
 SHORT = 0.5
 
 

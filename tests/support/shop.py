@@ -12,7 +12,7 @@ from holdgate_schema.messages import ExtraDefinition
 from holdgate_workers.adapters.postgres.products import PriceBook
 
 ADULT = 2500
-LONG = 30.0
+LONG = 120.0
 """Seconds in which an answer must have come."""
 
 

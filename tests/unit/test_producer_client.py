@@ -36,7 +36,7 @@ from holdgate_schema.examples import as_json, examples
 from holdgate_schema.messages import Client, CloseOccurrence, PlaceHold
 from holdgate_schema.outcomes import Answer, OccurrenceStored
 
-LONG = 30.0
+LONG = 120.0
 SHORT = 0.1
 
 

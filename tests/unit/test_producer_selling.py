@@ -44,7 +44,7 @@ from holdgate_schema.outcomes import HoldView
 from holdgate_schema.selling import GetQuote, PutQuote
 
 PRICES = {"adult": 2500, "child": 1250, "guide": 400}
-LONG = 30.0
+LONG = 120.0
 SHORT = 0.1
 
 
