@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -50,7 +51,11 @@ def logins(url: str) -> Iterator[dict[str, str]]:
             for role in roles("shop")
         ],
     }
-    rabbitmqctl("import_definitions", stdin=json.dumps(wanted))
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(json.dumps(wanted))
+        file.flush()
+        Path(file.name).chmod(0o644)  # the tool may run under the broker's own account
+        rabbitmqctl("import_definitions", file.name)
     try:
         yield {role: with_login(url, name, password) for role, name in given.items()}
     finally:

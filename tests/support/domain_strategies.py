@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from functools import cache
+from functools import cache, partial
 from typing import Any
+from unicodedata import normalize
 
 import msgspec
 from hypothesis import strategies as st
 from tests.support.domain import OCCURRENCE, a_put
 
+from holdgate_schema.characters import hidden_in_id
 from holdgate_schema.ids import NAME_PATTERN, UUID_PATTERN, VISIBLE_PATTERN
 from holdgate_schema.messages import (
     ExtraDefinition,
@@ -22,7 +24,9 @@ from holdgate_schema.messages import (
 
 _OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 _ANY_CHAR = st.characters(codec="utf-8")
-_VISIBLE_CHAR = st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp"), exclude_characters="\ufffe\uffff")
+_VISIBLE_CHAR = st.characters(
+    exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp"), exclude_characters="\ufffe\uffff"
+).filter(lambda letter: hidden_in_id(letter) is None)
 _ZONES = st.sampled_from(
     [
         "UTC",
@@ -94,7 +98,7 @@ def _text(info: Any) -> st.SearchStrategy[str]:
                 st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,9}", fullmatch=True),
             )
         case text if text == VISIBLE_PATTERN or text.startswith(r"^[^\s"):
-            return st.text(_VISIBLE_CHAR, min_size=max(1, least), max_size=min(most, 12))
+            return _composed(max(1, least), most)
         case text if text.startswith("^[0-9a-fA-F:.]"):
             return st.one_of(
                 st.ip_addresses().map(str), st.text("0123456789abcdefABCDEF:.", min_size=2, max_size=20)
@@ -108,6 +112,12 @@ def _text(info: Any) -> st.SearchStrategy[str]:
             return st.from_regex(whole, fullmatch=True).filter(
                 lambda found: least <= len(found) <= (info.max_length or 50)
             )
+
+
+def _composed(least: int, most: int) -> st.SearchStrategy[str]:
+    """Names in the one spelling that ids may have."""
+    spelled = st.text(_VISIBLE_CHAR, min_size=least, max_size=min(most, 12)).map(partial(normalize, "NFC"))
+    return spelled.filter(lambda text: least <= len(text) <= most)
 
 
 # --- occurrences ------------------------------------------------------------------------------------------------

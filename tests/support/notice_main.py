@@ -19,7 +19,7 @@ def main(lease_seconds: float) -> int:
     config = read_config()
     configure_logs(config.log_level, config.log_format)
     assert config.database_url is not None
-    site = open_site(config, config.database_url, migrate=False)
+    site = open_site(config, config.database_url, migrate=True)  # the queue's tables, which no test needs before
     policy = RetryPolicy(lease_seconds=lease_seconds, back_off=BackOff(first_seconds=0.1, max_seconds=1.0))
     role = NoticesRole(site, policy=policy, lease_seconds=lease_seconds, resend_seconds=lease_seconds)
     return Process(site, [role]).run()
