@@ -27,7 +27,7 @@ LocalTime = Annotated[
 
 AMOUNT_MAX = 1_000_000_000
 
-Amount = Annotated[int, Meta(ge=0, le=AMOUNT_MAX, description="Minor units")]
+Amount = Annotated[int, Meta(ge=0, le=AMOUNT_MAX, description="Minor units, such as 2050 for 20.50 EUR")]
 VoucherCode = Annotated[
     str,
     Meta(pattern=r"^[A-Z0-9][A-Z0-9-]{3,49}$(?!\n)", description="4 to 50 of A-Z, 0-9 and '-', such as WINTER-26"),

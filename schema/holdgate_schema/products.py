@@ -21,7 +21,9 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 PriceRule = Literal["early_bird", "last_minute", "weekday", "season", "demand", "other"]
 """The rules that change the price of one ticket."""
 
-SignedAmount = Annotated[int, Meta(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Minor units")]
+SignedAmount = Annotated[
+    int, Meta(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Minor units, such as 2050 for 20.50 EUR")
+]
 Discount = Annotated[float, Meta(gt=0, le=100, description="Percent off, at most two decimals")]
 SignedPercent = Annotated[float, Meta(ge=-100, le=1000, description="Percent of the price, at most two decimals")]
 SharePercent = Annotated[int, Meta(ge=0, le=100)]
@@ -261,7 +263,9 @@ class Voucher(_Rule, frozen=True, kw_only=True, tag_field="type", tag="voucher.p
 
     code: VoucherCode
     percent: Discount | None = None
-    amount: Annotated[int, Meta(ge=1, le=AMOUNT_MAX, description="Minor units")] | None = None
+    amount: (
+        Annotated[int, Meta(ge=1, le=AMOUNT_MAX, description="Minor units, such as 2050 for 20.50 EUR")] | None
+    ) = None
     currency: CurrencyCode | None = None
     valid_from: AwareTime | None = None
     valid_until: AwareTime | None = None

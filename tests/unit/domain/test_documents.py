@@ -70,7 +70,7 @@ def test_all_problems_of_a_document_are_told_together() -> None:
         (
             {"ticket_types": [ADULT | {"price": 75.5}]},
             "ticket_types[0].price",
-            "must be a whole number (Minor units)",
+            "must be a whole number (Minor units, such as 2050 for 20.50 EUR)",
         ),
         ({"ticket_types": [{"key": "adult", "price": 1}]}, "ticket_types[0].counts_as", "is missing"),
         (

@@ -33,6 +33,7 @@ HEADERS = {
         ("name", "Zoë\r\nBcc: evil@example.com"),
         ("name", "Zoë\nO'Neil"),
         ("name", "Zoë\u2028O'Neil"),
+        ("name", "Ada \u202eevil"),
         ("name", "\ud800"),
         ("email", ""),
         ("email", "zoe"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from holdgate_schema.characters import hidden_in_text
 from holdgate_schema.errors import FieldError
 
 NAME_CHARS_MAX = 200
@@ -88,6 +89,9 @@ def _name_errors(field: str, name: str) -> list[FieldError]:
         return [FieldError(field, f"must have at most {NAME_CHARS_MAX} characters")]
     if _CONTROL.search(name):
         return [FieldError(field, "must be one line without control characters")]
+    hidden = hidden_in_text(name)
+    if hidden is not None:
+        return [FieldError(field, f"must not have the invisible or control character {hidden}")]
     return []
 
 
