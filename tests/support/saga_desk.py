@@ -153,6 +153,7 @@ class SagaDesk:
         self.rows = Recorded(saga=Saga(booking_id=self.id), now=self.box.now)
         self.told: set[str] = set()
         self.calls: list[Call] = []
+        self.is_overtaken = False
 
     @property
     def booking(self) -> Any:
@@ -215,7 +216,9 @@ class SagaDesk:
                         self.box.do(command)
                 return None
 
-    def _write(self, before: Recorded, saga: Saga, quiet: float = 0.0) -> Recorded:
+    def _write(self, before: Recorded, saga: Saga, quiet: float = 0.0) -> Recorded | None:
+        if self.is_overtaken:
+            return None  # another worker wrote on top of what was read
         assert before.rev == self.rows.rev
         until = self.box.now + timedelta(seconds=quiet) if quiet else None
         self.rows = Recorded(saga=saga, now=self.box.now, rev=before.rev + 1, quiet_until=until)

@@ -127,13 +127,26 @@ def test_a_refused_refund_is_not_asked_for_again_whatever_happens_to_the_booking
 
 def test_a_person_has_it_asked_for_once_more() -> None:
     desk = refused()
-    desk.look(is_by_hand=True)
-    desk.look()
+    desk.look(asked_again_at="noon")
+    desk.look(asked_again_at="noon")
     assert len(desk.shop.asked_refunds) == 2
     desk.shop.refuses = ""
-    desk.look(is_by_hand=True)
+    desk.look(asked_again_at="one")
     desk.look()
     assert desk.shop.given_back == 5000
+    assert desk.booking.refund == "done"
+
+
+def test_a_persons_word_is_not_used_up_by_a_look_that_came_to_nothing() -> None:
+    """Another worker was at the booking, so this look wrote nothing; the next one of the same task still asks."""
+    desk = refused()
+    desk.shop.refuses = ""
+    rows, desk.is_overtaken = desk.rows, True
+    desk.look(asked_again_at="noon")
+    assert desk.rows == rows
+    desk.is_overtaken = False
+    desk.look(asked_again_at="noon")
+    desk.look()
     assert desk.booking.refund == "done"
 
 
@@ -162,7 +175,7 @@ def test_what_costs_nothing_is_confirmed_and_cancelled_without_a_debt(status: st
     order_id = desk.confirmed()
     desk.box.cancel(desk.id)
     assert not desk.settle().stuck
-    assert not desk.look(is_by_hand=True).stuck
+    assert not desk.look(asked_again_at="noon").stuck
     assert desk.booking.refund == "none"
     assert desk.shop.asked_refunds == []
     assert desk.shop.orders[order_id].status == "cancelled"

@@ -111,7 +111,7 @@ class Looked(Struct, frozen=True, kw_only=True, gc=False):
 
 class Errand(Struct, frozen=True, kw_only=True, gc=False):
     """Why somebody looks. `while_in`: only as long as the booking is in one of these states; empty: any.
-    `is_by_hand`: a person wants it tried again, what was refused too."""
+    `asked_again_at`: when a person last wanted it tried again, what was refused too; empty: never."""
 
     booking_id: str
     answers: str | None = None
@@ -119,7 +119,7 @@ class Errand(Struct, frozen=True, kw_only=True, gc=False):
     correlation_id: str | None = None
     while_in: tuple[str, ...] = ()
     watches: bool = False
-    is_by_hand: bool = False
+    asked_again_at: str = ""
 
 
 def errand_of(task: Task) -> Errand:
@@ -133,8 +133,7 @@ def errand_of(task: Task) -> Errand:
         correlation_id=task.correlation_id,
         while_in=states.get(task.kind, ()),
         watches=task.kind == WATCH,
-        # Its attempts are counted anew when a person retries it, and only then is a first one not the first.
-        is_by_hand=task.attempts == 1 and task.last_error is not None,
+        asked_again_at=task.payload.get("asked_again_at", ""),
     )
 
 
@@ -148,9 +147,11 @@ def look_after(errand: Errand, terms: Terms, seals: Seals, draw: float) -> Gener
     if errand.while_in and state not in errand.while_in:
         return Looked(state=state)
     recorded = _with_asker(look.recorded, errand)
-    if errand.is_by_hand and recorded.saga.refused:
-        # Certainly not done, so what is asked for now need not be the same: part of it may have gone back by hand.
-        recorded = replace(recorded, saga=replace(recorded.saga, refused="", refund=None))
+    if recorded.saga.refused and errand.asked_again_at not in ("", recorded.saga.asked_again_at):
+        # Certainly not done, so what is asked for now need not be the same: part of it may have gone back by hand. It
+        # is written down with what is asked for: a look that comes to nothing uses up no person's word.
+        again = replace(recorded.saga, refused="", refund=None, asked_again_at=errand.asked_again_at)
+        recorded = replace(recorded, saga=again)
     run = Run(watches=errand.watches)
     for _ in range(STEPS_MAX):
         step = next_step(_facts(look, recorded), terms, run)

@@ -46,7 +46,8 @@ class Saga(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     `never_sent`: certainly nothing of ours was ever stored there. `order` is as it was last seen, `surplus` names
     further orders under our reference, one too many each. `refund` is fixed before it is first asked for, and has the
     amount that went back once it has an id; `refunds` and `given_back` count those that came to their end. `refused` is
-    why the shop gave nothing back: it stays so until a person has it asked for again.
+    why the shop gave nothing back: it stays so until a person has it asked for again, and `asked_again_at` is the last
+    time that a person did.
     """
 
     booking_id: str
@@ -63,6 +64,7 @@ class Saga(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     refunds: int = 0
     given_back: int = 0
     refused: str = ""
+    asked_again_at: str = ""
     failures: int = 0
 
 

@@ -71,7 +71,8 @@ ORDER BY state = 'dead' DESC, due_at, id LIMIT %(limit)s"""
 
 _RETRY = """
 UPDATE tasks SET state = 'open', ended_at = NULL, attempts = 0, due_at = clock_timestamp(),
-  wake_at = clock_timestamp(), claimed_by = NULL, claimed_until = NULL
+  wake_at = clock_timestamp(), claimed_by = NULL, claimed_until = NULL,
+  payload = payload || jsonb_build_object('asked_again_at', clock_timestamp()::text)
 WHERE id = %(id)s AND (state IN ('dead', 'cancelled')
   OR state = 'open' AND (claimed_until IS NULL OR claimed_until <= clock_timestamp()))"""
 _DROP = """
