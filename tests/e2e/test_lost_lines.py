@@ -34,6 +34,9 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 STALLS = int(os.environ.get("HOLDGATE_TEST_STALLS", "1"))
 """How often the database stands still in each case; the moments of the cuts are drawn at random from the second on."""
+STALL_SECONDS = float(os.environ.get("HOLDGATE_TEST_STALL_SECONDS", "0"))
+"""How long each of those stalls goes on at least, with a cut about every 13 seconds; 0: as long as its cuts take."""
+CUT_EVERY_SECONDS = 13.0
 HEALED_SECONDS = 30 if STALLS > 1 else 60
 CUTS_MAX = 40
 TIMEOUT_MILLISECONDS = 1_500
@@ -248,9 +251,15 @@ def _cut_all(floor: Floor) -> None:
 
 
 def _cut_at_random(floor: Floor) -> None:
-    """The lines of one partition, two to five times within some seconds."""
+    """The lines of one partition: two to five times within seconds, or again and again for as long as is wanted."""
     partition = random.randrange(PARTITIONS)
     pause = threading.Event()
-    for _ in range(random.randint(2, 5)):
+    if not STALL_SECONDS:
+        for _ in range(random.randint(2, 5)):
+            floor.cut(partition)
+            pause.wait(random.uniform(0.1, 1.5))
+        return
+    ends = monotonic() + STALL_SECONDS
+    while (left := ends - monotonic()) > 0:
         floor.cut(partition)
-        pause.wait(random.uniform(0.1, 1.5))
+        pause.wait(min(left, random.uniform(0.6, 1.4) * CUT_EVERY_SECONDS))
