@@ -11,8 +11,8 @@ from pika import spec
 from tests.support.rabbit import fresh_vhost
 
 from holdgate_schema.codec import encode
-from holdgate_schema.messages import PlaceHold
-from holdgate_schema.slots import routing_key
+from holdgate_schema.commands.holds import PlaceHold
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
 from .amqp import Wire, encoded

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from holdgate_schema.answers.holds import Held
 from holdgate_schema.codec import decode_answer
-from holdgate_schema.outcomes import Held
 
 from .amqp import Received
 from .load import Replies, publish_messages

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from holdgate_schema.slots import partition_of, slot_of
+from holdgate_schema.routing import partition_of, slot_of
 from holdgate_schema.topology import partition_queue
 
 from .baselines import Absent

@@ -10,8 +10,8 @@ from uuid import UUID
 import pika
 
 from holdgate_schema.codec import encode
-from holdgate_schema.messages import Command, PlaceHold, PoolDefinition, PutOccurrence, TicketType, type_name
-from holdgate_schema.slots import routing_key
+from holdgate_schema.commands.holds import Command, PlaceHold, PoolDefinition, PutOccurrence, TicketType, type_name
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
 
 from .amqp import Received, consumer, encoded, publisher

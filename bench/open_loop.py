@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from holdgate_schema.messages import PlaceHold
+from holdgate_schema.commands.holds import PlaceHold
 
 from .amqp import Wire, publisher
 from .load import Replies, message

@@ -12,8 +12,8 @@ from tests.support.postgres import migrated_database
 from tests.support.rabbit import fresh_vhost
 
 from holdgate_producer.client import BookingClient
-from holdgate_schema.messages import Command
-from holdgate_schema.outcomes import Refused
+from holdgate_schema.answers.holds import Refused
+from holdgate_schema.commands.holds import Command
 from holdgate_workers.bootstrap import Site, booking_client, open_site
 from holdgate_workers.config import read_config
 

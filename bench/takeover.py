@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
-from holdgate_schema.slots import partition_of, slot_of
+from holdgate_schema.routing import partition_of, slot_of
 
 from .load import a_place, an_occurrence
 from .open_loop import Alarm, Run, percentile, poisson

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from holdgate_schema.answers.holds import Held, HoldView, Reason, Refused, answer_type
 from holdgate_schema.codec import encode
-from holdgate_schema.messages import PlaceHold
-from holdgate_schema.outcomes import Held, HoldView, Reason, Refused, answer_type
+from holdgate_schema.commands.holds import PlaceHold
 
 TTL = timedelta(minutes=15)
 REDUCED = ("child", "senior")

@@ -8,9 +8,17 @@
 For your own tests see `holdgate_producer.testing`.
 """
 
-from holdgate_schema.outcomes import Availability, Changed, Extended, Held, HoldShown, Reason, Refused, Released
-from holdgate_schema.selling import CartLeg, Customer, PaymentNotice, Pricing
-from holdgate_schema.selling_outcomes import (
+from holdgate_schema.answers.holds import (
+    Availability,
+    Changed,
+    Extended,
+    Held,
+    HoldShown,
+    Reason,
+    Refused,
+    Released,
+)
+from holdgate_schema.answers.selling import (
     Booked,
     Cancelled,
     CartHeld,
@@ -24,6 +32,7 @@ from holdgate_schema.selling_outcomes import (
     Waiting,
     WaitlistPlace,
 )
+from holdgate_schema.commands.selling import CartLeg, Customer, PaymentNotice, Pricing
 
 from .aio import AsyncBookingClient
 from .answers import AsyncTwoAnswers, TwoAnswers

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from holdgate_schema.messages import Client, Command, ExtendHold, GetAvailability, ReleaseHold
-from holdgate_schema.outcomes import Answer, Availability, Changed, Extended, Held, Refused, Released
-from holdgate_schema.selling import Pricing
+from holdgate_schema.answers.holds import Answer, Availability, Changed, Extended, Held, Refused, Released
+from holdgate_schema.commands.holds import Client, Command, ExtendHold, GetAvailability, ReleaseHold
+from holdgate_schema.commands.selling import Pricing
 
 from . import commands
 from .aio_selling_calls import AsyncSellingCalls

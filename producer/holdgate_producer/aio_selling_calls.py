@@ -6,10 +6,8 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-from holdgate_schema.messages import Client, Command
-from holdgate_schema.outcomes import Answer, Changed, Held, HoldShown, Refused
-from holdgate_schema.selling import CartLeg, Customer, PaymentNotice, Pricing
-from holdgate_schema.selling_outcomes import (
+from holdgate_schema.answers.holds import Answer, Changed, Held, HoldShown, Refused
+from holdgate_schema.answers.selling import (
     Booked,
     Cancelled,
     CartHeld,
@@ -23,6 +21,8 @@ from holdgate_schema.selling_outcomes import (
     Waiting,
     WaitlistPlace,
 )
+from holdgate_schema.commands.holds import Client, Command
+from holdgate_schema.commands.selling import CartLeg, Customer, PaymentNotice, Pricing
 
 from . import commands
 from .answers import AsyncTwoAnswers, F, S, expect, typed

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from holdgate_schema.outcomes import Answer, Refused
+from holdgate_schema.answers.holds import Answer, Refused
 
 from .entry import AnswerFuture, running_future
 from .errors import UnreadableAnswer

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import Availability
 from holdgate_schema.cache import (
     AT,
     BODY,
@@ -23,9 +24,8 @@ from holdgate_schema.cache import (
     marker_key,
 )
 from holdgate_schema.codec import decode_answer
+from holdgate_schema.commands.holds import GetAvailability
 from holdgate_schema.errors import FieldError, InvalidMessage
-from holdgate_schema.messages import GetAvailability
-from holdgate_schema.outcomes import Availability
 
 from .config import ClientConfig
 from .errors import InvalidConfig

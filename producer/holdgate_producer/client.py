@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
 
+from holdgate_schema.answers.holds import Answer, Availability, Changed, Extended, Held, Refused, Released
+from holdgate_schema.commands.holds import Client, Command, ExtendHold, GetAvailability, ReleaseHold
+from holdgate_schema.commands.selling import Pricing
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import Client, Command, ExtendHold, GetAvailability, ReleaseHold
-from holdgate_schema.outcomes import Answer, Availability, Changed, Extended, Held, Refused, Released
-from holdgate_schema.selling import Pricing
 
 from . import commands
 from .answers import expect

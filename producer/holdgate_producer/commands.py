@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import ChangeHold, Client, GetHold, PlaceHold
-from holdgate_schema.selling import (
+from holdgate_schema.commands.holds import ChangeHold, Client, GetHold, PlaceHold
+from holdgate_schema.commands.selling import (
     CancelBooking,
     CartLeg,
     ConvertBooking,
@@ -21,6 +20,7 @@ from holdgate_schema.selling import (
     Pricing,
     ReduceBooking,
 )
+from holdgate_schema.errors import FieldError
 
 from .errors import InvalidRequest
 from .outgoing import command_of

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from holdgate_schema.answers.holds import Answer, Reason, Refused
+from holdgate_schema.answers.selling import CartHeld, Confirmed, Priced, Quoted
 from holdgate_schema.errors import FieldError
-from holdgate_schema.outcomes import Answer, Reason, Refused
-from holdgate_schema.selling_outcomes import CartHeld, Confirmed, Priced, Quoted
 
 from .errors import InvalidRequest, ProducerError
 from .link import Request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdgate_schema.outcomes import Availability
+from holdgate_schema.answers.holds import Availability
 
 
 class FakeCache:

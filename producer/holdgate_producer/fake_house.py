@@ -13,21 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import (
-    ChangeHold,
-    CloseOccurrence,
-    Command,
-    ExtendHold,
-    GetAvailability,
-    GetHold,
-    PlaceHold,
-    PutOccurrence,
-    ReleaseHold,
-    SetCapacity,
-    SweepHolds,
-)
-from holdgate_schema.outcomes import (
+from holdgate_schema.answers.holds import (
     Answer,
     Availability,
     Changed,
@@ -44,7 +30,21 @@ from holdgate_schema.outcomes import (
     Released,
     Swept,
 )
-from holdgate_schema.selling import INTERNAL_TYPES, SELLING_TYPES
+from holdgate_schema.commands.holds import (
+    ChangeHold,
+    CloseOccurrence,
+    Command,
+    ExtendHold,
+    GetAvailability,
+    GetHold,
+    PlaceHold,
+    PutOccurrence,
+    ReleaseHold,
+    SetCapacity,
+    SweepHolds,
+)
+from holdgate_schema.commands.selling import INTERNAL_TYPES, SELLING_TYPES
+from holdgate_schema.ids import TOTAL_POOL
 
 from .fake_selling import FakeSelling
 

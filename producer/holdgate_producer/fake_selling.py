@@ -12,22 +12,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import ChangeHold, Command, PlaceHold
-from holdgate_schema.outcomes import Answer, FieldProblem, HoldView, Reason, Refused
-from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_schema.selling import (
-    CancelBooking,
-    ConvertBooking,
-    GetBooking,
-    GetQuote,
-    GetWaitlistEntry,
-    JoinWaitlist,
-    LeaveWaitlist,
-    PlaceCart,
-    ReduceBooking,
-)
-from holdgate_schema.selling_outcomes import (
+from holdgate_schema.answers.holds import Answer, FieldProblem, HoldView, Reason, Refused
+from holdgate_schema.answers.selling import (
     Booked,
     Cancelled,
     CartHeld,
@@ -41,6 +27,20 @@ from holdgate_schema.selling_outcomes import (
     Waiting,
     WaitlistPlace,
 )
+from holdgate_schema.commands.holds import ChangeHold, Command, PlaceHold
+from holdgate_schema.commands.selling import (
+    CancelBooking,
+    ConvertBooking,
+    GetBooking,
+    GetQuote,
+    GetWaitlistEntry,
+    JoinWaitlist,
+    LeaveWaitlist,
+    PlaceCart,
+    ReduceBooking,
+)
+from holdgate_schema.ids import TOTAL_POOL
+from holdgate_schema.quotes import Quote, QuoteLine, sealed
 from holdgate_schema.views import BookedOrder, BookingView, OrderStatus, Payment, QuoteRef, QuoteView, RefundState
 
 from .ids import new_request_id

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from holdgate_schema.codec import decode_command, encode
+from holdgate_schema.commands.holds import ChangeHold, Command, PlaceHold, type_name
+from holdgate_schema.commands.selling import ConvertBooking, GetQuote, PlaceCart
 from holdgate_schema.errors import FieldError, InvalidMessage
-from holdgate_schema.messages import ChangeHold, Command, PlaceHold, type_name
-from holdgate_schema.selling import ConvertBooking, GetQuote, PlaceCart
 
 from .errors import InvalidRequest
 from .ids import new_request_id

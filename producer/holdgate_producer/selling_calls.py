@@ -5,10 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-from holdgate_schema.messages import Client, Command
-from holdgate_schema.outcomes import Answer, Changed, Held, HoldShown, Refused
-from holdgate_schema.selling import CartLeg, Customer, PaymentNotice, Pricing
-from holdgate_schema.selling_outcomes import (
+from holdgate_schema.answers.holds import Answer, Changed, Held, HoldShown, Refused
+from holdgate_schema.answers.selling import (
     Booked,
     Cancelled,
     CartHeld,
@@ -22,6 +20,8 @@ from holdgate_schema.selling_outcomes import (
     Waiting,
     WaitlistPlace,
 )
+from holdgate_schema.commands.holds import Client, Command
+from holdgate_schema.commands.selling import CartLeg, Customer, PaymentNotice, Pricing
 
 from . import commands
 from .answers import F, S, TwoAnswers, expect, typed

@@ -11,7 +11,7 @@ from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.spec import Basic, BasicProperties
 
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
 
 from .config import ClientConfig

@@ -2,7 +2,7 @@
 
     from holdgate_producer import BookingClient
     from holdgate_producer.testing import FakeGate
-    from holdgate_schema.outcomes import Held, Reason, Refused
+    from holdgate_schema.answers.holds import Held, Reason, Refused
 
     def test_checkout_tells_the_buyer_that_it_is_sold_out():
         gate = FakeGate(capacity={"occ-1": 2})
@@ -43,10 +43,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from holdgate_schema.answers.holds import Answer, Availability, Reason, Refused, answer_type
 from holdgate_schema.codec import decode_command, encode
-from holdgate_schema.messages import Command, GetAvailability, GetHold
-from holdgate_schema.outcomes import Answer, Availability, Reason, Refused, answer_type
-from holdgate_schema.selling import GetBooking, GetWaitlistEntry
+from holdgate_schema.commands.holds import Command, GetAvailability, GetHold
+from holdgate_schema.commands.selling import GetBooking, GetWaitlistEntry
 
 from .fake_cache import FakeCache
 from .fake_house import FakeHouse

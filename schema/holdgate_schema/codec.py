@@ -14,13 +14,13 @@ from unicodedata import is_normalized
 import msgspec
 from msgspec import Struct
 
+from .answers.holds import ANSWER_TYPES, Answer
 from .characters import is_composed
+from .commands.holds import COMMAND_TYPES, Command, type_name
 from .errors import ERRORS_MAX, FieldError, InvalidMessage, ProblemCode
-from .events import EVENT_TYPES, Event
+from .events.holds import EVENT_TYPES, Event
 from .ids import OccurrenceId, RequestId
-from .messages import COMMAND_TYPES, Command, type_name
 from .open_values import read_open
-from .outcomes import ANSWER_TYPES, Answer
 from .problems import ROOT, SHOWN_CHARS_MAX, Place, printable, problems_of, shape_of, without_nulls
 
 T = TypeVar("T")

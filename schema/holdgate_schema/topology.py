@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from .slots import SLOTS, partition_of, slot_key
+from .routing import SLOTS, partition_of, slot_key
 
 REQUESTS_EXCHANGE = "holdgate.requests"
 UNROUTABLE_EXCHANGE = "holdgate.unroutable"

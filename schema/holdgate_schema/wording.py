@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .characters import hidden_in_id, hidden_in_text, is_composed
+from .commands.selling import EMAIL_PATTERN, LOCALE_PATTERN
 from .currencies import CurrencyCode
 from .errors import ProblemCode
 from .fields import TEXT_PATTERN, Address, VoucherCode
 from .ids import NAME_PATTERN, REQUEST_ID_PATTERN, UUID_PATTERN, VISIBLE_PATTERN
 from .products import DayOfYear
 from .quotes import ExactAmount, QuoteHash
-from .selling import EMAIL_PATTERN, LOCALE_PATTERN
 
 
 def _pattern(annotated: object) -> str:

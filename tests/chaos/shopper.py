@@ -20,8 +20,8 @@ from typing import Any
 from tests.chaos.notes import NotingClient
 
 from holdgate_producer.errors import ProducerError
-from holdgate_schema.messages import ChangeHold, Command, ExtendHold, GetAvailability, PlaceHold, ReleaseHold
-from holdgate_schema.outcomes import Answer, Held
+from holdgate_schema.answers.holds import Answer, Held
+from holdgate_schema.commands.holds import ChangeHold, Command, ExtendHold, GetAvailability, PlaceHold, ReleaseHold
 
 ATTEMPT_SECONDS = 6.0
 """After so long without an answer the same request is sent again."""

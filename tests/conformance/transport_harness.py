@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from holdgate_schema.envelope import Properties
-from holdgate_schema.slots import SLOTS, partition_of, slot_key, slot_of
+from holdgate_schema.routing import SLOTS, partition_of, slot_key, slot_of
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 from holdgate_workers.app.ports import ChannelId, Consumer, DeadLetters, Delivery, Outgoing, Publisher, Sink
 

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from holdgate_schema import contract
-from holdgate_schema.asyncapi import DEAD_LETTER, document
+from holdgate_schema.answers.holds import Reason
 from holdgate_schema.characters import hidden_in_id, is_composed
 from holdgate_schema.codec import (
     CONTENT_TYPE,
@@ -26,13 +25,14 @@ from holdgate_schema.codec import (
     decode_event,
     encode,
 )
+from holdgate_schema.commands.holds import ChangeHold, Client, Command, PlaceHold
+from holdgate_schema.commands.operations import INTERNAL, OPERATIONS
+from holdgate_schema.contract import published as contract
+from holdgate_schema.contract.asyncapi import DEAD_LETTER, document
+from holdgate_schema.contract.examples.holds import as_json, examples
+from holdgate_schema.contract.examples.refusals import refusal
+from holdgate_schema.contract.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, message_schema
 from holdgate_schema.errors import InvalidMessage
-from holdgate_schema.examples import as_json, examples
-from holdgate_schema.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, message_schema
-from holdgate_schema.messages import ChangeHold, Client, Command, PlaceHold
-from holdgate_schema.operations import INTERNAL, OPERATIONS
-from holdgate_schema.outcomes import Reason
-from holdgate_schema.refusal_examples import refusal
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,13 +11,13 @@ from jsonschema import Draft202012Validator
 from msgspec import inspect
 from tests.contract.fullest import fullest
 
+from holdgate_schema.answers.holds import Reason, Refused
 from holdgate_schema.codec import decode_answer, decode_event, encode
+from holdgate_schema.contract.examples.holds import as_json, examples
+from holdgate_schema.contract.examples.refusals import refusal
+from holdgate_schema.contract.jsonschemas import ANSWERS, EVENTS, MESSAGES, message_schema
 from holdgate_schema.errors import InvalidMessage
-from holdgate_schema.examples import as_json, examples
-from holdgate_schema.jsonschemas import ANSWERS, EVENTS, MESSAGES, message_schema
-from holdgate_schema.outcomes import Reason, Refused
 from holdgate_schema.problems import shape_of
-from holdgate_schema.refusal_examples import refusal
 
 Path = tuple[str | int, ...]
 

@@ -12,18 +12,18 @@ from typing import get_args
 import pytest
 from jsonschema import Draft202012Validator
 
+from holdgate_schema.answers.holds import Answer, NotOnSale, Reason
 from holdgate_schema.codec import BODY_BYTES_MAX, decode_answer, decode_command, decode_event, encode
+from holdgate_schema.commands.holds import Command, PutOccurrence
+from holdgate_schema.commands.operations import INTERNAL, OPERATIONS
+from holdgate_schema.contract.examples.holds import examples
+from holdgate_schema.contract.installation import roles, slots_table
+from holdgate_schema.contract.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, message_schema
 from holdgate_schema.envelope import HEADERS_BYTES_MAX, HEADERS_MAX
 from holdgate_schema.errors import ProblemCode
-from holdgate_schema.events import Event
-from holdgate_schema.examples import examples
-from holdgate_schema.installation import roles, slots_table
-from holdgate_schema.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, message_schema
-from holdgate_schema.messages import Command, PutOccurrence
-from holdgate_schema.operations import INTERNAL, OPERATIONS
-from holdgate_schema.outcomes import Answer, NotOnSale, Reason
+from holdgate_schema.events.holds import Event
 from holdgate_schema.quotes import NoPrice
-from holdgate_schema.slots import TEST_VECTORS, routing_key, slot_of
+from holdgate_schema.routing import TEST_VECTORS, routing_key, slot_of
 from holdgate_schema.topology import (
     DEAD_EXCHANGE,
     DEAD_QUEUE,

@@ -10,10 +10,10 @@ from tests.support.cart_rows import CartBooks
 from tests.support.rabbit import eventually
 from tests.support.recount import Books, Broken
 
-from holdgate_schema.messages import PlaceHold
-from holdgate_schema.outcomes import Answer, Held
-from holdgate_schema.selling import ConvertBooking, PlaceCart
-from holdgate_schema.selling_outcomes import CartHeld, CartStarted, Confirmed, Converting, Priced
+from holdgate_schema.answers.holds import Answer, Held
+from holdgate_schema.answers.selling import CartHeld, CartStarted, Confirmed, Converting, Priced
+from holdgate_schema.commands.holds import PlaceHold
+from holdgate_schema.commands.selling import ConvertBooking, PlaceCart
 
 REST_SECONDS = 60.0
 

@@ -16,9 +16,9 @@ from tests.support.selling import convert_of
 
 from holdgate_producer import Priced
 from holdgate_producer.entry import Answers
-from holdgate_schema.messages import Command
-from holdgate_schema.outcomes import Answer
-from holdgate_schema.selling import CartLeg, PlaceCart, Pricing
+from holdgate_schema.answers.holds import Answer
+from holdgate_schema.commands.holds import Command
+from holdgate_schema.commands.selling import CartLeg, PlaceCart, Pricing
 from holdgate_workers.ids import new_request_id
 
 ANSWER_SECONDS = 60.0

@@ -31,9 +31,9 @@ from tests.support.selling import alive, cancel_of, convert_of, sell, shop_probl
 from tests.support.site import TestSite, open_test_site
 
 from holdgate_producer import BookingClient, Priced
-from holdgate_schema.outcomes import Answer, Refused
-from holdgate_schema.selling import Customer, PaymentNotice
-from holdgate_schema.selling_outcomes import Cancelled, Confirmed
+from holdgate_schema.answers.holds import Answer, Refused
+from holdgate_schema.answers.selling import Cancelled, Confirmed
+from holdgate_schema.commands.selling import Customer, PaymentNotice
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

@@ -19,10 +19,10 @@ from tests.support.rabbit import PATIENCE_SECONDS, eventually
 from tests.support.requests import place_of, put
 from tests.support.site import TestSite, kinds, open_test_site
 
+from holdgate_schema.answers.holds import Held, HoldShown, Reason, Refused
 from holdgate_schema.codec import BODY_BYTES_MAX, encode
 from holdgate_schema.envelope import BODY_BYTES_KEPT
-from holdgate_schema.outcomes import Held, HoldShown, Reason, Refused
-from holdgate_schema.slots import partition_of, routing_key, slot_key, slot_of
+from holdgate_schema.routing import partition_of, routing_key, slot_key, slot_of
 from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
 from holdgate_workers.app.ports import DeadLetter, Oversized
 from holdgate_workers.ids import new_request_id

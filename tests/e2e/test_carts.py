@@ -17,10 +17,10 @@ from tests.support.requests import place_of, put
 from tests.support.site import TestSite, kinds, open_test_site
 
 from holdgate_producer.client import BookingClient
-from holdgate_schema.messages import ReleaseHold
-from holdgate_schema.outcomes import Answer, Held, Reason, Refused, Released
-from holdgate_schema.selling import CartLeg, PlaceCart
-from holdgate_schema.selling_outcomes import CartHeld, CartStarted
+from holdgate_schema.answers.holds import Answer, Held, Reason, Refused, Released
+from holdgate_schema.answers.selling import CartHeld, CartStarted
+from holdgate_schema.commands.holds import ReleaseHold
+from holdgate_schema.commands.selling import CartLeg, PlaceCart
 from holdgate_workers.app.cart_saga import RECONCILE_AFTER_SECONDS
 from holdgate_workers.ids import new_request_id, short_id
 

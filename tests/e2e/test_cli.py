@@ -17,9 +17,9 @@ import pytest
 from tests.support.cli import COMMAND, Terminal, Up, data_folder, environment, running
 
 from holdgate_schema.codec import encode
+from holdgate_schema.commands.holds import Client, PlaceHold
 from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import Client, PlaceHold
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import DEAD_EXCHANGE, REQUESTS_EXCHANGE
 from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
 from holdgate_workers.adapters.embedded.server import find_running

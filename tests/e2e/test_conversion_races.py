@@ -17,10 +17,10 @@ from tests.support.requests import place_of, put
 from tests.support.site import TestSite, kinds, open_test_site
 
 from holdgate_producer import BookingClient, Held
-from holdgate_schema.outcomes import Refused
+from holdgate_schema.answers.holds import Refused
+from holdgate_schema.answers.selling import Confirmed
+from holdgate_schema.commands.selling import ConvertBooking, PaymentNotice, PriceHold
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_schema.selling import ConvertBooking, PaymentNotice, PriceHold
-from holdgate_schema.selling_outcomes import Confirmed
 from holdgate_schema.views import QuoteView
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.app.seals import Seals, internal_message

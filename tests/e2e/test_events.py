@@ -12,10 +12,10 @@ from tests.support.requests import place_of, put
 from tests.support.site import TestSite
 
 from holdgate_producer.client import BookingClient
-from holdgate_schema.events import EVENT_TYPES, event_type
-from holdgate_schema.messages import ChangeHold, ExtendHold, ReleaseHold, SetCapacity
-from holdgate_schema.outcomes import Held
-from holdgate_schema.selling_events import SELLING_EVENT_TYPES
+from holdgate_schema.answers.holds import Held
+from holdgate_schema.commands.holds import ChangeHold, ExtendHold, ReleaseHold, SetCapacity
+from holdgate_schema.events.holds import EVENT_TYPES, event_type
+from holdgate_schema.events.selling import SELLING_EVENT_TYPES
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

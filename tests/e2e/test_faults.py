@@ -18,8 +18,8 @@ from tests.support.requests import place_of, put
 from tests.support.site import PARTITIONS, TestSite
 
 from holdgate_producer.errors import TimedOut
-from holdgate_schema.messages import ReleaseHold
-from holdgate_schema.outcomes import Answer, Held, Refused, Released
+from holdgate_schema.answers.holds import Answer, Held, Refused, Released
+from holdgate_schema.commands.holds import ReleaseHold
 from holdgate_workers.app.membership import ranked
 from holdgate_workers.ids import new_request_id
 

@@ -12,7 +12,7 @@ from tests.support.rabbit import channel, eventually, rabbitmqctl, vhost_of
 from tests.support.requests import put
 from tests.support.site import TestSite, kinds, open_test_site
 
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE
 
 pytestmark = [

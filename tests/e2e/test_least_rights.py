@@ -21,7 +21,7 @@ from tests.support.requests import place_of, put
 from tests.support.site import CLIENT_SECONDS, PARTITIONS, TestSite, open_client, open_link
 
 from holdgate_producer import Held
-from holdgate_schema.installation import roles
+from holdgate_schema.contract.installation import roles
 
 pytestmark = pytest.mark.slow
 

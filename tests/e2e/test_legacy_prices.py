@@ -27,9 +27,9 @@ from holdgate_producer import (
     Refused,
     new_request_id,
 )
-from holdgate_schema.outcomes import HoldView
+from holdgate_schema.answers.holds import HoldView
+from holdgate_schema.commands.selling import ConvertBooking, SettleBooking
 from holdgate_schema.products import Voucher
-from holdgate_schema.selling import ConvertBooking, SettleBooking
 from holdgate_schema.views import BookedOrder
 from holdgate_workers.adapters.postgres.products import PriceBook
 from holdgate_workers.app.seals import internal_message

@@ -16,8 +16,7 @@ from tests.support.requests import occurrences_in, place_of, put, put_of
 from tests.support.site import PARTITIONS, TestSite
 
 from holdgate_producer.client import BookingClient
-from holdgate_schema.messages import ChangeHold, ExtraDefinition, SharedStock
-from holdgate_schema.outcomes import (
+from holdgate_schema.answers.holds import (
     Answer,
     Availability,
     Changed,
@@ -27,6 +26,7 @@ from holdgate_schema.outcomes import (
     Refused,
     Released,
 )
+from holdgate_schema.commands.holds import ChangeHold, ExtraDefinition, SharedStock
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

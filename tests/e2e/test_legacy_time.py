@@ -16,8 +16,8 @@ from tests.support.requests import STARTS, place_of, put
 from tests.support.site import TestSite
 
 from holdgate_producer.client import BookingClient
-from holdgate_schema.messages import ExtendHold, ReleaseHold
-from holdgate_schema.outcomes import Availability, Extended, Held, Reason, Refused, Released
+from holdgate_schema.answers.holds import Availability, Extended, Held, Reason, Refused, Released
+from holdgate_schema.commands.holds import ExtendHold, ReleaseHold
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

@@ -26,7 +26,7 @@ from tests.support.site import PARTITIONS, TestSite
 from tests.support.tcp_proxy import TcpProxy, proxied
 
 from holdgate_producer.client import BookingClient
-from holdgate_schema.outcomes import Held
+from holdgate_schema.answers.holds import Held
 from holdgate_schema.topology import partition_queue
 from holdgate_workers.app.membership import ranked
 

@@ -27,8 +27,8 @@ from tests.support.site import TestSite, kinds, open_test_site
 from tests.support.tasks import site_at
 from tests.support.telling import HASH, HOUSE, ZOE, Teller, hooks, soon
 
-from holdgate_schema.outcomes import Held
-from holdgate_schema.selling import ConvertBooking, PaymentNotice, PriceHold, SettleBooking
+from holdgate_schema.answers.holds import Held
+from holdgate_schema.commands.selling import ConvertBooking, PaymentNotice, PriceHold, SettleBooking
 from holdgate_schema.views import BookedOrder, QuoteView
 from holdgate_workers import bootstrap_senders
 from holdgate_workers.adapters.http.client import Timeouts

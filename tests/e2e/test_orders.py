@@ -33,9 +33,9 @@ from tests.support.selling import (
 from tests.support.site import TestSite, open_test_site
 
 from holdgate_producer import Booked, BookingClient, Held, Priced, Released, new_request_id
-from holdgate_schema.outcomes import Refused
-from holdgate_schema.selling import ResolveBooking
-from holdgate_schema.selling_outcomes import Cancelled, Confirmed, Converting
+from holdgate_schema.answers.holds import Refused
+from holdgate_schema.answers.selling import Cancelled, Confirmed, Converting
+from holdgate_schema.commands.selling import ResolveBooking
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.tasks import TaskBook
 from holdgate_workers.app.seals import Seals, internal_message

@@ -27,10 +27,10 @@ from holdgate_producer import (
     new_request_id,
 )
 from holdgate_schema.codec import encode
-from holdgate_schema.messages import type_name
+from holdgate_schema.commands.holds import type_name
+from holdgate_schema.commands.selling import GetQuote, PriceHold
 from holdgate_schema.products import DemandTier, PriceRules, Voucher
 from holdgate_schema.quotes import is_intact
-from holdgate_schema.selling import GetQuote, PriceHold
 from holdgate_workers.adapters.postgres.products import PriceBook
 from holdgate_workers.adapters.postgres.quotes import QuoteBook
 

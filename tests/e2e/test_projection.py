@@ -14,8 +14,8 @@ from tests.support.site import TestSite
 from tests.support.tcp_proxy import proxied
 
 from holdgate_producer import Availability, BookingClient, ClientConfig
+from holdgate_schema.answers.holds import Held
 from holdgate_schema.codec import encode
-from holdgate_schema.outcomes import Held
 from holdgate_workers.app.projected import comparable
 from holdgate_workers.cli.main import cli
 

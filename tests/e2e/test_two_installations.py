@@ -10,7 +10,7 @@ from tests.support.site import PARTITIONS, TestSite, kinds, open_test_site
 from tests.support.two_houses import holdgate, installation_of, second_database, second_schema
 
 from holdgate_producer import Held
-from holdgate_schema.outcomes import Refused
+from holdgate_schema.answers.holds import Refused
 from holdgate_workers.cli import exits
 
 pytestmark = pytest.mark.slow

@@ -19,10 +19,10 @@ from tests.support.rabbit import eventually
 from tests.support.requests import place_of, put
 from tests.support.site import TestSite
 
-from holdgate_schema.messages import ReleaseHold
-from holdgate_schema.outcomes import Held, Reason, Refused, Released
-from holdgate_schema.selling import JoinWaitlist, LeaveWaitlist
-from holdgate_schema.selling_outcomes import LeftWaitlist, Waiting
+from holdgate_schema.answers.holds import Held, Reason, Refused, Released
+from holdgate_schema.answers.selling import LeftWaitlist, Waiting
+from holdgate_schema.commands.holds import ReleaseHold
+from holdgate_schema.commands.selling import JoinWaitlist, LeaveWaitlist
 from holdgate_workers.ids import new_request_id
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]

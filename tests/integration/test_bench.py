@@ -19,9 +19,9 @@ from bench.processes import children
 from bench.report import write_report
 from bench.result import Options, Result, Target
 
+from holdgate_schema.answers.holds import Held, Swept
 from holdgate_schema.codec import decode_answer
-from holdgate_schema.messages import SweepHolds
-from holdgate_schema.outcomes import Held, Swept
+from holdgate_schema.commands.holds import SweepHolds
 from holdgate_workers.adapters.postgres.due import DueHolds
 
 pytestmark = pytest.mark.services

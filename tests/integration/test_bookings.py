@@ -13,8 +13,8 @@ from tests.support.domain import NOW, a_place, a_put, request_id
 from tests.support.drive import Station, held_of
 from tests.support.postgres import migrated_database
 
-from holdgate_schema.messages import Command
-from holdgate_schema.selling import (
+from holdgate_schema.commands.holds import Command
+from holdgate_schema.commands.selling import (
     CancelBooking,
     ConvertBooking,
     Customer,

@@ -14,7 +14,7 @@ from tests.support.postgres import fresh_database
 from holdgate_producer.link import Request
 from holdgate_schema import topology
 from holdgate_schema.envelope import Properties
-from holdgate_schema.slots import slot_of
+from holdgate_schema.routing import slot_of
 from holdgate_workers.adapters.embedded import queue_tables
 from holdgate_workers.adapters.embedded.consumer import EmbeddedConsumer
 from holdgate_workers.adapters.embedded.link import EmbeddedLink

@@ -17,7 +17,7 @@ import pytest
 from tests.support.http_peer import RETRY_AFTER_SECONDS, Fault, HttpPeer, Reply, Request, http_peer
 from tests.support.notices import NOW, a_booking
 
-from holdgate_schema.events import CapacityDeficit
+from holdgate_schema.events.holds import CapacityDeficit
 from holdgate_workers.adapters.analytics.ga4 import EUROPE_URL, Ga4Sender, Ga4Stream, InvalidGa4
 from holdgate_workers.adapters.http.client import Timeouts
 from holdgate_workers.adapters.webhooks.posting import WebhookPoster

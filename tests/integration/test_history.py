@@ -11,7 +11,7 @@ from tests.support.domain import NOW, a_place, a_put, a_release, request_id
 from tests.support.drive import Station
 from tests.support.postgres import migrated_database
 
-from holdgate_schema.selling import (
+from holdgate_schema.commands.selling import (
     CartLeg,
     ConvertBooking,
     HoldCartLeg,

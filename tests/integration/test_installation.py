@@ -18,7 +18,7 @@ from tests.support.rabbit import channel, eventually, fresh_vhost, rabbitmqctl, 
 from tests.support.redis import PrivateRedis, private_redis
 from tests.support.two_houses import installation_of, second_database, second_schema
 
-from holdgate_schema import installation as contract
+from holdgate_schema.contract import installation as contract
 from holdgate_schema.topology import INSTALLATION_EXCHANGE, installation_mark, partition_queue
 from holdgate_workers.adapters.embedded import queue_tables
 from holdgate_workers.adapters.embedded.consumer import EmbeddedConsumer

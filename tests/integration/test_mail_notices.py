@@ -16,8 +16,8 @@ from tests.support.mail_server import Inbox, mail_server
 from tests.support.postgres import migrated_database
 from tests.support.telling import HASH, HOUSE, OCCURRENCE, TITLE, ZOE, ZONE, Teller, soon
 
+from holdgate_schema.commands.selling import Customer
 from holdgate_schema.quotes import Quote, QuoteLine
-from holdgate_schema.selling import Customer
 from holdgate_workers.adapters.postgres import mail_plans
 from holdgate_workers.adapters.postgres.erasure import CustomerErasure
 from holdgate_workers.adapters.postgres.notices import NoticeStore

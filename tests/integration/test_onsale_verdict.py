@@ -19,7 +19,7 @@ from tests.support.postgres import fresh_database, migrated_database
 from tests.support.requests import place_of, put_of
 
 from holdgate_schema.codec import encode
-from holdgate_schema.messages import ChangeHold, Command, PlaceHold, PutOccurrence, ReleaseHold, SweepHolds
+from holdgate_schema.commands.holds import ChangeHold, Command, PlaceHold, PutOccurrence, ReleaseHold, SweepHolds
 from holdgate_workers.ids import new_request_id
 from holdgate_workers.onsale.notes import Answered, Failed, Note, Sent
 from holdgate_workers.onsale.rows import Ledger

@@ -34,9 +34,9 @@ from holdgate_producer import (
 )
 from holdgate_producer.amqp import AmqpLink
 from holdgate_producer.fake_house import FakeHouse
+from holdgate_schema.answers.holds import answer_type
 from holdgate_schema.codec import decode_command, encode
-from holdgate_schema.messages import Command, PlaceHold
-from holdgate_schema.outcomes import answer_type
+from holdgate_schema.commands.holds import Command, PlaceHold
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
 pytestmark = pytest.mark.services

@@ -18,10 +18,10 @@ from tests.support.rabbit import eventually
 from tests.support.redis import REDIS_PORT, PrivateRedis, private_redis
 from tests.support.tcp_proxy import proxied
 
+from holdgate_schema.answers.holds import Availability
 from holdgate_schema.cache import availability_key, due_key, marker_key, product_key
 from holdgate_schema.codec import decode_answer
-from holdgate_schema.outcomes import Availability
-from holdgate_schema.selling import JoinWaitlist
+from holdgate_schema.commands.selling import JoinWaitlist
 from holdgate_workers.adapters.postgres.projecting import ProjectionRows
 from holdgate_workers.app.installation import NotOurs
 from holdgate_workers.app.projected import Rows, comparable

@@ -11,8 +11,8 @@ import pytest
 from tests.support.postgres import migrated_database
 from tests.support.pricing import a_product, a_ticket, quoted
 
+from holdgate_schema.commands.selling import Pricing
 from holdgate_schema.products import Voucher
-from holdgate_schema.selling import Pricing
 from holdgate_workers.adapters.postgres.products import PriceBook
 from holdgate_workers.adapters.postgres.quotes import QuoteBook
 from holdgate_workers.app.quoting import HoldSeen, Wanted

@@ -22,7 +22,7 @@ from holdgate_schema.envelope import (
     HEADERS_BYTES_HEADER,
     property_errors,
 )
-from holdgate_schema.slots import slot_key
+from holdgate_schema.routing import slot_key
 from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
 from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
 from holdgate_workers.adapters.rabbit.dead_letters import RabbitDeadLetters

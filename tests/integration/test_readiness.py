@@ -17,7 +17,7 @@ from tests.support.rabbit import channel, eventually, fresh_vhost, rabbitmqctl, 
 from tests.support.redis import private_redis
 from tests.support.site import TestSite, open_test_site
 
-from holdgate_schema.installation import ROLES as RIGHTS
+from holdgate_schema.contract.installation import ROLES as RIGHTS
 from holdgate_schema.topology import installation_mark, partition_queue, tasks_queue
 from holdgate_workers.adapters.rabbit.topology import declare
 from holdgate_workers.bootstrap import Site, open_site

@@ -18,8 +18,8 @@ from tests.support.domain import a_capacity, a_change, a_place, a_put, a_release
 from tests.support.drive import Station
 from tests.support.postgres import migrated_database
 
-from holdgate_schema.messages import AlertOverrides, Command, PoolDefinition, TicketType
-from holdgate_schema.selling import CancelBooking, ConvertBooking, PaymentNotice, PriceHold, SettleBooking
+from holdgate_schema.commands.holds import AlertOverrides, Command, PoolDefinition, TicketType
+from holdgate_schema.commands.selling import CancelBooking, ConvertBooking, PaymentNotice, PriceHold, SettleBooking
 from holdgate_schema.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.postgres.due import DueHolds
 from holdgate_workers.adapters.postgres.figures import Stats

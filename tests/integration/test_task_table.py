@@ -16,7 +16,7 @@ from tests.support.rabbit import PATIENCE_SECONDS, eventually
 from tests.support.tasks import KIND, ROLE, decide, one_each
 
 from holdgate_schema.codec import encode
-from holdgate_schema.events import OccurrenceChanged
+from holdgate_schema.events.holds import OccurrenceChanged
 from holdgate_workers.adapters.postgres import tasks
 from holdgate_workers.adapters.postgres.connection import DatabaseError
 from holdgate_workers.adapters.postgres.cursor import Cursor

@@ -14,8 +14,8 @@ from tests.support.drive import Station, held_of
 from tests.support.lines import a_join
 from tests.support.postgres import migrated_database
 
-from holdgate_schema.messages import Command, SweepHolds
-from holdgate_schema.selling import (
+from holdgate_schema.commands.holds import Command, SweepHolds
+from holdgate_schema.commands.selling import (
     CancelBooking,
     ConvertBooking,
     LeaveWaitlist,

@@ -13,7 +13,7 @@ from tests.support.postgres import migrated_database
 from tests.support.rabbit import eventually
 from tests.support.requests import place_of, put_of
 
-from holdgate_schema.messages import ReleaseHold
+from holdgate_schema.commands.holds import ReleaseHold
 from holdgate_workers.app.effects import Commit, Unavailable
 from holdgate_workers.ids import new_request_id
 

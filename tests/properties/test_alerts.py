@@ -20,15 +20,10 @@ from tests.support.domain import (
 )
 from tests.support.domain_strategies import POOLS, TICKETS, occurrences, some_extras, spans
 
-from holdgate_schema.events import event_type
-from holdgate_schema.messages import AlertOverrides, Command, PutOccurrence, TicketType
-from holdgate_schema.outcomes import Held
-from holdgate_schema.selling_events import (
-    CapacityAvailableAgain,
-    CapacityFull,
-    CapacityLow,
-    CapacityNearlyFull,
-)
+from holdgate_schema.answers.holds import Held
+from holdgate_schema.commands.holds import AlertOverrides, Command, PutOccurrence, TicketType
+from holdgate_schema.events.holds import event_type
+from holdgate_schema.events.selling import CapacityAvailableAgain, CapacityFull, CapacityLow, CapacityNearlyFull
 from holdgate_workers.domain.occurrence import Occurrence, Pool
 from holdgate_workers.domain.settings import Settings
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.support.carts import CartWorld, Run, a_cart
 from tests.support.domain import a_release, a_sweep
 
-from holdgate_schema.events import Event, HoldCreated
-from holdgate_schema.outcomes import Refused
-from holdgate_schema.selling import PlaceCart
-from holdgate_schema.selling_events import CartSettled
+from holdgate_schema.answers.holds import Refused
+from holdgate_schema.commands.selling import PlaceCart
+from holdgate_schema.events.holds import Event, HoldCreated
+from holdgate_schema.events.selling import CartSettled
 from holdgate_workers.app.cart_saga import Send
 
 OCCURRENCES = ("a", "b", "c")

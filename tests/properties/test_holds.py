@@ -22,7 +22,8 @@ from tests.support.domain import (
 )
 from tests.support.domain_strategies import any_message, baskets, occurrences, some_extras
 
-from holdgate_schema.messages import (
+from holdgate_schema.answers.holds import Answer, Availability, Extended, Held, Reason, Refused
+from holdgate_schema.commands.holds import (
     COMMAND_TYPES,
     Command,
     ExtraDefinition,
@@ -30,7 +31,6 @@ from holdgate_schema.messages import (
     SharedStock,
     TicketType,
 )
-from holdgate_schema.outcomes import Answer, Availability, Extended, Held, Reason, Refused
 
 ANY_COMMAND = st.one_of(*(any_message(kind) for kind in COMMAND_TYPES))
 

@@ -29,8 +29,8 @@ from tests.support.domain import (
 )
 from tests.support.domain_strategies import POOLS, TICKETS, baskets, occurrences, some_extras, spans
 
-from holdgate_schema.messages import PlaceHold, PutOccurrence
-from holdgate_schema.outcomes import Availability, Held, Reason, Refused, Swept
+from holdgate_schema.answers.holds import Availability, Held, Reason, Refused, Swept
+from holdgate_schema.commands.holds import PlaceHold, PutOccurrence
 
 IDS = ("occ-1", "occ-2")
 PLACING = st.fixed_dictionaries(

@@ -16,8 +16,8 @@ from tests.support.postgres import migrated_database
 from tests.support.projection import SOON, ReadSideStage, get, new_id
 from tests.support.rabbit import eventually
 
-from holdgate_schema.messages import CloseOccurrence, Command, PlaceHold, PutOccurrence, SetCapacity
-from holdgate_schema.selling import JoinWaitlist
+from holdgate_schema.commands.holds import CloseOccurrence, Command, PlaceHold, PutOccurrence, SetCapacity
+from holdgate_schema.commands.selling import JoinWaitlist
 from holdgate_workers.adapters.postgres.projecting import ProjectionRows
 from holdgate_workers.app.projected import Rows, comparable, entries_of
 from holdgate_workers.app.projection_effects import ReadRows

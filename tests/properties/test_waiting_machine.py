@@ -16,9 +16,9 @@ from tests.support.domain import a_change, a_close, a_place, a_release, an_exten
 from tests.support.domain_strategies import TICKETS, baskets, occurrences, some_extras
 from tests.support.lines import LineHouse, a_join, a_leave
 
-from holdgate_schema.messages import PutOccurrence
-from holdgate_schema.outcomes import Held, Reason, Refused
-from holdgate_schema.selling_outcomes import Waiting
+from holdgate_schema.answers.holds import Held, Reason, Refused
+from holdgate_schema.answers.selling import Waiting
+from holdgate_schema.commands.holds import PutOccurrence
 
 SESSIONS = st.sampled_from(["ann", "bob", "cat", None, None, None, None])
 PURCHASES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([None, None, 60, 300]), SESSIONS)

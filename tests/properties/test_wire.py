@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.domain_strategies import any_message
 
+from holdgate_schema.answers.holds import ANSWER_TYPES, Answer
 from holdgate_schema.codec import decode_answer, decode_command, decode_event, encode, fingerprint
+from holdgate_schema.commands.holds import COMMAND_TYPES, Command
 from holdgate_schema.errors import InvalidMessage
-from holdgate_schema.events import EVENT_TYPES, Event
-from holdgate_schema.messages import COMMAND_TYPES, Command
-from holdgate_schema.outcomes import ANSWER_TYPES, Answer
+from holdgate_schema.events.holds import EVENT_TYPES, Event
 
 COMMANDS: st.SearchStrategy[Command] = st.one_of(*(any_message(kind) for kind in COMMAND_TYPES))
 ANSWERS: st.SearchStrategy[Answer] = st.one_of(*(any_message(kind) for kind in ANSWER_TYPES))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from holdgate_schema.envelope import Properties
-from holdgate_schema.slots import partition_of, routing_key
+from holdgate_schema.routing import partition_of, routing_key
 from holdgate_schema.topology import DEAD_EXCHANGE, EVENTS_EXCHANGE, REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
 from holdgate_workers.app.ports import Delivery, Outgoing
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from holdgate_schema.messages import Command, ExtendHold, ReleaseHold
-from holdgate_schema.outcomes import Answer, HoldView
-from holdgate_schema.selling import (
+from holdgate_schema.answers.holds import Answer, HoldView
+from holdgate_schema.answers.selling import CartHeld, Confirmed, Priced, Quoted, Waiting
+from holdgate_schema.commands.holds import Command, ExtendHold, ReleaseHold
+from holdgate_schema.commands.selling import (
     CancelBooking,
     CartLeg,
     ConvertBooking,
@@ -21,7 +22,6 @@ from holdgate_schema.selling import (
     ReduceBooking,
     SettleBooking,
 )
-from holdgate_schema.selling_outcomes import CartHeld, Confirmed, Priced, Quoted, Waiting
 
 from .requests import occurrence_name
 from .tables import BEGINNING

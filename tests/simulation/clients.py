@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import Answer, Held, HoldView
 from holdgate_schema.codec import decode_answer
-from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import (
+from holdgate_schema.commands.holds import (
     ChangeHold,
     CloseOccurrence,
     Command,
@@ -21,8 +21,8 @@ from holdgate_schema.messages import (
     SetCapacity,
     SweepHolds,
 )
-from holdgate_schema.outcomes import Answer, Held, HoldView
-from holdgate_schema.slots import routing_key
+from holdgate_schema.envelope import Properties
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
 from holdgate_workers.app.ports import Outgoing
 from holdgate_workers.app.seals import SEAL_HEADER

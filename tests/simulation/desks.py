@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from holdgate_schema.events import HoldChanged, HoldCreated
+from holdgate_schema.events.holds import HoldChanged, HoldCreated
 from holdgate_workers.app import cart_saga, converting
 from holdgate_workers.app.cart_saga import Advanced, advance
 from holdgate_workers.app.converting import Looked, errand_of, look_after

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from holdgate_schema.slots import partition_of, slot_of
+from holdgate_schema.routing import partition_of, slot_of
 from holdgate_workers.app import membership
 from holdgate_workers.app.clock import DatabaseTime
 from holdgate_workers.app.effects import (

@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from holdgate_schema.commands.selling import PriceHold, PutQuote
 from holdgate_schema.products import Voucher
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_schema.selling import PriceHold, PutQuote
 from holdgate_workers.app.pricing_tasks import QUOTE_MINUTES
 from holdgate_workers.app.quoting import HoldSeen, Priced, Wanted, hold_command, quote_command, terms_of
 from holdgate_workers.app.seals import internal_message

@@ -7,8 +7,9 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
+from holdgate_schema.answers.holds import Answer
 from holdgate_schema.codec import encode
-from holdgate_schema.messages import (
+from holdgate_schema.commands.holds import (
     Command,
     ExtraDefinition,
     PoolDefinition,
@@ -17,8 +18,7 @@ from holdgate_schema.messages import (
     TicketType,
     type_name,
 )
-from holdgate_schema.outcomes import Answer
-from holdgate_schema.selling import INTERNAL_TYPES
+from holdgate_schema.commands.selling import INTERNAL_TYPES
 
 from .swarm import Options
 from .tables import BEGINNING

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from holdgate_schema.slots import slot_of
+from holdgate_schema.routing import slot_of
 from holdgate_workers.app.ports import Outgoing
 from holdgate_workers.app.seals import Seals
 

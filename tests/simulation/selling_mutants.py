@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdgate_schema.selling import ConvertBooking, PriceHold
+from holdgate_schema.commands.selling import ConvertBooking, PriceHold
 from holdgate_schema.views import OrderStatus
 from holdgate_workers.app import booking_saga, cart_saga, carts, converting, deciding
 from holdgate_workers.app.batch import Batch

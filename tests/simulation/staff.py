@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdgate_schema.selling import ResolveBooking, SettleBooking
+from holdgate_schema.commands.selling import ResolveBooking, SettleBooking
 from holdgate_workers.app.seals import internal_message
 from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.ids import derived_id

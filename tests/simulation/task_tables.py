@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from holdgate_schema.events import Event
+from holdgate_schema.events.holds import Event
+from holdgate_schema.events.selling import CartBegun
 from holdgate_schema.quotes import Quote
-from holdgate_schema.selling_events import CartBegun
 from holdgate_workers.app import cart_saga, converting, order_tasks
 from holdgate_workers.app.carts import Answered, Cart, Verdict, cart_of, hold_ids, seen_of, settle_id_of
 from holdgate_workers.app.effects import JournalRow, Unavailable

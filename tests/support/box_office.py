@@ -9,11 +9,10 @@ from typing import Any
 from msgspec.structs import replace
 from tests.support.domain import KEYS, NOW, OCCURRENCE, SESSION, LimitsTable, a_place, a_put, a_sweep, request_id
 
+from holdgate_schema.answers.holds import Answer
 from holdgate_schema.codec import decode_answer, decode_event, encode
-from holdgate_schema.events import Event
-from holdgate_schema.messages import CloseOccurrence, Command
-from holdgate_schema.outcomes import Answer
-from holdgate_schema.selling import (
+from holdgate_schema.commands.holds import CloseOccurrence, Command
+from holdgate_schema.commands.selling import (
     CancelBooking,
     ConvertBooking,
     NoteOrder,
@@ -23,6 +22,7 @@ from holdgate_schema.selling import (
     ResolveBooking,
     SettleBooking,
 )
+from holdgate_schema.events.holds import Event
 from holdgate_schema.views import BookedOrder, QuoteView
 from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decide import decide

@@ -12,12 +12,12 @@ from uuid import NAMESPACE_OID, uuid5
 
 from tests.support.domain import House, a_put
 
+from holdgate_schema.answers.holds import Answer, HoldState, Refused
 from holdgate_schema.codec import decode_command
-from holdgate_schema.events import HoldReleased
-from holdgate_schema.messages import Command, type_name
-from holdgate_schema.outcomes import Answer, HoldState, Refused
-from holdgate_schema.selling import CartLeg, PlaceCart, SettleCart
-from holdgate_schema.selling_events import CartBegun, CartSettled
+from holdgate_schema.commands.holds import Command, type_name
+from holdgate_schema.commands.selling import CartLeg, PlaceCart, SettleCart
+from holdgate_schema.events.holds import HoldReleased
+from holdgate_schema.events.selling import CartBegun, CartSettled
 from holdgate_workers.app import cart_saga, carts
 from holdgate_workers.app.cart_saga import (
     RECONCILE,

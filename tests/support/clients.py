@@ -27,8 +27,8 @@ from tests.support.site import TestSite, open_client, open_link
 from holdgate_producer.client import BookingClient
 from holdgate_producer.errors import ProducerError
 from holdgate_producer.link import Link, LinkEvents, Request
-from holdgate_schema.messages import ChangeHold, Command, ExtendHold, PlaceHold, ReleaseHold
-from holdgate_schema.outcomes import Answer, Held
+from holdgate_schema.answers.holds import Answer, Held
+from holdgate_schema.commands.holds import ChangeHold, Command, ExtendHold, PlaceHold, ReleaseHold
 
 ATTEMPT_SECONDS = 15.0
 """After so long without an answer the same request is sent again."""

@@ -14,16 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import Answer, Changed, Held, HoldState, HoldView, Reason, Refused
 from holdgate_schema.codec import decode_answer, decode_event, encode
-from holdgate_schema.events import (
-    Event,
-    HoldChanged,
-    HoldCreated,
-    HoldExpired,
-    HoldExtended,
-    HoldReleased,
-)
-from holdgate_schema.messages import (
+from holdgate_schema.commands.holds import (
     ChangeHold,
     CloseOccurrence,
     Command,
@@ -36,8 +29,8 @@ from holdgate_schema.messages import (
     SweepHolds,
     TicketType,
 )
-from holdgate_schema.outcomes import Answer, Changed, Held, HoldState, HoldView, Reason, Refused
-from holdgate_schema.selling_events import CartLegRefused
+from holdgate_schema.events.holds import Event, HoldChanged, HoldCreated, HoldExpired, HoldExtended, HoldReleased
+from holdgate_schema.events.selling import CartLegRefused
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Claim, Context, Decision, LimitKey
 from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool

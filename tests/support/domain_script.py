@@ -37,15 +37,9 @@ from tests.support.domain import (
     request_id,
 )
 
-from holdgate_schema.events import Event, event_type
-from holdgate_schema.messages import (
-    Command,
-    ExtraDefinition,
-    PoolDefinition,
-    SharedStock,
-    TicketType,
-)
-from holdgate_schema.outcomes import Answer, Held, Refused
+from holdgate_schema.answers.holds import Answer, Held, Refused
+from holdgate_schema.commands.holds import Command, ExtraDefinition, PoolDefinition, SharedStock, TicketType
+from holdgate_schema.events.holds import Event, event_type
 
 NOBODYS_HOLD = request_id(0xDEAD)
 FORGED_SESSION = f"hgs.{request_id(1)}.{'0' * 40}"

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tests.support.domain import OCCURRENCE, a_put
 
 from holdgate_schema.characters import hidden_in_id
-from holdgate_schema.ids import NAME_PATTERN, UUID_PATTERN, VISIBLE_PATTERN
-from holdgate_schema.messages import (
+from holdgate_schema.commands.holds import (
     ExtraDefinition,
     HoldOverrides,
     PoolDefinition,
@@ -21,6 +20,7 @@ from holdgate_schema.messages import (
     SharedStock,
     TicketType,
 )
+from holdgate_schema.ids import NAME_PATTERN, UUID_PATTERN, VISIBLE_PATTERN
 
 _OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 _ANY_CHAR = st.characters(codec="utf-8")

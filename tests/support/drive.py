@@ -16,9 +16,9 @@ from typing import Any
 from tests.support import recount
 
 from holdgate_schema.codec import encode
+from holdgate_schema.commands.holds import Command, type_name
+from holdgate_schema.commands.selling import INTERNAL_TYPES
 from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import Command, type_name
-from holdgate_schema.selling import INTERNAL_TYPES
 from holdgate_workers.adapters.postgres import migrations, revision
 from holdgate_workers.adapters.postgres.house import House
 from holdgate_workers.adapters.postgres.store import PostgresStore

@@ -28,7 +28,7 @@ from tests.support.requests import place_of, put
 from tests.support.site import open_test_site
 
 from holdgate_schema.codec import encode
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
 PREFIX = "amq.rabbitmq.reply-to."

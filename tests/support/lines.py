@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 from tests.support.domain import ANY_ID, OCCURRENCE, Account, House, got, taken_by
 
-from holdgate_schema.events import HoldCreated
-from holdgate_schema.messages import ChangeHold, Command, PlaceHold
-from holdgate_schema.outcomes import Answer, Held, Reason, Refused
-from holdgate_schema.selling import JoinWaitlist, LeaveWaitlist
-from holdgate_schema.selling_events import WaitlistJoined, WaitlistLeft, WaitlistOffered
-from holdgate_schema.selling_outcomes import Waiting
+from holdgate_schema.answers.holds import Answer, Held, Reason, Refused
+from holdgate_schema.answers.selling import Waiting
+from holdgate_schema.commands.holds import ChangeHold, Command, PlaceHold
+from holdgate_schema.commands.selling import JoinWaitlist, LeaveWaitlist
+from holdgate_schema.events.holds import HoldCreated
+from holdgate_schema.events.selling import WaitlistJoined, WaitlistLeft, WaitlistOffered
 from holdgate_workers.domain.decision import Decision, LimitKey
 from holdgate_workers.domain.occurrence import Occurrence
 from holdgate_workers.domain.placing import not_on_sale

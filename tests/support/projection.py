@@ -12,7 +12,7 @@ from tests.support.drive import Station
 from tests.support.rabbit import eventually
 
 from holdgate_producer.ids import new_request_id
-from holdgate_schema.messages import (
+from holdgate_schema.commands.holds import (
     ChangeHold,
     CloseOccurrence,
     Command,

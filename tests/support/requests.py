@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from holdgate_producer.client import BookingClient
-from holdgate_schema.messages import PlaceHold, PoolDefinition, PutOccurrence, TicketType
-from holdgate_schema.outcomes import OccurrenceStored
-from holdgate_schema.slots import partition_of, slot_of
+from holdgate_schema.answers.holds import OccurrenceStored
+from holdgate_schema.commands.holds import PlaceHold, PoolDefinition, PutOccurrence, TicketType
+from holdgate_schema.routing import partition_of, slot_of
 from holdgate_workers.ids import new_request_id
 
 STARTS = datetime(2099, 6, 1, 18, tzinfo=UTC)

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from tests.support.box_office import BoxOffice
 
 from holdgate_schema.codec import decode_command
+from holdgate_schema.commands.selling import PaymentNotice
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_schema.selling import PaymentNotice
 from holdgate_schema.views import QuoteView
 from holdgate_workers.app.converting import (
     AskShop,

@@ -15,7 +15,7 @@ from tests.support.requests import put
 from tests.support.site import TestSite
 
 from holdgate_producer import BookingClient, Priced
-from holdgate_schema.selling import CancelBooking, ConvertBooking, Customer, PaymentNotice
+from holdgate_schema.commands.selling import CancelBooking, ConvertBooking, Customer, PaymentNotice
 from holdgate_workers.adapters.postgres.products import PriceBook
 from holdgate_workers.ids import new_request_id
 

@@ -8,7 +8,7 @@ from tests.support.pricing import a_product, a_ticket, an_extra
 from tests.support.requests import put
 
 from holdgate_producer import BookingClient, Priced, Refused
-from holdgate_schema.messages import ExtraDefinition
+from holdgate_schema.commands.holds import ExtraDefinition
 from holdgate_workers.adapters.postgres.products import PriceBook
 
 ADULT = 2500

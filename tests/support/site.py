@@ -22,7 +22,7 @@ from holdgate_producer.client import BookingClient
 from holdgate_producer.config import ClientConfig
 from holdgate_producer.link import Link
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.slots import partition_of, slot_of
+from holdgate_schema.routing import partition_of, slot_of
 from holdgate_workers import bootstrap
 from holdgate_workers.adapters.embedded.link import EmbeddedLink
 from holdgate_workers.app.membership import ranked

@@ -17,9 +17,8 @@ from tests.support.domain import a_place, a_put
 from tests.support.drive import Station
 from tests.support.rabbit import eventually
 
-from holdgate_schema.messages import CloseOccurrence, Command, PutOccurrence, TicketType
-from holdgate_schema.products import Product, TicketPrice
-from holdgate_schema.selling import (
+from holdgate_schema.commands.holds import CloseOccurrence, Command, PutOccurrence, TicketType
+from holdgate_schema.commands.selling import (
     CancelBooking,
     ConvertBooking,
     Customer,
@@ -28,6 +27,7 @@ from holdgate_schema.selling import (
     PriceHold,
     SettleBooking,
 )
+from holdgate_schema.products import Product, TicketPrice
 from holdgate_schema.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.postgres.products import PriceBook
 from holdgate_workers.adapters.postgres.task_feed import TaskFeed

@@ -34,8 +34,8 @@ from holdgate_producer import (
 )
 from holdgate_producer.link import Link, LinkEvents
 from holdgate_producer.testing import FakeGate
-from holdgate_schema.messages import Command
-from holdgate_schema.outcomes import Answer, HoldView, Reason
+from holdgate_schema.answers.holds import Answer, HoldView, Reason
+from holdgate_schema.commands.holds import Command
 
 
 def an_answer_is_narrowed_by_isinstance(client: BookingClient) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from holdgate_schema.messages import AlertOverrides
+from holdgate_schema.commands.holds import AlertOverrides
 from holdgate_workers.cli import specs
 from holdgate_workers.cli.definition import Checker, InvalidDefinition
 from holdgate_workers.cli.formats import thresholds

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from holdgate_schema.events import EVENT_TYPES, event_type
-from holdgate_schema.examples import as_json, examples
+from holdgate_schema.contract.examples.holds import as_json, examples
+from holdgate_schema.events.holds import EVENT_TYPES, event_type
 from holdgate_workers.cli.happened import id_of, in_words, is_about
 
 EXAMPLES = {name: as_json(message) for name, message in examples().items()}

@@ -12,9 +12,9 @@ from tests.support.domain import a_put
 
 from holdgate_producer.client import BookingClient
 from holdgate_producer.errors import TimedOut
+from holdgate_schema.answers.holds import Answer, OccurrenceStored, Reason, Refused
+from holdgate_schema.commands.holds import Command, PutOccurrence
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import Command, PutOccurrence
-from holdgate_schema.outcomes import Answer, OccurrenceStored, Reason, Refused
 from holdgate_workers.cli.scheduling.sending import Sent, send
 from holdgate_workers.domain.catalogue import defined
 from holdgate_workers.domain.schedule.dates import Plan, StoredDate, WantedDate

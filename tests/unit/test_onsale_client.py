@@ -10,8 +10,8 @@ import pytest
 from holdgate_producer.client import BookingClient
 from holdgate_producer.config import ClientConfig
 from holdgate_producer.testing import FakeGate
-from holdgate_schema.messages import PlaceHold, ReleaseHold
-from holdgate_schema.outcomes import Reason
+from holdgate_schema.answers.holds import Reason
+from holdgate_schema.commands.holds import PlaceHold, ReleaseHold
 from holdgate_workers.onsale.client import NotingLink, Performer
 from holdgate_workers.onsale.evidence import Story, gather
 from holdgate_workers.onsale.notes import NoteBook, Sent, read_notes

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from holdgate_schema.codec import decode_command, encode
-from holdgate_schema.messages import ChangeHold, ExtendHold, PlaceHold, ReleaseHold, TicketType
+from holdgate_schema.commands.holds import ChangeHold, ExtendHold, PlaceHold, ReleaseHold, TicketType
 from holdgate_workers.onsale.occasion import occasion
 from holdgate_workers.onsale.plan import Scenario, Script, Step, plan
 

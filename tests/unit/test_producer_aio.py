@@ -24,7 +24,7 @@ from holdgate_producer import (
     new_request_id,
 )
 from holdgate_producer.testing import FakeGate
-from holdgate_schema.messages import PlaceHold
+from holdgate_schema.commands.holds import PlaceHold
 
 SHORT = 0.1
 

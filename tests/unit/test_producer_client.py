@@ -32,9 +32,9 @@ from holdgate_producer import (
     new_request_id,
 )
 from holdgate_producer.testing import FakeGate
-from holdgate_schema.examples import as_json, examples
-from holdgate_schema.messages import Client, CloseOccurrence, PlaceHold
-from holdgate_schema.outcomes import Answer, OccurrenceStored
+from holdgate_schema.answers.holds import Answer, OccurrenceStored
+from holdgate_schema.commands.holds import Client, CloseOccurrence, PlaceHold
+from holdgate_schema.contract.examples.holds import as_json, examples
 
 LONG = 120.0
 SHORT = 0.1

@@ -38,10 +38,10 @@ from holdgate_producer import (
     new_request_id,
 )
 from holdgate_producer.testing import FakeGate
+from holdgate_schema.answers.holds import HoldView
 from holdgate_schema.codec import encode
-from holdgate_schema.messages import Command, PlaceHold, SweepHolds
-from holdgate_schema.outcomes import HoldView
-from holdgate_schema.selling import GetQuote, PutQuote
+from holdgate_schema.commands.holds import Command, PlaceHold, SweepHolds
+from holdgate_schema.commands.selling import GetQuote, PutQuote
 
 PRICES = {"adult": 2500, "child": 1250, "guide": 400}
 LONG = 120.0

@@ -8,8 +8,8 @@ import pytest
 
 from holdgate_producer import BookingClient, Held, Reason, Refused, Released, new_request_id
 from holdgate_producer.testing import FakeGate
-from holdgate_schema.messages import PlaceHold, PutOccurrence, SetCapacity, SweepHolds, TicketType
-from holdgate_schema.outcomes import NotOnSale, OccurrenceStored, Swept
+from holdgate_schema.answers.holds import NotOnSale, OccurrenceStored, Swept
+from holdgate_schema.commands.holds import PlaceHold, PutOccurrence, SetCapacity, SweepHolds, TicketType
 
 
 def refused(answer: object) -> Refused:

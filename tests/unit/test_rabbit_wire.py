@@ -20,7 +20,7 @@ from msgspec import structs
 from pika import frame, spec
 
 from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX, HEADERS_MAX, Properties
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_workers.adapters.rabbit.connection import (
     BACKOFF_CAP_SECONDS,
     BACKOFF_FIRST_SECONDS,

@@ -11,12 +11,12 @@ import pytest
 from msgspec.structs import replace
 from tests.support.carts import SEALS
 
+from holdgate_schema.answers.holds import FieldProblem, HoldState, HoldView
 from holdgate_schema.codec import decode_command, encode
-from holdgate_schema.events import Event, HoldCreated, HoldExpired, HoldReleased
-from holdgate_schema.messages import Command
-from holdgate_schema.outcomes import FieldProblem, HoldState, HoldView
-from holdgate_schema.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
-from holdgate_schema.selling_events import CartBegun, CartLegRefused, CartSettled
+from holdgate_schema.commands.holds import Command
+from holdgate_schema.commands.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
+from holdgate_schema.events.holds import Event, HoldCreated, HoldExpired, HoldReleased
+from holdgate_schema.events.selling import CartBegun, CartLegRefused, CartSettled
 from holdgate_workers.app.cart_saga import (
     ADVANCE,
     RECONCILE,

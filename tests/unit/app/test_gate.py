@@ -9,8 +9,8 @@ from typing import Any
 from tests.support.domain import KEYS, NOW, STARTS, a_put, request_id
 
 from holdgate_schema.codec import encode
+from holdgate_schema.commands.holds import Command, PlaceHold, ReleaseHold
 from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import Command, PlaceHold, ReleaseHold
 from holdgate_workers.app.clock import DatabaseTime
 from holdgate_workers.app.effects import (
     Ack,

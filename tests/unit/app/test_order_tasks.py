@@ -9,9 +9,8 @@ import pytest
 from msgspec.structs import replace
 from tests.support.pricing import a_product, a_ticket, an_occasion
 
-from holdgate_schema.quotes import Quote
-from holdgate_schema.selling import Customer
-from holdgate_schema.selling_events import (
+from holdgate_schema.commands.selling import Customer
+from holdgate_schema.events.selling import (
     BookingCancelled,
     BookingChanged,
     BookingConfirmed,
@@ -19,6 +18,7 @@ from holdgate_schema.selling_events import (
     BookingFailed,
     BookingParked,
 )
+from holdgate_schema.quotes import Quote
 from holdgate_schema.views import BookedOrder, Payment
 from holdgate_workers.app.booking_saga import Ask, Decide, next_step
 from holdgate_workers.app.converting import Look, Recorded, _facts

@@ -12,13 +12,13 @@ import pytest
 from msgspec.structs import replace as changed
 from tests.support.pricing import ADULT, FREE, a_product, a_ticket, an_occasion, quoted
 
+from holdgate_schema.answers.holds import HoldView
 from holdgate_schema.codec import BODY_BYTES_MAX, decode_command, encode
-from holdgate_schema.events import Event, HoldChanged, HoldCreated, HoldExpired
-from holdgate_schema.outcomes import HoldView
+from holdgate_schema.commands.selling import PriceHold, Pricing, PutQuote
+from holdgate_schema.events.holds import Event, HoldChanged, HoldCreated, HoldExpired
+from holdgate_schema.events.selling import QuoteRequested, WaitlistOffered
 from holdgate_schema.products import EarlyBird, PriceRules, Voucher
 from holdgate_schema.quotes import PriceStep, QuoteLine
-from holdgate_schema.selling import PriceHold, Pricing, PutQuote
-from holdgate_schema.selling_events import QuoteRequested, WaitlistOffered
 from holdgate_schema.views import QuoteRef
 from holdgate_workers.app.ports import Outgoing, PublishProblem
 from holdgate_workers.app.pricing_tasks import PRICE_HOLD, PRICE_QUOTE, PricingHandler, pricing_tasks

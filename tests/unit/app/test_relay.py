@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from holdgate_schema.answers.holds import HoldView
 from holdgate_schema.codec import decode_event, encode
-from holdgate_schema.events import HoldCreated, HoldReleased
-from holdgate_schema.outcomes import HoldView
+from holdgate_schema.events.holds import HoldCreated, HoldReleased
 from holdgate_schema.topology import EVENTS_EXCHANGE
 from holdgate_workers.app.effects import Unavailable
 from holdgate_workers.app.relay import Advance, Announce, JournalPage, Page, Position, ReadJournal, relay_round

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.support.saga_desk import SagaDesk
 
-from holdgate_schema.selling_events import BookingChanged
+from holdgate_schema.events.selling import BookingChanged
 from holdgate_workers.app.orders import Unavailable
 
 DOWN = Unavailable("HTTP 503")

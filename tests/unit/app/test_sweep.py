@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from holdgate_schema.codec import decode_command
-from holdgate_schema.messages import SweepHolds
-from holdgate_schema.slots import routing_key
+from holdgate_schema.commands.holds import SweepHolds
+from holdgate_schema.routing import routing_key
 from holdgate_workers.app.clock import DatabaseTime
 from holdgate_workers.app.effects import Unavailable
 from holdgate_workers.app.ports import Outgoing

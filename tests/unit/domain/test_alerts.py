@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 from tests.support.domain import House, a_capacity, a_change, a_close, a_get, a_place, a_put, a_release, a_sweep
 
-from holdgate_schema.events import CapacityDeficit, event_type
-from holdgate_schema.messages import AlertOverrides, Command, ExtraDefinition, PoolDefinition, TicketType
-from holdgate_schema.outcomes import Held, Reason
-from holdgate_schema.selling_events import (
-    CapacityAvailableAgain,
-    CapacityFull,
-    CapacityLow,
-    CapacityNearlyFull,
-)
+from holdgate_schema.answers.holds import Held, Reason
+from holdgate_schema.commands.holds import AlertOverrides, Command, ExtraDefinition, PoolDefinition, TicketType
+from holdgate_schema.events.holds import CapacityDeficit, event_type
+from holdgate_schema.events.selling import CapacityAvailableAgain, CapacityFull, CapacityLow, CapacityNearlyFull
 from holdgate_workers.domain.alerts import Band, band
 from holdgate_workers.domain.settings import AlertRules, Settings, parse
 

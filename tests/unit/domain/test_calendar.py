@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.support.domain import NOW, House, a_place, a_put
 
-from holdgate_schema.outcomes import NotOnSale, Reason
+from holdgate_schema.answers.holds import NotOnSale, Reason
 from holdgate_workers.domain.calendar import instant_of, zone_exists
 
 

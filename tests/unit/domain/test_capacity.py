@@ -20,9 +20,9 @@ from tests.support.domain import (
     got,
 )
 
-from holdgate_schema.events import CapacityDeficit
-from holdgate_schema.messages import ExtraDefinition, PoolDefinition, SharedStock, TicketType
-from holdgate_schema.outcomes import Availability, OccurrenceStored, Reason
+from holdgate_schema.answers.holds import Availability, OccurrenceStored, Reason
+from holdgate_schema.commands.holds import ExtraDefinition, PoolDefinition, SharedStock, TicketType
+from holdgate_schema.events.holds import CapacityDeficit
 from holdgate_workers.domain.occurrence import target_sellable
 
 

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from tests.support.carts import a_cart
 from tests.support.domain import ANY_ID, KEYS, House, a_place, a_put, a_release, got
 
-from holdgate_schema.events import Event, HoldCreated, HoldExpired, HoldReleased
-from holdgate_schema.messages import Command
-from holdgate_schema.outcomes import FieldProblem, Held, Reason, Refused
-from holdgate_schema.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
-from holdgate_schema.selling_events import CartBegun, CartLegRefused, CartSettled
-from holdgate_schema.selling_outcomes import CartHeld, CartLegReleased, CartStarted
+from holdgate_schema.answers.holds import FieldProblem, Held, Reason, Refused
+from holdgate_schema.answers.selling import CartHeld, CartLegReleased, CartStarted
+from holdgate_schema.commands.holds import Command
+from holdgate_schema.commands.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
+from holdgate_schema.events.holds import Event, HoldCreated, HoldExpired, HoldReleased
+from holdgate_schema.events.selling import CartBegun, CartLegRefused, CartSettled
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Decision
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.support.domain import a_capacity, a_place, a_put, a_sweep, request_id
 
+from holdgate_schema.answers.holds import Swept
 from holdgate_schema.codec import (
     BODY_BYTES_MAX,
     FINGERPRINT_BYTES,
@@ -18,9 +19,8 @@ from holdgate_schema.codec import (
     encode,
     fingerprint,
 )
+from holdgate_schema.commands.holds import COMMAND_TYPES, PlaceHold, PutOccurrence, type_name
 from holdgate_schema.errors import InvalidMessage
-from holdgate_schema.messages import COMMAND_TYPES, PlaceHold, PutOccurrence, type_name
-from holdgate_schema.outcomes import Swept
 
 PLACE: dict[str, Any] = {
     "type": "hold.place.v1",

@@ -10,10 +10,10 @@ import pytest
 from tests.support.box_office import HASH, TOTAL, BoxOffice
 from tests.support.domain import a_change
 
-from holdgate_schema.events import HoldExpired
-from holdgate_schema.messages import ExtraDefinition, SharedStock
-from holdgate_schema.selling import PaymentNotice
-from holdgate_schema.selling_outcomes import Booked, Cancelled, Confirmed, Converting
+from holdgate_schema.answers.selling import Booked, Cancelled, Confirmed, Converting
+from holdgate_schema.commands.holds import ExtraDefinition, SharedStock
+from holdgate_schema.commands.selling import PaymentNotice
+from holdgate_schema.events.holds import HoldExpired
 from holdgate_schema.views import QuoteView
 from holdgate_workers.domain.settings import LatePayment, parse
 

@@ -26,9 +26,9 @@ from tests.support.domain import (
 )
 from tests.support.domain_script import FORGED_SESSION, NOBODYS_HOLD, WORLD, Script
 
+from holdgate_schema.answers.holds import Reason, Refused
+from holdgate_schema.commands.holds import Command
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import Command
-from holdgate_schema.outcomes import Reason, Refused
 from holdgate_workers.domain.decide import refuse_conflict, refuse_unreadable
 from holdgate_workers.domain.decision import LimitKey
 

@@ -24,9 +24,9 @@ from tests.support.domain import (
     got,
 )
 
-from holdgate_schema.events import HoldCreated, HoldExpired
-from holdgate_schema.messages import Command, ExtraDefinition, PoolDefinition, SharedStock, TicketType
-from holdgate_schema.outcomes import Availability, Changed, Held, Reason, Swept
+from holdgate_schema.answers.holds import Availability, Changed, Held, Reason, Swept
+from holdgate_schema.commands.holds import Command, ExtraDefinition, PoolDefinition, SharedStock, TicketType
+from holdgate_schema.events.holds import HoldCreated, HoldExpired
 from holdgate_workers.domain.occurrence import Occurrence
 
 TICK = timedelta(microseconds=1)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.box_office import TOTAL, BoxOffice
 from tests.support.domain import SESSION, a_place
 
-from holdgate_schema.selling_outcomes import Confirmed, Converting
+from holdgate_schema.answers.selling import Confirmed, Converting
 from holdgate_workers.domain.decision import LimitKey
 from holdgate_workers.domain.settings import parse
 

@@ -23,11 +23,11 @@ from tests.support.domain import (
     got,
 )
 
+from holdgate_schema.answers.holds import Availability, Changed, Extended, Held, NotOnSale, Reason, Refused
 from holdgate_schema.codec import decode_command
+from holdgate_schema.commands.holds import TicketType
 from holdgate_schema.errors import InvalidMessage
-from holdgate_schema.events import HoldCreated, HoldExtended
-from holdgate_schema.messages import TicketType
-from holdgate_schema.outcomes import Availability, Changed, Extended, Held, NotOnSale, Reason, Refused
+from holdgate_schema.events.holds import HoldCreated, HoldExtended
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.support.domain import ANY_ID, House, a_place, a_release, got
 
-from holdgate_schema.messages import GetHold
-from holdgate_schema.outcomes import Held, HoldShown, Reason, Refused
-from holdgate_schema.selling import GetWaitlistEntry, JoinWaitlist
-from holdgate_schema.selling_outcomes import Waiting, WaitlistPlace
+from holdgate_schema.answers.holds import Held, HoldShown, Reason, Refused
+from holdgate_schema.answers.selling import Waiting, WaitlistPlace
+from holdgate_schema.commands.holds import GetHold
+from holdgate_schema.commands.selling import GetWaitlistEntry, JoinWaitlist
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from tests.support.box_office import STARTS, TOTAL, BoxOffice
 from tests.support.domain import OCCURRENCE, SESSION, a_put
 
-from holdgate_schema.messages import ExtraDefinition, PlaceHold, PoolDefinition, SharedStock, TicketType
-from holdgate_schema.outcomes import Reason, Refused
-from holdgate_schema.selling_events import BookingReduced
-from holdgate_schema.selling_outcomes import Booked
+from holdgate_schema.answers.holds import Reason, Refused
+from holdgate_schema.answers.selling import Booked
+from holdgate_schema.commands.holds import ExtraDefinition, PlaceHold, PoolDefinition, SharedStock, TicketType
+from holdgate_schema.events.selling import BookingReduced
 
 PUT: dict[str, Any] = {
     "ticket_types": [TicketType(key="adult"), TicketType(key="child", pools=["kids"])],

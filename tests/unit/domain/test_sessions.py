@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 from tests.support.domain import KEYS, House, a_change, a_place, a_release, an_extend, got, request_id
 
+from holdgate_schema.answers.holds import Changed, Extended, Reason, Released
 from holdgate_schema.codec import decode_command, encode
-from holdgate_schema.messages import HoldCommand, PlaceHold
-from holdgate_schema.outcomes import Changed, Extended, Reason, Released
+from holdgate_schema.commands.holds import HoldCommand, PlaceHold
 from holdgate_workers.domain.sessions import PREFIX, SessionKeys
 
 ISSUED = KEYS.issue(request_id(1))

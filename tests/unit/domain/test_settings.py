@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.support.domain import House, a_change, a_place, a_put, an_extend, got
 
-from holdgate_schema.messages import HoldOverrides
-from holdgate_schema.outcomes import Changed, Extended, Reason
+from holdgate_schema.answers.holds import Changed, Extended, Reason
+from holdgate_schema.commands.holds import HoldOverrides
 from holdgate_workers.domain.pricing.fees import HOUSE_FEES, PaymentFee
 from holdgate_workers.domain.settings import (
     DEFINITIONS,

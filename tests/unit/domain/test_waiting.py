@@ -25,12 +25,12 @@ from tests.support.domain import (
 )
 from tests.support.lines import LineHouse, a_join, a_leave, decision_of, refused_as
 
-from holdgate_schema.events import HoldReleased, event_type
-from holdgate_schema.messages import ExtraDefinition, HoldOverrides, PoolDefinition, SharedStock, TicketType
-from holdgate_schema.outcomes import Availability, Held, Reason, Refused, Swept
-from holdgate_schema.selling import ConvertBooking, PaymentNotice
-from holdgate_schema.selling_events import WaitlistJoined, WaitlistLeft
-from holdgate_schema.selling_outcomes import LeftWaitlist, Waiting
+from holdgate_schema.answers.holds import Availability, Held, Reason, Refused, Swept
+from holdgate_schema.answers.selling import LeftWaitlist, Waiting
+from holdgate_schema.commands.holds import ExtraDefinition, HoldOverrides, PoolDefinition, SharedStock, TicketType
+from holdgate_schema.commands.selling import ConvertBooking, PaymentNotice
+from holdgate_schema.events.holds import HoldReleased, event_type
+from holdgate_schema.events.selling import WaitlistJoined, WaitlistLeft
 from holdgate_workers.domain import offering
 from holdgate_workers.domain.bookings import HoldQuote
 from holdgate_workers.domain.decision import LimitKey

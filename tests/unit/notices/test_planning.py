@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from tests.support.notices import BOOKING_ID, NOW, START
 
-from holdgate_schema.events import Event, HoldCreated, HoldReleased, OccurrenceChanged
-from holdgate_schema.selling_events import BookingCancelled, BookingConfirmed, BookingConverting, BookingParked
+from holdgate_schema.events.holds import Event, HoldCreated, HoldReleased, OccurrenceChanged
+from holdgate_schema.events.selling import BookingCancelled, BookingConfirmed, BookingConverting, BookingParked
 from holdgate_schema.views import BookingView, HoldView, Payment, QuoteRef
 from holdgate_workers.app.notices.planning import (
     PLAN_MAILS,

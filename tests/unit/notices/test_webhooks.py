@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from tests.support.notices import NOW
 
-from holdgate_schema.events import EVENT_TYPES, CapacityDeficit, event_type
-from holdgate_schema.examples import examples
+from holdgate_schema.contract.examples.holds import examples
+from holdgate_schema.events.holds import EVENT_TYPES, CapacityDeficit, event_type
 from holdgate_workers.app.notices.webhooks import InvalidWebhook, WebhookTarget, receivers, webhook_message
 from holdgate_workers.app.relay import event_messages
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from holdgate_schema.answers.holds import Answer, FieldProblem, Reason, Refused
 from holdgate_schema.codec import encode
 from holdgate_schema.envelope import BODY_BYTES_HEADER, BODY_SHA256_HEADER, HeaderValue, Properties
-from holdgate_schema.outcomes import Answer, FieldProblem, Reason, Refused
 from holdgate_schema.topology import DEAD_EXCHANGE
 
 from .clock import DatabaseTime

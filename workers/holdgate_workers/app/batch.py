@@ -9,9 +9,9 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import Refused
 from holdgate_schema.codec import encode
-from holdgate_schema.events import event_type
-from holdgate_schema.outcomes import Refused
+from holdgate_schema.events.holds import event_type
 from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.decision import Claim, Context, Decision, LimitKey
 from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Unsaved

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from holdgate_schema.selling import NoteOrder, ResolveBooking, SettleBooking
+from holdgate_schema.commands.selling import NoteOrder, ResolveBooking, SettleBooking
 from holdgate_schema.views import BookedOrder
 from holdgate_workers.domain.bookings import Booking
 from holdgate_workers.domain.pricing.money import shown

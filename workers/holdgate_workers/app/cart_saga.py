@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdgate_schema.events import HoldCreated, HoldExpired, HoldReleased
-from holdgate_schema.messages import type_name
-from holdgate_schema.selling import ReleaseCartLeg
-from holdgate_schema.selling_events import CartBegun, CartLegRefused, CartSettled
+from holdgate_schema.commands.holds import type_name
+from holdgate_schema.commands.selling import ReleaseCartLeg
+from holdgate_schema.events.holds import HoldCreated, HoldExpired, HoldReleased
+from holdgate_schema.events.selling import CartBegun, CartLegRefused, CartSettled
 
 from .carts import (
     Cart,

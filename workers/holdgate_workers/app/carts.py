@@ -11,9 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from holdgate_schema.outcomes import FieldProblem, HoldState, Reason
-from holdgate_schema.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
-from holdgate_schema.selling_events import CartBegun
+from holdgate_schema.answers.holds import FieldProblem, HoldState, Reason
+from holdgate_schema.commands.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
+from holdgate_schema.events.selling import CartBegun
 from holdgate_workers.ids import derived_id
 
 MESSAGE_CHARS_MAX = 200

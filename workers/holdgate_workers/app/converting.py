@@ -13,8 +13,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from holdgate_schema.commands.selling import Customer as Buyer
 from holdgate_schema.quotes import Quote, is_intact
-from holdgate_schema.selling import Customer as Buyer
 from holdgate_workers.domain.bookings import Booking
 
 from .booking_saga import Ask, Decide, Ended, Stuck, Tell, Wait, next_step

@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from holdgate_schema.messages import PutOccurrence
-from holdgate_schema.selling import INTERNAL_TYPES
+from holdgate_schema.commands.holds import PutOccurrence
+from holdgate_schema.commands.selling import INTERNAL_TYPES
 from holdgate_workers.domain.decide import decide, refuse_conflict, refuse_unreadable, refuse_unsealed
 from holdgate_workers.domain.decision import Context, Decision, LimitKey
 from holdgate_workers.domain.occurrence import Occurrence

@@ -5,9 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from holdgate_schema.codec import BODY_BYTES_MAX, decode_command
-from holdgate_schema.envelope import property_errors
-from holdgate_schema.errors import FieldError, InvalidMessage
-from holdgate_schema.messages import (
+from holdgate_schema.commands.holds import (
     ChangeHold,
     Command,
     ExtendHold,
@@ -16,7 +14,7 @@ from holdgate_schema.messages import (
     ReleaseHold,
     type_name,
 )
-from holdgate_schema.selling import (
+from holdgate_schema.commands.selling import (
     CancelBooking,
     ConvertBooking,
     GetBooking,
@@ -33,6 +31,8 @@ from holdgate_schema.selling import (
     ResolveBooking,
     SettleBooking,
 )
+from holdgate_schema.envelope import property_errors
+from holdgate_schema.errors import FieldError, InvalidMessage
 from holdgate_schema.topology import may_reply_to
 
 from .ports import Delivery

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from holdgate_schema.selling_events import (
+from holdgate_schema.events.selling import (
     BookingCancelled,
     BookingChanged,
     BookingConfirmed,

@@ -12,12 +12,12 @@ from typing import Protocol
 
 import msgspec
 
-from holdgate_schema.events import HoldChanged, HoldCreated
-from holdgate_schema.outcomes import HoldView
+from holdgate_schema.answers.holds import HoldView
+from holdgate_schema.commands.selling import PriceHold, Pricing, PutQuote
+from holdgate_schema.events.holds import HoldChanged, HoldCreated
+from holdgate_schema.events.selling import QuoteRequested
 from holdgate_schema.prepared import Prepared
 from holdgate_schema.quotes import Quote
-from holdgate_schema.selling import PriceHold, Pricing, PutQuote
-from holdgate_schema.selling_events import QuoteRequested
 
 from .ports import Publisher
 from .quoting import AS_IT_IS, HoldSeen, Priced, PriceLook, Wanted, bounded, hold_command, priced, quote_command

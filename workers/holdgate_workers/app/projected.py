@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import Availability
 from holdgate_schema.codec import decode_answer, encode
-from holdgate_schema.messages import GetAvailability
-from holdgate_schema.outcomes import Availability
+from holdgate_schema.commands.holds import GetAvailability
 from holdgate_workers.domain.availability import availability
 from holdgate_workers.domain.decision import Context, LimitKey
 from holdgate_workers.domain.draft import Draft

@@ -8,12 +8,12 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
+from holdgate_schema.answers.holds import HoldState
 from holdgate_schema.codec import BODY_BYTES_MAX, encode
-from holdgate_schema.outcomes import HoldState
+from holdgate_schema.commands.selling import PriceHold, Pricing, PutQuote
 from holdgate_schema.prepared import Prepared
 from holdgate_schema.products import Product, Voucher
 from holdgate_schema.quotes import PriceProblem, Quote, Unpriced
-from holdgate_schema.selling import PriceHold, Pricing, PutQuote
 from holdgate_schema.views import QuoteView
 from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.engine import price

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from holdgate_schema.envelope import Properties
-from holdgate_schema.events import event_routing_key
+from holdgate_schema.events.holds import event_routing_key
 from holdgate_schema.topology import EVENTS_EXCHANGE
 
 from .answers import APP_ID

@@ -16,7 +16,7 @@ from holdgate_schema.envelope import (
     Properties,
 )
 from holdgate_schema.ids import OccurrenceId
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
 from .ports import DeadLetter, Outgoing, Oversized

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from holdgate_schema.codec import encode
+from holdgate_schema.commands.holds import Command, type_name
 from holdgate_schema.envelope import HeaderValue, Properties
-from holdgate_schema.messages import Command, type_name
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
 from .answers import APP_ID

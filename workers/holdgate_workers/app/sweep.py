@@ -20,9 +20,9 @@ from datetime import datetime
 from typing import Any
 
 from holdgate_schema.codec import encode
+from holdgate_schema.commands.holds import SweepHolds, type_name
 from holdgate_schema.envelope import Properties
-from holdgate_schema.messages import SweepHolds, type_name
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
 from .answers import APP_ID

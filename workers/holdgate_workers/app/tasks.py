@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from holdgate_schema.events import Event
+from holdgate_schema.events.holds import Event
 
 PRICING = "pricing"
 ORDERS = "orders"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from holdgate_schema.outcomes import (
+from holdgate_schema.answers.holds import (
     Answer,
     Availability,
     Changed,

@@ -18,7 +18,7 @@ from .selling_answers import money, tell_booking, tell_both, tell_selling
 from .site import Access, pass_access, timeout_option
 
 if TYPE_CHECKING:
-    from holdgate_schema.selling import PaymentNotice
+    from holdgate_schema.commands.selling import PaymentNotice
     from holdgate_workers.adapters.postgres.sales import BookingRow, Sales
     from holdgate_workers.domain.occurrence import Hold
 
@@ -70,7 +70,7 @@ def convert(
     out: Output,
 ) -> None:
     """Turn HOLD into an order: its own price is charged. Waits for the order, at most the timeout."""
-    from holdgate_schema.selling import Customer
+    from holdgate_schema.commands.selling import Customer
     from holdgate_workers.adapters.postgres.history import History
 
     with access.opened(History) as history:
@@ -93,7 +93,7 @@ def convert(
 def _payment(
     hold: Hold, method: str | None, amount: int | None, reference: str, *, is_paid: bool
 ) -> PaymentNotice:
-    from holdgate_schema.selling import PaymentNotice
+    from holdgate_schema.commands.selling import PaymentNotice
 
     quote = hold.quote
     if quote is None:
@@ -150,7 +150,7 @@ def cancel(
             "--refund goes with --as-staff: a buyer's own cancellation gives back what was paid"
         )
     if as_staff:
-        from holdgate_schema.selling import ResolveBooking
+        from holdgate_schema.commands.selling import ResolveBooking
         from holdgate_workers.ids import new_request_id
 
         if not reason.strip():
@@ -330,7 +330,7 @@ def resolve(
     fulfil: sell the seats, if they can be had. refund: end it, the money is to be given back. refunded: the money was
     given back.
     """
-    from holdgate_schema.selling import ResolveBooking
+    from holdgate_schema.commands.selling import ResolveBooking
     from holdgate_workers.ids import new_request_id
 
     row = _found(access, booking_id).booking

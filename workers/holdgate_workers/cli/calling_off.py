@@ -42,8 +42,8 @@ def call_off(
 
     Raises as `ask_sealed_all`.
     """
-    from holdgate_schema.outcomes import Refused
-    from holdgate_schema.selling import ResolveBooking
+    from holdgate_schema.answers.holds import Refused
+    from holdgate_schema.commands.selling import ResolveBooking
     from holdgate_workers.ids import new_request_id
 
     found = [one for one in open_bookings(access, occurrence_id) if one.state in _OPEN]

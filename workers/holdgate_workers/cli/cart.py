@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from holdgate_schema.selling import CartLeg
+from holdgate_schema.commands.selling import CartLeg
 
 from . import exits
 from .failures import Failure

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from holdgate_schema.messages import GetAvailability
-from holdgate_schema.slots import SLOTS, slot_of
+from holdgate_schema.commands.holds import GetAvailability
+from holdgate_schema.routing import SLOTS, slot_of
 
 from .checks import Check, Checks
 from .checks_cursors import behind

@@ -27,7 +27,7 @@ def contract(name: str | None, out: Output) -> None:
 
     NAME is asyncapi (YAML), slots, topology, or a message such as hold.place.v1 or answer.held.v1 (JSON Schema).
     """
-    from holdgate_schema.contract import UnknownDocument, names, render
+    from holdgate_schema.contract.published import UnknownDocument, names, render
 
     if name is None:
         found = list(names())

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from holdgate_schema.answers.holds import Refused
+from holdgate_schema.commands.holds import AlertOverrides, PutOccurrence
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import AlertOverrides, PutOccurrence
-from holdgate_schema.outcomes import Refused
 from holdgate_schema.prepared import Prepared
 from holdgate_schema.problems import problems_of, shape_of, without_nulls
 from holdgate_workers.domain.calendar import instant_of, zone_exists

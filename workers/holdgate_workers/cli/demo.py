@@ -18,7 +18,7 @@ from .site import Access, pass_access
 from .verdicts import exit_code, stop_like_ctrl_c, tell
 
 if TYPE_CHECKING:
-    from holdgate_schema.messages import PutOccurrence
+    from holdgate_schema.commands.holds import PutOccurrence
     from holdgate_workers.bootstrap import Site
     from holdgate_workers.onsale.plan import Scenario
     from holdgate_workers.onsale.show import Show
@@ -104,7 +104,7 @@ def _perform(folder: Path, data: Path, size: Size, *, plain: bool) -> Verdict:
 
 
 def _onsale(site: Site, stage: Stage, folder: Path, size: Size, show: Show) -> Verdict:
-    from holdgate_schema.slots import partition_of, slot_of
+    from holdgate_schema.routing import partition_of, slot_of
     from holdgate_workers.onsale.course import Course, run
     from holdgate_workers.onsale.rows import Ledger
 
@@ -159,7 +159,7 @@ def _sell(site: Site, puts: list[PutOccurrence], folder: Path, show: Show, verdi
 
 def _import_season(site: Site, show: Show) -> list[PutOccurrence]:
     """Put the whole season."""
-    from holdgate_schema.outcomes import OccurrenceStored
+    from holdgate_schema.answers.holds import OccurrenceStored
     from holdgate_workers.bootstrap import booking_client
 
     puts = _read_season()

@@ -9,8 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from holdgate_schema.codec import decode_command
+from holdgate_schema.commands.holds import PlaceHold, type_name
 from holdgate_schema.errors import InvalidMessage
-from holdgate_schema.messages import PlaceHold, type_name
 
 from .formats import basket
 from .masking import masked_text, printable

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
-from holdgate_schema.messages import AlertOverrides
+from holdgate_schema.commands.holds import AlertOverrides
 
 UNLIMITED = "unlimited"
 SHORT_ID_CHARS = 8

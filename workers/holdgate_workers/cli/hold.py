@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from holdgate_schema.outcomes import HoldView
+from holdgate_schema.answers.holds import HoldView
 
 from .answers import tell
 from .formats import basket, moment, span
@@ -69,8 +69,8 @@ def place(
 ) -> None:
     """Take the whole basket on OCCURRENCE, or nothing."""
     from holdgate_producer.commands import place_hold
-    from holdgate_schema.messages import Client
-    from holdgate_schema.selling import Pricing
+    from holdgate_schema.commands.holds import Client
+    from holdgate_schema.commands.selling import Pricing
 
     pricing = Pricing(payment_method=payment_method, voucher=voucher, quote_hash=quote_hash)
     asks = is_priced or pricing != Pricing()

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from holdgate_schema.messages import CloseOccurrence, SetCapacity
+from holdgate_schema.commands.holds import CloseOccurrence, SetCapacity
 
 from . import exits, specs
 from .answers import tell

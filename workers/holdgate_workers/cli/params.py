@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from holdgate_schema.messages import QUANTITY_MAX
+from holdgate_schema.commands.holds import QUANTITY_MAX
 
 UUID_CHARS = 36
 

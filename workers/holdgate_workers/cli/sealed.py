@@ -11,8 +11,8 @@ from . import exits
 from .failures import Failure
 
 if TYPE_CHECKING:
-    from holdgate_schema.messages import Command
-    from holdgate_schema.outcomes import Answer
+    from holdgate_schema.answers.holds import Answer
+    from holdgate_schema.commands.holds import Command
     from holdgate_workers.app.seals import Seals
     from holdgate_workers.bootstrap import Site
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdgate_schema.outcomes import Answer, Changed, Held, Refused
-from holdgate_schema.selling_outcomes import (
+from holdgate_schema.answers.holds import Answer, Changed, Held, Refused
+from holdgate_schema.answers.selling import (
     Booked,
     Cancelled,
     CartHeld,

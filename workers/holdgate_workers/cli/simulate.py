@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdgate_schema.outcomes import Refused
+from holdgate_schema.answers.holds import Refused
 
 from . import exits
 from .failures import Failure, warn
@@ -22,7 +22,7 @@ from .site import Access, pass_access
 from .verdicts import exit_code, stop_like_ctrl_c, tell
 
 if TYPE_CHECKING:
-    from holdgate_schema.messages import PutOccurrence
+    from holdgate_schema.commands.holds import PutOccurrence
     from holdgate_workers.bootstrap import Site
     from holdgate_workers.onsale.plan import Scenario
     from holdgate_workers.onsale.rows import Progress
@@ -112,7 +112,7 @@ def simulate(
 def _compete(
     site: Site, scenario: Scenario, folder: Path, kill_after: int | None, show: Show, *, keep: bool
 ) -> Verdict:
-    from holdgate_schema.slots import partition_of, slot_of
+    from holdgate_schema.routing import partition_of, slot_of
     from holdgate_workers.onsale.course import Course, run
     from holdgate_workers.onsale.crew import environment
     from holdgate_workers.onsale.rows import Ledger

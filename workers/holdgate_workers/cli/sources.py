@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from holdgate_schema.commands.holds import PutOccurrence
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import PutOccurrence
 from holdgate_workers.domain.calendar import zone_exists
 
 from . import specs

@@ -10,12 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from holdgate_schema.selling_events import (
-    CapacityAvailableAgain,
-    CapacityFull,
-    CapacityLow,
-    CapacityNearlyFull,
-)
+from holdgate_schema.events.selling import CapacityAvailableAgain, CapacityFull, CapacityLow, CapacityNearlyFull
 
 from .decision import Decision
 from .occurrence import Occurrence, Pool

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from holdgate_schema.messages import GetAvailability, TicketType
-from holdgate_schema.outcomes import Availability, PoolView, TicketView
+from holdgate_schema.answers.holds import Availability, PoolView, TicketView
+from holdgate_schema.commands.holds import GetAvailability, TicketType
 
 from .decision import Decision
 from .draft import Draft

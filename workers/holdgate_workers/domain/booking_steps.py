@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from holdgate_schema.events import HoldCreated, HoldReleased
-from holdgate_schema.outcomes import NotOnSale, Reason, Refused
-from holdgate_schema.selling_events import (
+from holdgate_schema.answers.holds import NotOnSale, Reason, Refused
+from holdgate_schema.answers.selling import Booked, Confirmed
+from holdgate_schema.events.holds import HoldCreated, HoldReleased
+from holdgate_schema.events.selling import (
     BookingCancelled,
     BookingChanged,
     BookingConfirmed,
     BookingFailed,
     BookingParked,
 )
-from holdgate_schema.selling_outcomes import Booked, Confirmed
 from holdgate_schema.views import BookingState
 
 from .bookings import Booking, EndedBy, HoldQuote

@@ -18,7 +18,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdgate_schema.selling import Customer
+from holdgate_schema.commands.selling import Customer
 from holdgate_schema.views import (
     BookedOrder,
     BookingState,

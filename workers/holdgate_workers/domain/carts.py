@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import Reason, Refused
+from holdgate_schema.answers.selling import CartHeld, CartLegReleased, CartStarted
+from holdgate_schema.commands.holds import PlaceHold
+from holdgate_schema.commands.selling import HoldCartLeg, PlaceCart, ReleaseCartLeg, SettleCart
 from holdgate_schema.errors import FieldError, ProblemCode
-from holdgate_schema.events import HoldReleased
-from holdgate_schema.messages import PlaceHold
-from holdgate_schema.outcomes import Reason, Refused
-from holdgate_schema.selling import HoldCartLeg, PlaceCart, ReleaseCartLeg, SettleCart
-from holdgate_schema.selling_events import CartBegun, CartLegRefused, CartSettled
-from holdgate_schema.selling_outcomes import CartHeld, CartLegReleased, CartStarted
+from holdgate_schema.events.holds import HoldReleased
+from holdgate_schema.events.selling import CartBegun, CartLegRefused, CartSettled
 
 from .decision import Decision
 from .draft import Draft

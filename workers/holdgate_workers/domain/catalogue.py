@@ -7,11 +7,11 @@ from datetime import UTC, timedelta
 
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import OccurrenceStored
+from holdgate_schema.commands.holds import CloseOccurrence, PoolDefinition, PutOccurrence, SetCapacity
 from holdgate_schema.errors import FieldError, ProblemCode
-from holdgate_schema.events import CapacityDeficit, OccurrenceChanged
+from holdgate_schema.events.holds import CapacityDeficit, OccurrenceChanged
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import CloseOccurrence, PoolDefinition, PutOccurrence, SetCapacity
-from holdgate_schema.outcomes import OccurrenceStored
 
 from .calendar import instant_of, zone_exists
 from .decision import Context, Decision

@@ -10,13 +10,11 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from holdgate_schema.events import HoldReleased
-from holdgate_schema.outcomes import Reason
-from holdgate_schema.selling import CancelBooking, ConvertBooking, GetBooking, SettleBooking
-from holdgate_schema.selling_events import (
-    BookingConverting,
-)
-from holdgate_schema.selling_outcomes import Cancelled, Converting
+from holdgate_schema.answers.holds import Reason
+from holdgate_schema.answers.selling import Cancelled, Converting
+from holdgate_schema.commands.selling import CancelBooking, ConvertBooking, GetBooking, SettleBooking
+from holdgate_schema.events.holds import HoldReleased
+from holdgate_schema.events.selling import BookingConverting
 from holdgate_schema.views import Payment
 
 from .booking_steps import (

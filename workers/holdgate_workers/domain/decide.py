@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import (
+from holdgate_schema.commands.holds import (
     ChangeHold,
     CloseOccurrence,
     Command,
@@ -19,7 +18,7 @@ from holdgate_schema.messages import (
     SetCapacity,
     SweepHolds,
 )
-from holdgate_schema.selling import (
+from holdgate_schema.commands.selling import (
     CancelBooking,
     ConvertBooking,
     GetBooking,
@@ -34,6 +33,7 @@ from holdgate_schema.selling import (
     ResolveBooking,
     SettleBooking,
 )
+from holdgate_schema.errors import FieldError
 
 from .alerts import tell_crossings
 from .availability import availability

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from holdgate_schema.events import Event
-from holdgate_schema.outcomes import Answer
+from holdgate_schema.answers.holds import Answer
+from holdgate_schema.events.holds import Event
 
 from .bookings import Booking
 from .occurrence import Definition, Hold, Occurrence, Pool, PoolChange, Unsaved, WaitEntry

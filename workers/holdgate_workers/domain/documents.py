@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, 
 import msgspec
 from msgspec import Meta, Struct
 
+from holdgate_schema.commands.holds import Label
 from holdgate_schema.errors import FieldError
 from holdgate_schema.ids import NAME_PATTERN, VISIBLE_PATTERN
-from holdgate_schema.messages import Label
 from holdgate_schema.prepared import Prepared
 from holdgate_schema.problems import Place, problems_of, shape_of, without_nulls
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdgate_schema.events import Event, HoldExpired
-from holdgate_schema.outcomes import Answer
+from holdgate_schema.answers.holds import Answer
+from holdgate_schema.events.holds import Event, HoldExpired
 
 from .bookings import Booking
 from .decision import Claim, Context, Decision, LimitKey

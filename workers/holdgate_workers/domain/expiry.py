@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from holdgate_schema.messages import SweepHolds
-from holdgate_schema.outcomes import Swept
+from holdgate_schema.answers.holds import Swept
+from holdgate_schema.commands.holds import SweepHolds
 
 from .decision import Decision
 from .draft import Draft

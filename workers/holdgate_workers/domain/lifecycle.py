@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from holdgate_schema.events import HoldExtended, HoldReleased
-from holdgate_schema.messages import ChangeHold, ExtendHold, GetHold, HoldCommand, ReleaseHold
-from holdgate_schema.outcomes import Extended, HoldShown, HoldView, Reason, Released
+from holdgate_schema.answers.holds import Extended, HoldShown, HoldView, Reason, Released
+from holdgate_schema.commands.holds import ChangeHold, ExtendHold, GetHold, HoldCommand, ReleaseHold
+from holdgate_schema.events.holds import HoldExtended, HoldReleased
 
 from .decision import Decision
 from .draft import Draft

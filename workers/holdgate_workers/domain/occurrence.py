@@ -11,10 +11,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from holdgate_schema.answers.holds import HoldState, HoldView, OccurrenceStatus
+from holdgate_schema.commands.holds import AlertOverrides, ExtraDefinition, HoldOverrides, TicketType
+from holdgate_schema.commands.selling import Pricing
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import AlertOverrides, ExtraDefinition, HoldOverrides, TicketType
-from holdgate_schema.outcomes import HoldState, HoldView, OccurrenceStatus
-from holdgate_schema.selling import Pricing
 
 from .bookings import HoldQuote
 from .sharing import shared_counts

@@ -13,12 +13,12 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from holdgate_schema.events import HoldCreated
+from holdgate_schema.answers.holds import Changed, Swept
+from holdgate_schema.commands.holds import SWEEP_HOLDS_MAX, ChangeHold, Command, PlaceHold
+from holdgate_schema.commands.selling import HoldCartLeg
+from holdgate_schema.events.holds import HoldCreated
+from holdgate_schema.events.selling import WaitlistLeft, WaitlistOffered
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import SWEEP_HOLDS_MAX, ChangeHold, Command, PlaceHold
-from holdgate_schema.outcomes import Changed, Swept
-from holdgate_schema.selling import HoldCartLeg
-from holdgate_schema.selling_events import WaitlistLeft, WaitlistOffered
 
 from .catalogue import FINAL
 from .decision import Decision

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from holdgate_schema.commands.selling import NoteOrder, ResolveBooking
 from holdgate_schema.errors import FieldError
-from holdgate_schema.selling import NoteOrder, ResolveBooking
 from holdgate_schema.views import BookedOrder, OrderStatus
 
 from .booking_steps import (

@@ -9,11 +9,11 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import Changed, Held, NotOnSale, Reason
+from holdgate_schema.commands.holds import ChangeHold, ExtraDefinition, PlaceHold, TicketType
+from holdgate_schema.commands.selling import Pricing
 from holdgate_schema.errors import FieldError, ProblemCode
-from holdgate_schema.events import HoldChanged, HoldCreated
-from holdgate_schema.messages import ChangeHold, ExtraDefinition, PlaceHold, TicketType
-from holdgate_schema.outcomes import Changed, Held, NotOnSale, Reason
-from holdgate_schema.selling import Pricing
+from holdgate_schema.events.holds import HoldChanged, HoldCreated
 
 from .addresses import client_address
 from .decision import Decision

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import FieldProblem, Reason
+from holdgate_schema.answers.selling import Priced, Quoted, Quoting
+from holdgate_schema.commands.selling import GetQuote, PriceHold, Pricing, PutQuote
 from holdgate_schema.errors import ProblemCode
-from holdgate_schema.outcomes import FieldProblem, Reason
+from holdgate_schema.events.selling import HoldPriced, QuoteRequested
 from holdgate_schema.quotes import PriceProblem
-from holdgate_schema.selling import GetQuote, PriceHold, Pricing, PutQuote
-from holdgate_schema.selling_events import HoldPriced, QuoteRequested
-from holdgate_schema.selling_outcomes import Priced, Quoted, Quoting
 
 from .bookings import HoldQuote
 from .decision import Decision

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from holdgate_schema.answers.holds import Reason
+from holdgate_schema.commands.selling import ReduceBooking
 from holdgate_schema.errors import FieldError, ProblemCode
-from holdgate_schema.outcomes import Reason
-from holdgate_schema.selling import ReduceBooking
-from holdgate_schema.selling_events import BookingReduced
+from holdgate_schema.events.selling import BookingReduced
 
 from .booking_steps import booked, hold_of
 from .bookings import Booking

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from holdgate_schema.answers.holds import FieldProblem, HoldState, NotOnSale, Reason, Refused
 from holdgate_schema.errors import FieldError
-from holdgate_schema.outcomes import FieldProblem, HoldState, NotOnSale, Reason, Refused
 from holdgate_schema.views import QuoteRef
 
 from .bookings import Booking

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
+from holdgate_schema.commands.holds import AlertOverrides, HoldOverrides
 from holdgate_schema.errors import FieldError
-from holdgate_schema.messages import AlertOverrides, HoldOverrides
 
 from .documents import InvalidDocument
 from .pricing.fees import HOUSE_FEES, Fees, PaymentFee

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
-from holdgate_schema.messages import ExtraDefinition, TicketType
+from holdgate_schema.commands.holds import ExtraDefinition, TicketType
 
 _ticket_types = msgspec.json.Decoder(dict[str, TicketType])
 _extras = msgspec.json.Decoder(dict[str, ExtraDefinition])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from holdgate_schema.events import HoldReleased
-from holdgate_schema.messages import ReleaseHold
-from holdgate_schema.outcomes import HoldView
-from holdgate_schema.selling import GetWaitlistEntry, JoinWaitlist, LeaveWaitlist
-from holdgate_schema.selling_events import WaitlistJoined, WaitlistLeft
-from holdgate_schema.selling_outcomes import LeftWaitlist, Waiting, WaitlistPlace
+from holdgate_schema.answers.holds import HoldView
+from holdgate_schema.answers.selling import LeftWaitlist, Waiting, WaitlistPlace
+from holdgate_schema.commands.holds import ReleaseHold
+from holdgate_schema.commands.selling import GetWaitlistEntry, JoinWaitlist, LeaveWaitlist
+from holdgate_schema.events.holds import HoldReleased
+from holdgate_schema.events.selling import WaitlistJoined, WaitlistLeft
 
 from .decision import Decision
 from .draft import Draft

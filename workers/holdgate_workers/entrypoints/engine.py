@@ -12,7 +12,7 @@ from typing import Protocol as Face
 
 import structlog
 
-from holdgate_schema.slots import partition_of, slot_of
+from holdgate_schema.routing import partition_of, slot_of
 from holdgate_workers.app.effects import (
     Ack,
     AwaitCommit,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from holdgate_schema.outcomes import Refused
+from holdgate_schema.answers.holds import Refused
 from holdgate_workers.app.batch import Settled
 from holdgate_workers.app.gate import Observer
 from holdgate_workers.app.incoming import Incoming

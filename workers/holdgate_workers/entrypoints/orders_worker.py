@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 from msgspec.structs import replace
 
+from holdgate_schema.commands.selling import NoteOrder
 from holdgate_schema.ids import UUID_PATTERN
-from holdgate_schema.selling import NoteOrder
 from holdgate_workers.adapters.orders.guarded import GuardedGateway
 from holdgate_workers.adapters.postgres.sagas import SagaBook
 from holdgate_workers.app.booking_saga import is_known, note_of, told_after

@@ -13,12 +13,12 @@ from pathlib import Path
 from time import monotonic
 
 from holdgate_producer.client import BookingClient
+from holdgate_schema.answers.holds import Reason, Refused
+from holdgate_schema.answers.selling import Cancelled, Confirmed, Priced
+from holdgate_schema.commands.holds import PutOccurrence
+from holdgate_schema.commands.selling import Customer, PaymentNotice, Pricing
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import PutOccurrence
-from holdgate_schema.outcomes import Reason, Refused
 from holdgate_schema.products import PriceRules, Product, TicketPrice, WeekdayChange
-from holdgate_schema.selling import Customer, PaymentNotice, Pricing
-from holdgate_schema.selling_outcomes import Cancelled, Confirmed, Priced
 
 from .sales import SalesBook, Sold
 

@@ -22,8 +22,8 @@ from holdgate_producer.config import ClientConfig
 from holdgate_producer.entry import AnswerFuture
 from holdgate_producer.errors import ProducerError
 from holdgate_producer.link import Link, LinkEvents, Request
+from holdgate_schema.answers.holds import Answer, Held, Refused
 from holdgate_schema.codec import encode
-from holdgate_schema.outcomes import Answer, Held, Refused
 from holdgate_workers.adapters.embedded.link import EmbeddedLink
 
 from .notes import Answered, Failed, NoteBook, Sent

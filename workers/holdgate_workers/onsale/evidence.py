@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from holdgate_schema.answers.holds import Answer, Availability, Reason, Refused
 from holdgate_schema.codec import decode_answer, decode_command, fingerprint
+from holdgate_schema.commands.holds import Command, GetAvailability
 from holdgate_schema.errors import InvalidMessage
-from holdgate_schema.messages import Command, GetAvailability
-from holdgate_schema.outcomes import Answer, Availability, Reason, Refused
 
 from .notes import Answered, Failed, Note, Sent
 

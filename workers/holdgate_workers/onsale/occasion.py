@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from holdgate_schema.messages import PoolDefinition, PutOccurrence, TicketType
+from holdgate_schema.commands.holds import PoolDefinition, PutOccurrence, TicketType
 from holdgate_workers.ids import new_request_id, short_id
 
 SHARED_POOL = "concession"

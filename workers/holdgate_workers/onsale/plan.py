@@ -11,7 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdgate_schema.messages import (
+from holdgate_schema.commands.holds import (
     ChangeHold,
     Command,
     ExtendHold,

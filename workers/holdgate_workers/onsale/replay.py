@@ -10,17 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from holdgate_schema.events import (
-    Event,
-    HoldChanged,
-    HoldCreated,
-    HoldExpired,
-    HoldExtended,
-    HoldReleased,
-)
+from holdgate_schema.answers.holds import HoldView
+from holdgate_schema.commands.holds import PutOccurrence
+from holdgate_schema.events.holds import Event, HoldChanged, HoldCreated, HoldExpired, HoldExtended, HoldReleased
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import PutOccurrence
-from holdgate_schema.outcomes import HoldView
 
 from .rows import JournalRow
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 
-from holdgate_schema.events import Event
-from holdgate_schema.outcomes import HoldState
+from holdgate_schema.answers.holds import HoldState
+from holdgate_schema.events.holds import Event
 from holdgate_workers.adapters.postgres.session import Session
 
 RELAY_CURSOR = "events"

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 
-from holdgate_schema.events import HoldCreated
+from holdgate_schema.answers.holds import Held, Reason, Refused
+from holdgate_schema.commands.holds import ChangeHold, PlaceHold, PutOccurrence, SweepHolds, type_name
+from holdgate_schema.events.holds import HoldCreated
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import ChangeHold, PlaceHold, PutOccurrence, SweepHolds, type_name
-from holdgate_schema.outcomes import Held, Reason, Refused
 
 from .evidence import Story, gather, is_availability, is_conflict, is_final, is_unavailable, read_answer
 from .notes import Note

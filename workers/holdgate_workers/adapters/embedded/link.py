@@ -12,7 +12,7 @@ from time import monotonic
 from holdgate_producer.link import LinkEvents, Request
 from holdgate_schema import topology
 from holdgate_schema.envelope import Properties
-from holdgate_schema.slots import routing_key
+from holdgate_schema.routing import routing_key
 from holdgate_workers.app.ports import Outgoing, TransportError
 
 from .queue_tables import changing, drop_queues, sweep_reply_queues

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 
-from holdgate_schema.events import Event
-from holdgate_schema.outcomes import FieldProblem
-from holdgate_schema.selling_events import CartBegun
+from holdgate_schema.answers.holds import FieldProblem
+from holdgate_schema.events.holds import Event
+from holdgate_schema.events.selling import CartBegun
 from holdgate_workers.app.cart_saga import Look
 from holdgate_workers.app.carts import (
     Answered,

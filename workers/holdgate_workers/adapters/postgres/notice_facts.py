@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 from psycopg import Connection
 
+from holdgate_schema.commands.selling import Customer
 from holdgate_schema.quotes import Quote, QuoteLine
-from holdgate_schema.selling import Customer
 from holdgate_workers.app.notices.facts import Booking
 from holdgate_workers.app.notices.handlers import BookingNow
 from holdgate_workers.domain.bookings import Booking as BookingDocument

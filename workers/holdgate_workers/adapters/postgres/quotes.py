@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 
+from holdgate_schema.commands.selling import Pricing
 from holdgate_schema.products import PRODUCT, VOUCHER
 from holdgate_schema.quotes import Quote
-from holdgate_schema.selling import Pricing
 from holdgate_workers.app.quoting import HoldSeen, KeptQuote, PriceLook, Wanted, terms_of
 
 from .products import Shelf, fees_now, occurrence_now

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdgate_schema.selling import Pricing
+from holdgate_schema.commands.selling import Pricing
 from holdgate_workers.domain.bookings import Booking, HoldQuote
 from holdgate_workers.domain.occurrence import Definition, Hold, Pool
 from holdgate_workers.domain.sharing import shared_extras, shared_ticket_types

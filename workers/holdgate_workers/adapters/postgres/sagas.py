@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 
+from holdgate_schema.commands.selling import Customer
 from holdgate_schema.quotes import Quote
-from holdgate_schema.selling import Customer
 from holdgate_workers.app.converting import Begin, Look, Record, Recorded
 from holdgate_workers.app.saga_facts import Saga
 from holdgate_workers.domain.bookings import Booking

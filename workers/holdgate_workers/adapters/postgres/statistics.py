@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 
-from holdgate_schema.messages import AlertOverrides
+from holdgate_schema.commands.holds import AlertOverrides
 from holdgate_workers.domain.alerts import band
 from holdgate_workers.domain.settings import Settings, parse
 

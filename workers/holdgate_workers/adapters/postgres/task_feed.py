@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 
-from holdgate_schema.events import Event
+from holdgate_schema.events.holds import Event
 from holdgate_workers.app.relay import Advance
 from holdgate_workers.app.tasks import DecidedRow, Fed, NewTask, Planner, Unplannable, Wakeup, plan
 

@@ -12,7 +12,7 @@ from pika import exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from holdgate_schema import topology
-from holdgate_schema.slots import SLOTS, partition_of, slot_key
+from holdgate_schema.routing import SLOTS, partition_of, slot_key
 from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import TransportError
 

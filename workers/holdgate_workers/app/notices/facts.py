@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from holdgate_schema.outcomes import OccurrenceStatus
+from holdgate_schema.answers.holds import OccurrenceStatus
 from holdgate_schema.quotes import Quote
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from holdgate_schema.commands.selling import Customer as SaidCustomer
 from holdgate_schema.prepared import Prepared
-from holdgate_schema.selling import Customer as SaidCustomer
 from holdgate_workers.app.tasks import Again, Done, Task, TaskOutcome
 
 from .analytics import analytics_after

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from holdgate_schema.events import Event, HoldCreated, OccurrenceChanged, event_routing_key, event_type
-from holdgate_schema.selling_events import (
+from holdgate_schema.events.holds import Event, HoldCreated, OccurrenceChanged, event_routing_key, event_type
+from holdgate_schema.events.selling import (
     BookingCancelled,
     BookingConfirmed,
     BookingConverting,

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.events import event_routing_key
+from holdgate_schema.events.holds import event_routing_key
 from holdgate_workers.app.relay import SOURCE
 
 CONTENT_TYPE = "application/cloudevents+json"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from holdgate_schema.outcomes import Answer, OccurrenceStored, Refused
+from holdgate_schema.answers.holds import Answer, OccurrenceStored, Refused
 from holdgate_workers.cli.failures import one_line, stderr_is_terminal
 from holdgate_workers.domain.schedule.dates import Plan, Step
 from holdgate_workers.domain.schedule.steps import put_as_stored

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from holdgate_schema.messages import CloseOccurrence, PutOccurrence
+from holdgate_schema.commands.holds import CloseOccurrence, PutOccurrence
 from holdgate_workers.domain.occurrence import Definition, Pool
 
 Verdict = Literal[

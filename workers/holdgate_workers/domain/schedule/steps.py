@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from holdgate_schema.commands.holds import CloseOccurrence, PoolDefinition, PutOccurrence
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.messages import CloseOccurrence, PoolDefinition, PutOccurrence
 from holdgate_workers.domain.calendar import instant_of
 from holdgate_workers.domain.occurrence import Definition, Pool
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from .selling_events import SELLING_EVENT_TYPES, EventBase, SellingEvent
-from .views import HoldView, OccurrenceStatus
+from holdgate_schema.views import HoldView, OccurrenceStatus
+
+from .selling import SELLING_EVENT_TYPES, EventBase, SellingEvent
 
 
 class HoldCreated(EventBase, frozen=True, kw_only=True, tag="hold.created.v1"):

@@ -7,33 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from .examples_selling import (
-    CANCEL,
-    CART,
-    CART_SESSION,
-    CONVERT,
-    EVENING,
-    EXTRAS,
-    GET_QUOTE,
-    ITEMS,
-    JOIN,
-    LEAVE,
-    REDUCE,
-)
-from .examples_story import (
-    CARD,
-    NOW,
-    OCCURRENCE,
-    ORDER,
-    PRODUCT,
-    QUOTE_REF,
-    QUOTE_VIEW,
-    example_booking,
-    example_hold,
-    example_id,
-)
-from .selling import CartLeg
-from .selling_events import (
+from holdgate_schema.commands.selling import CartLeg
+from holdgate_schema.events.selling import (
     BookingCancelled,
     BookingChanged,
     BookingConfirmed,
@@ -54,6 +29,20 @@ from .selling_events import (
     WaitlistJoined,
     WaitlistLeft,
     WaitlistOffered,
+)
+
+from .selling import CANCEL, CART, CART_SESSION, CONVERT, EVENING, EXTRAS, GET_QUOTE, ITEMS, JOIN, LEAVE, REDUCE
+from .story import (
+    CARD,
+    NOW,
+    OCCURRENCE,
+    ORDER,
+    PRODUCT,
+    QUOTE_REF,
+    QUOTE_VIEW,
+    example_booking,
+    example_hold,
+    example_id,
 )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from . import topology
-from .slots import SLOTS, TEST_VECTORS, routing_key, slot_of
+from holdgate_schema import topology
+from holdgate_schema.routing import SLOTS, TEST_VECTORS, routing_key, slot_of
 
 _EDGES = ("occ-28", "occ-26", "occ-153")
 """The first slot, one that needs leading zeros, the last slot."""

@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.inspect import DateTimeType, Metadata, StructType, Type, UnionType, multi_type_info
 
-from .events import EVENT_TYPES, event_type
-from .messages import COMMAND_TYPES, type_name
-from .outcomes import ANSWER_TYPES, NotOnSale, Reason, answer_type
-from .selling import INTERNAL_TYPES
+from holdgate_schema.answers.holds import ANSWER_TYPES, NotOnSale, Reason, answer_type
+from holdgate_schema.commands.holds import COMMAND_TYPES, type_name
+from holdgate_schema.commands.selling import INTERNAL_TYPES
+from holdgate_schema.events.holds import EVENT_TYPES, event_type
 
 Json = dict[str, Any]
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import topology
-from .codec import BODY_BYTES_MAX, CONTENT_TYPE
-from .events import event_routing_key
-from .examples import as_json, examples
+from holdgate_schema import topology
+from holdgate_schema.answers.holds import Reason
+from holdgate_schema.codec import BODY_BYTES_MAX, CONTENT_TYPE
+from holdgate_schema.commands.operations import INTERNAL, OPERATIONS, REFUSED, SEAL_HEADER
+from holdgate_schema.events.holds import event_routing_key
+from holdgate_schema.routing import SLOTS
+
+from .examples.holds import as_json, examples
+from .examples.refusals import refusal
 from .installation import slots_table, topology_table
 from .jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, Json, component_schemas
-from .operations import INTERNAL, OPERATIONS, REFUSED, SEAL_HEADER
-from .outcomes import Reason
-from .refusal_examples import refusal
-from .slots import SLOTS
 
 CONTRACT_VERSION = "1.1.0"
 """Raised in its second place for an addition; a new meaning is a new message type, never a changed one."""

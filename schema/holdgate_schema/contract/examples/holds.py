@@ -6,22 +6,23 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from .codec import encode
-from .events import (
-    CapacityDeficit,
-    Event,
-    HoldChanged,
-    HoldCreated,
-    HoldExpired,
-    HoldExtended,
-    HoldReleased,
-    OccurrenceChanged,
-    event_type,
+from holdgate_schema.answers.holds import (
+    Answer,
+    Availability,
+    Changed,
+    Extended,
+    Held,
+    HoldShown,
+    OccurrenceStored,
+    PoolView,
+    Reason,
+    Released,
+    Swept,
+    TicketView,
+    answer_type,
 )
-from .examples_selling import selling_answers, selling_commands
-from .examples_selling_events import selling_events
-from .examples_story import HOLD, NOW, OCCURRENCE, PRODUCT, SESSION, STARTS, example_hold, example_id
-from .messages import (
+from holdgate_schema.codec import encode
+from holdgate_schema.commands.holds import (
     ChangeHold,
     Client,
     CloseOccurrence,
@@ -41,22 +42,22 @@ from .messages import (
     TicketType,
     type_name,
 )
-from .outcomes import (
-    Answer,
-    Availability,
-    Changed,
-    Extended,
-    Held,
-    HoldShown,
-    OccurrenceStored,
-    PoolView,
-    Reason,
-    Released,
-    Swept,
-    TicketView,
-    answer_type,
+from holdgate_schema.events.holds import (
+    CapacityDeficit,
+    Event,
+    HoldChanged,
+    HoldCreated,
+    HoldExpired,
+    HoldExtended,
+    HoldReleased,
+    OccurrenceChanged,
+    event_type,
 )
-from .refusal_examples import refusal
+
+from .refusals import refusal
+from .selling import selling_answers, selling_commands
+from .selling_events import selling_events
+from .story import HOLD, NOW, OCCURRENCE, PRODUCT, SESSION, STARTS, example_hold, example_id
 
 
 def _commands() -> list[Command]:

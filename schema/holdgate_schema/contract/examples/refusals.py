@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .errors import FieldError, ProblemCode
-from .examples_story import HOLD, NOW, OCCURRENCE, QUOTE_REF, VOUCHER, example_id
-from .outcomes import FieldProblem, NotOnSale, Reason, Refused
+from holdgate_schema.answers.holds import FieldProblem, NotOnSale, Reason, Refused
+from holdgate_schema.errors import FieldError, ProblemCode
+
+from .story import HOLD, NOW, OCCURRENCE, QUOTE_REF, VOUCHER, example_id
 
 _TAUGHT: Mapping[Reason, dict[str, Any]] = {
     Reason.INVALID: {

@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from .fields import CAPACITY_MAX as CAPACITY_MAX
-from .fields import QUANTITY_MAX as QUANTITY_MAX
-from .fields import AwareTime as AwareTime
-from .fields import Client as Client
-from .fields import CommandBase, Extras, Items, LocalTime
-from .fields import Label as Label
-from .ids import (
+from holdgate_schema.fields import CAPACITY_MAX as CAPACITY_MAX
+from holdgate_schema.fields import QUANTITY_MAX as QUANTITY_MAX
+from holdgate_schema.fields import AwareTime as AwareTime
+from holdgate_schema.fields import Client as Client
+from holdgate_schema.fields import CommandBase, Extras, Items, LocalTime
+from holdgate_schema.fields import Label as Label
+from holdgate_schema.ids import (
     TOTAL_POOL,
     VISIBLE_PATTERN,
     ExtraKey,
@@ -27,6 +27,7 @@ from .ids import (
     TicketKey,
     UserId,
 )
+
 from .selling import INTERNAL_TYPES, SELLING_TYPES, Pricing, SellingCommand
 
 SWEEP_HOLDS_MAX = 500

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from .examples_story import (
-    CARD,
-    HOLD,
-    NOW,
-    OCCURRENCE,
-    ORDER,
-    PAYMENT,
-    QUOTE,
-    QUOTE_REF,
-    QUOTE_VIEW,
-    SESSION,
-    VOUCHER,
-    example_booking,
-    example_hold,
-    example_id,
+from holdgate_schema.answers.selling import (
+    Booked,
+    Cancelled,
+    CartHeld,
+    CartLegReleased,
+    CartStarted,
+    Confirmed,
+    Converting,
+    LeftWaitlist,
+    Priced,
+    Quoted,
+    Quoting,
+    SellingAnswer,
+    Waiting,
+    WaitlistPlace,
 )
-from .selling import (
+from holdgate_schema.commands.selling import (
     CancelBooking,
     CartLeg,
     ConvertBooking,
@@ -43,21 +43,22 @@ from .selling import (
     SettleBooking,
     SettleCart,
 )
-from .selling_outcomes import (
-    Booked,
-    Cancelled,
-    CartHeld,
-    CartLegReleased,
-    CartStarted,
-    Confirmed,
-    Converting,
-    LeftWaitlist,
-    Priced,
-    Quoted,
-    Quoting,
-    SellingAnswer,
-    Waiting,
-    WaitlistPlace,
+
+from .story import (
+    CARD,
+    HOLD,
+    NOW,
+    OCCURRENCE,
+    ORDER,
+    PAYMENT,
+    QUOTE,
+    QUOTE_REF,
+    QUOTE_VIEW,
+    SESSION,
+    VOUCHER,
+    example_booking,
+    example_hold,
+    example_id,
 )
 
 GET_QUOTE, CONVERT, CANCEL, GET_BOOKING = example_id(60), example_id(61), example_id(62), example_id(63)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .messages import type_name
+from .holds import type_name
 from .selling import INTERNAL_TYPES
 
 REFUSED = "answer.refused.v1"

@@ -7,12 +7,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from .selling_outcomes import SELLING_ANSWER_TYPES, SellingAnswer
-from .views import AnswerBase, QuoteRef
-from .views import FieldProblem as FieldProblem
-from .views import HoldState as HoldState
-from .views import HoldView as HoldView
-from .views import OccurrenceStatus as OccurrenceStatus
+from holdgate_schema.views import AnswerBase, QuoteRef
+from holdgate_schema.views import FieldProblem as FieldProblem
+from holdgate_schema.views import HoldState as HoldState
+from holdgate_schema.views import HoldView as HoldView
+from holdgate_schema.views import OccurrenceStatus as OccurrenceStatus
+
+from .selling import SELLING_ANSWER_TYPES, SellingAnswer
 
 
 class OpenEnum(StrEnum):

@@ -1,0 +1,4 @@
+"""Answers: what a request comes to.
+
+May import the fields and views of the language.
+"""
