@@ -11,7 +11,7 @@ import psycopg
 from tests.support.postgres import migrated_database
 from tests.support.rabbit import fresh_vhost
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import Refused
 from holdgate_schema.commands.holds import Command
 from holdgate_workers.bootstrap import Site, booking_client, open_site

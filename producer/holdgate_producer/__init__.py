@@ -34,12 +34,12 @@ from holdgate_schema.answers.selling import (
 )
 from holdgate_schema.commands.selling import CartLeg, Customer, PaymentNotice, Pricing
 
-from .aio import AsyncBookingClient
-from .answers import AsyncTwoAnswers, TwoAnswers
-from .client import BookingClient
-from .config import ClientConfig
-from .entry import Answers
-from .errors import (
+from .client.aio import AsyncBookingClient
+from .client.client import BookingClient
+from .client.config import ClientConfig
+from .core.answers import AsyncTwoAnswers, TwoAnswers
+from .core.entry import Answers
+from .core.errors import (
     Blocked,
     ClientClosed,
     ConnectionLost,
@@ -51,7 +51,7 @@ from .errors import (
     UnreadableAnswer,
     Unroutable,
 )
-from .ids import new_request_id
+from .core.ids import new_request_id
 
 __all__ = [
     "Answers",

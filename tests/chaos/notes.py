@@ -10,9 +10,9 @@ from pathlib import Path
 from time import monotonic_ns, time_ns
 from typing import Any
 
-from holdgate_producer.client import BookingClient
-from holdgate_producer.config import ClientConfig
-from holdgate_producer.link import Link, LinkEvents, Request
+from holdgate_producer.client.client import BookingClient
+from holdgate_producer.client.config import ClientConfig
+from holdgate_producer.core.link import Link, LinkEvents, Request
 
 END = '{"end":true}\n'
 
@@ -116,7 +116,7 @@ class NotingClient:
         self, amqp_url: str, name: str, path: Path, *, in_flight_max: int, attempt_seconds: float
     ) -> None:
         # Imported late: the link is the one thing here that needs a driver.
-        from holdgate_producer.amqp import AmqpLink
+        from holdgate_producer.amqp.link import AmqpLink
 
         self._file = path.open("w", encoding="utf-8", newline="\n")
         config = ClientConfig(

@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.chaos.notes import NotingClient
 
-from holdgate_producer.errors import ProducerError
+from holdgate_producer.core.errors import ProducerError
 from holdgate_schema.answers.holds import Answer, Held
 from holdgate_schema.commands.holds import ChangeHold, Command, ExtendHold, GetAvailability, PlaceHold, ReleaseHold
 

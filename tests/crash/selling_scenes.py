@@ -15,7 +15,7 @@ from tests.support.requests import place_of
 from tests.support.selling import convert_of
 
 from holdgate_producer import Priced
-from holdgate_producer.entry import Answers
+from holdgate_producer.core.entry import Answers
 from holdgate_schema.answers.holds import Answer
 from holdgate_schema.commands.holds import Command
 from holdgate_schema.commands.selling import CartLeg, PlaceCart, Pricing

@@ -10,7 +10,7 @@ from tests.support.events import EventTap
 from tests.support.recount import Books
 from tests.support.site import TestSite, kinds, open_test_site
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 
 
 @pytest.fixture(scope="module", params=kinds())

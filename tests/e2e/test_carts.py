@@ -16,7 +16,7 @@ from tests.support.rabbit import eventually
 from tests.support.requests import place_of, put
 from tests.support.site import TestSite, kinds, open_test_site
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import Answer, Held, Reason, Refused, Released
 from holdgate_schema.answers.selling import CartHeld, CartStarted
 from holdgate_schema.commands.holds import ReleaseHold

@@ -11,7 +11,7 @@ from tests.support.rabbit import eventually
 from tests.support.requests import place_of, put
 from tests.support.site import TestSite
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import Held
 from holdgate_schema.commands.holds import ChangeHold, ExtendHold, ReleaseHold, SetCapacity
 from holdgate_schema.events.holds import EVENT_TYPES, event_type

@@ -17,7 +17,7 @@ from tests.support.rabbit import eventually
 from tests.support.requests import place_of, put
 from tests.support.site import PARTITIONS, TestSite
 
-from holdgate_producer.errors import TimedOut
+from holdgate_producer.core.errors import TimedOut
 from holdgate_schema.answers.holds import Answer, Held, Refused, Released
 from holdgate_schema.commands.holds import ReleaseHold
 from holdgate_workers.app.membership import ranked

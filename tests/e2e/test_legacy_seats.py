@@ -15,7 +15,7 @@ from tests.support.recount import Books
 from tests.support.requests import occurrences_in, place_of, put, put_of
 from tests.support.site import PARTITIONS, TestSite
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import (
     Answer,
     Availability,

@@ -15,7 +15,7 @@ from tests.support.recount import Books
 from tests.support.requests import STARTS, place_of, put
 from tests.support.site import TestSite
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import Availability, Extended, Held, Reason, Refused, Released
 from holdgate_schema.commands.holds import ExtendHold, ReleaseHold
 from holdgate_workers.ids import new_request_id

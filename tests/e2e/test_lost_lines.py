@@ -25,7 +25,7 @@ from tests.support.requests import occurrences_in, place_of, put
 from tests.support.site import PARTITIONS, TestSite
 from tests.support.tcp_proxy import TcpProxy, proxied
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import Held
 from holdgate_schema.topology import partition_queue
 from holdgate_workers.app.membership import ranked

@@ -11,7 +11,7 @@ import pytest
 from tests.conformance.transport_harness import RecordingSink
 from tests.support.postgres import fresh_database
 
-from holdgate_producer.link import Request
+from holdgate_producer.core.link import Request
 from holdgate_schema import topology
 from holdgate_schema.envelope import Properties
 from holdgate_schema.routing import slot_of

@@ -32,8 +32,8 @@ from holdgate_producer import (
     Unroutable,
     new_request_id,
 )
-from holdgate_producer.amqp import AmqpLink
-from holdgate_producer.fake_house import FakeHouse
+from holdgate_producer.amqp.link import AmqpLink
+from holdgate_producer.testing.house import FakeHouse
 from holdgate_schema.answers.holds import answer_type
 from holdgate_schema.codec import decode_command, encode
 from holdgate_schema.commands.holds import Command, PlaceHold

@@ -23,7 +23,7 @@ class Wall:
         raise ModuleNotFoundError(f"No module named {name!r} (kept out)", name=name)
 
 sys.meta_path.insert(0, Wall())
-import holdgate_producer, holdgate_producer.aio, holdgate_producer.testing
+import holdgate_producer, holdgate_producer.client.aio, holdgate_producer.testing
 import holdgate_schema.codec, holdgate_schema.contract, holdgate_schema.topology
 from holdgate_producer.testing import FakeGate
 with holdgate_producer.BookingClient(link=FakeGate(capacity={"occ-1": 2})) as client:

@@ -24,9 +24,9 @@ from typing import Any
 from tests.support.processes import ROOT
 from tests.support.site import TestSite, open_client, open_link
 
-from holdgate_producer.client import BookingClient
-from holdgate_producer.errors import ProducerError
-from holdgate_producer.link import Link, LinkEvents, Request
+from holdgate_producer.client.client import BookingClient
+from holdgate_producer.core.errors import ProducerError
+from holdgate_producer.core.link import Link, LinkEvents, Request
 from holdgate_schema.answers.holds import Answer, Held
 from holdgate_schema.commands.holds import ChangeHold, Command, ExtendHold, PlaceHold, ReleaseHold
 

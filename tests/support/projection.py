@@ -11,7 +11,7 @@ from tests.support.domain import a_put
 from tests.support.drive import Station
 from tests.support.rabbit import eventually
 
-from holdgate_producer.ids import new_request_id
+from holdgate_producer.core.ids import new_request_id
 from holdgate_schema.commands.holds import (
     ChangeHold,
     CloseOccurrence,

@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import OccurrenceStored
 from holdgate_schema.commands.holds import PlaceHold, PoolDefinition, PutOccurrence, TicketType
 from holdgate_schema.routing import partition_of, slot_of

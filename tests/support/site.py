@@ -17,10 +17,10 @@ from tests.support.postgres import migrated_database
 from tests.support.processes import WorkerProcess
 from tests.support.rabbit import eventually, fresh_vhost, rabbitmqctl, vhost_of
 
-from holdgate_producer.amqp import AmqpLink
-from holdgate_producer.client import BookingClient
-from holdgate_producer.config import ClientConfig
-from holdgate_producer.link import Link
+from holdgate_producer.amqp.link import AmqpLink
+from holdgate_producer.client.client import BookingClient
+from holdgate_producer.client.config import ClientConfig
+from holdgate_producer.core.link import Link
 from holdgate_schema.ids import TOTAL_POOL
 from holdgate_schema.routing import partition_of, slot_of
 from holdgate_workers import bootstrap

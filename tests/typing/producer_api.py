@@ -32,7 +32,7 @@ from holdgate_producer import (
     TwoAnswers,
     Waiting,
 )
-from holdgate_producer.link import Link, LinkEvents
+from holdgate_producer.core.link import Link, LinkEvents
 from holdgate_producer.testing import FakeGate
 from holdgate_schema.answers.holds import Answer, HoldView, Reason
 from holdgate_schema.commands.holds import Command

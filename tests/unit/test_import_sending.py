@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 from tests.support.domain import a_put
 
-from holdgate_producer.client import BookingClient
-from holdgate_producer.errors import TimedOut
+from holdgate_producer.client.client import BookingClient
+from holdgate_producer.core.errors import TimedOut
 from holdgate_schema.answers.holds import Answer, OccurrenceStored, Reason, Refused
 from holdgate_schema.commands.holds import Command, PutOccurrence
 from holdgate_schema.errors import FieldError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from holdgate_producer.client import BookingClient
-from holdgate_producer.config import ClientConfig
+from holdgate_producer.client.client import BookingClient
+from holdgate_producer.client.config import ClientConfig
 from holdgate_producer.testing import FakeGate
 from holdgate_schema.answers.holds import Reason
 from holdgate_schema.commands.holds import PlaceHold, ReleaseHold

@@ -9,7 +9,7 @@ from uuid import RFC_4122, UUID
 import msgspec
 import pytest
 
-from holdgate_producer import ids
+from holdgate_producer.core import ids
 from holdgate_schema.ids import RequestId
 from holdgate_workers.ids import is_derived
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from holdgate_producer import BookingClient, ClientConfig, InvalidConfig, links
+from holdgate_producer import BookingClient, ClientConfig, InvalidConfig
+from holdgate_producer.core import links
 
 
 @pytest.fixture

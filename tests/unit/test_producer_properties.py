@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from holdgate_producer import new_request_id
-from holdgate_producer.link import Request
-from holdgate_producer.properties import Envelope, encoded
+from holdgate_producer.amqp.properties import Envelope, encoded
+from holdgate_producer.core.link import Request
 
 
 @pytest.mark.parametrize("user_id", ["guest", ""])

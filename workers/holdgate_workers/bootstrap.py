@@ -13,8 +13,8 @@ from importlib.metadata import version
 
 import structlog
 
-from holdgate_producer.client import BookingClient
-from holdgate_producer.config import ClientConfig
+from holdgate_producer.client.client import BookingClient
+from holdgate_producer.client.config import ClientConfig
 
 from .adapters.embedded import queue_tables
 from .adapters.embedded.consumer import EmbeddedConsumer

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from holdgate_producer.config import ClientConfig
+from holdgate_producer.client.config import ClientConfig
 
 from .adapters.embedded.link import EmbeddedLink
 from .adapters.embedded.server import find_running

@@ -6,7 +6,7 @@ import secrets
 from hashlib import sha256
 from uuid import UUID
 
-from holdgate_producer.ids import new_request_id
+from holdgate_producer.core.ids import new_request_id
 
 __all__ = ["DERIVED_VERSION", "derived_id", "is_derived", "new_request_id", "short_id"]
 

@@ -75,7 +75,7 @@ def expiry_and_relay(examination: Examination) -> Checks:
 
 def round_trip(access: Access) -> Check:
     """One question per slot, each about an occurrence that nobody has: answered like any, and leaves no trace."""
-    from holdgate_producer.errors import ProducerError
+    from holdgate_producer.core.errors import ProducerError
     from holdgate_workers.ids import new_request_id
 
     commands = [GetAvailability(request_id=new_request_id(), occurrence_id=name) for name in _one_per_slot()]

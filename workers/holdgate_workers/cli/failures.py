@@ -49,7 +49,7 @@ def _known(exc: Exception) -> tuple[str, int] | None:
     from pika.adapters.utils.connection_workflow import AMQPConnectorException
     from pika.exceptions import AMQPError
 
-    from holdgate_producer.errors import ProducerError
+    from holdgate_producer.core.errors import ProducerError
     from holdgate_workers.adapters.embedded.errors import EmbeddedServerError
     from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
     from holdgate_workers.adapters.postgres.revision import SchemaMismatch
@@ -83,7 +83,7 @@ def _known(exc: Exception) -> tuple[str, int] | None:
 
 
 def _of_client(exc: Exception) -> tuple[str, int]:
-    from holdgate_producer.errors import (
+    from holdgate_producer.core.errors import (
         Blocked,
         ConnectionLost,
         InvalidConfig,

@@ -68,7 +68,7 @@ def place(
     out: Output,
 ) -> None:
     """Take the whole basket on OCCURRENCE, or nothing."""
-    from holdgate_producer.commands import place_hold
+    from holdgate_producer.client.commands import place_hold
     from holdgate_schema.commands.holds import Client
     from holdgate_schema.commands.selling import Pricing
 

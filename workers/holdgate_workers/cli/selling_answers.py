@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from holdgate_producer.answers import TwoAnswers
-    from holdgate_producer.entry import Answers
+    from holdgate_producer.core.answers import TwoAnswers
+    from holdgate_producer.core.entry import Answers
     from holdgate_schema.quotes import Quote
     from holdgate_schema.views import BookingView, QuoteRef, QuoteView
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from holdgate_producer.client import BookingClient
+    from holdgate_producer.client.client import BookingClient
     from holdgate_workers.app.ports import DeadLetters
     from holdgate_workers.config import ServiceConfig
 

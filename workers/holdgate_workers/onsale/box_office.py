@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from holdgate_producer.client import BookingClient
+from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import Reason, Refused
 from holdgate_schema.answers.selling import Cancelled, Confirmed, Priced
 from holdgate_schema.commands.holds import PutOccurrence

@@ -16,12 +16,12 @@ from time import monotonic, monotonic_ns
 
 import msgspec
 
-from holdgate_producer.amqp import AmqpLink
-from holdgate_producer.client import BookingClient
-from holdgate_producer.config import ClientConfig
-from holdgate_producer.entry import AnswerFuture
-from holdgate_producer.errors import ProducerError
-from holdgate_producer.link import Link, LinkEvents, Request
+from holdgate_producer.amqp.link import AmqpLink
+from holdgate_producer.client.client import BookingClient
+from holdgate_producer.client.config import ClientConfig
+from holdgate_producer.core.entry import AnswerFuture
+from holdgate_producer.core.errors import ProducerError
+from holdgate_producer.core.link import Link, LinkEvents, Request
 from holdgate_schema.answers.holds import Answer, Held, Refused
 from holdgate_schema.codec import encode
 from holdgate_workers.adapters.embedded.link import EmbeddedLink

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 
-from holdgate_producer.link import LinkEvents, Request
+from holdgate_producer.core.link import LinkEvents, Request
 from holdgate_schema import topology
 from holdgate_schema.envelope import Properties
 from holdgate_schema.routing import routing_key

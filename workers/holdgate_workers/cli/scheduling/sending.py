@@ -17,7 +17,7 @@ from holdgate_workers.domain.schedule.steps import put_as_stored
 from holdgate_workers.ids import new_request_id
 
 if TYPE_CHECKING:
-    from holdgate_producer.client import BookingClient
+    from holdgate_producer.client.client import BookingClient
 
 AT_ONCE = 500
 """So many requests are under way at a time: enough to keep the queues busy, few enough to watch them."""
@@ -104,7 +104,7 @@ def _take_back(
 
 
 def _outcome(future: Future[Answer]) -> tuple[Failing | None, str]:
-    from holdgate_producer.errors import ProducerError
+    from holdgate_producer.core.errors import ProducerError
 
     try:
         answer = future.result()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from holdgate_producer.core.ids import new_request_id
 from holdgate_schema.answers.holds import Answer, FieldProblem, HoldView, Reason, Refused
 from holdgate_schema.answers.selling import (
     Booked,
@@ -43,10 +44,8 @@ from holdgate_schema.ids import TOTAL_POOL
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
 from holdgate_schema.views import BookedOrder, BookingView, OrderStatus, Payment, QuoteRef, QuoteView, RefundState
 
-from .ids import new_request_id
-
 if TYPE_CHECKING:
-    from .fake_house import FakeHouse, Occurrence
+    from .house import FakeHouse, Occurrence
 
 CURRENCY = "EUR"
 QUOTE_MINUTES = 15

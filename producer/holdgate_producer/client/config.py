@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 import pika
 
+from holdgate_producer.core.errors import InvalidConfig
 from holdgate_schema.cache import HOUSE_DEFAULT, is_house
 from holdgate_schema.errors import FieldError
-
-from .errors import InvalidConfig
 
 APP_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 

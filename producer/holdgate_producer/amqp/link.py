@@ -14,8 +14,9 @@ from random import SystemRandom
 
 from pika.adapters.select_connection import IOLoop
 
-from .config import ClientConfig
-from .link import LinkEvents, Request
+from holdgate_producer.client.config import ClientConfig
+from holdgate_producer.core.link import LinkEvents, Request
+
 from .session import AmqpSession
 
 CLOSE_SECONDS = 5.0

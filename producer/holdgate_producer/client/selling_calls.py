@@ -1,11 +1,12 @@
-"""The same for asyncio programs."""
+"""What the client for threaded programs does beyond holds: prices, bookings, carts, waiting lists."""
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
+from holdgate_producer.core.answers import F, S, TwoAnswers, expect, typed
+from holdgate_producer.core.entry import Answers
 from holdgate_schema.answers.holds import Answer, Changed, Held, HoldShown, Refused
 from holdgate_schema.answers.selling import (
     Booked,
@@ -25,26 +26,24 @@ from holdgate_schema.commands.holds import Client, Command
 from holdgate_schema.commands.selling import CartLeg, Customer, PaymentNotice, Pricing
 
 from . import commands
-from .answers import AsyncTwoAnswers, F, S, expect, typed
-from .entry import Answers
 
 ASK_FOR_THE_PRICE = Pricing()
 
 
-class AsyncSellingCalls(ABC):
-    """The part of `AsyncBookingClient` that sells: `SellingCalls` as coroutines, with the same promises."""
+class SellingCalls(ABC):
+    """The part of `BookingClient` that sells."""
 
     @abstractmethod
-    async def call(self, command: Command, *, timeout_seconds: float | None = None) -> Answer:
+    def call(self, command: Command, *, timeout_seconds: float | None = None) -> Answer:
         """Send a command and wait for its (first) answer."""
 
     @abstractmethod
-    async def _answers(self, command: Command, timeout_seconds: float | None) -> Answers:
+    def _answers(self, command: Command, timeout_seconds: float | None) -> Answers:
         """Send a command and give the futures of its answers."""
 
     # --- prices -------------------------------------------------------------------------------------------------
 
-    async def quote(
+    def quote(
         self,
         occurrence_id: str,
         items: Mapping[str, int],
@@ -64,10 +63,10 @@ class AsyncSellingCalls(ABC):
             voucher=voucher,
             request_id=request_id,
         )
-        answers = await self._both(command, Quoting, Quoted, timeout_seconds)
-        return await answers.final
+        answers = self._both(command, Quoting, Quoted, timeout_seconds)
+        return answers.final.result()
 
-    async def place_priced(
+    def place_priced(
         self,
         occurrence_id: str,
         items: Mapping[str, int],
@@ -80,7 +79,7 @@ class AsyncSellingCalls(ABC):
         ttl_seconds: int | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> AsyncTwoAnswers[Held, Priced]:
+    ) -> TwoAnswers[Held, Priced]:
         """Take the whole basket or nothing, and ask what it costs.
 
         `final` is refused as `unpriced` if it has no price: then it is held all the same.
@@ -96,9 +95,9 @@ class AsyncSellingCalls(ABC):
             pricing=pricing,
             request_id=request_id,
         )
-        return await self._both(command, Held, Priced, timeout_seconds)
+        return self._both(command, Held, Priced, timeout_seconds)
 
-    async def change_priced(
+    def change_priced(
         self,
         occurrence_id: str,
         session_id: str,
@@ -109,16 +108,16 @@ class AsyncSellingCalls(ABC):
         extras: Mapping[str, int] | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> AsyncTwoAnswers[Changed, Priced]:
+    ) -> TwoAnswers[Changed, Priced]:
         """Set the hold's quantities and ask what they cost. With the quantities that it has: another price."""
         command = commands.change_hold(
             occurrence_id, session_id, hold_id, items, extras=extras, pricing=pricing, request_id=request_id
         )
-        return await self._both(command, Changed, Priced, timeout_seconds)
+        return self._both(command, Changed, Priced, timeout_seconds)
 
     # --- bookings -----------------------------------------------------------------------------------------------
 
-    async def convert(
+    def convert(
         self,
         occurrence_id: str,
         session_id: str,
@@ -129,7 +128,7 @@ class AsyncSellingCalls(ABC):
         customer: Customer | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> AsyncTwoAnswers[Converting, Confirmed]:
+    ) -> TwoAnswers[Converting, Confirmed]:
         """Turn a priced hold into an order. `first`: it can no longer expire; `final`: it is sold, or it is not."""
         command = commands.convert_booking(
             occurrence_id,
@@ -140,9 +139,9 @@ class AsyncSellingCalls(ABC):
             customer=customer,
             request_id=request_id,
         )
-        return await self._both(command, Converting, Confirmed, timeout_seconds)
+        return self._both(command, Converting, Confirmed, timeout_seconds)
 
-    async def cancel_booking(
+    def cancel_booking(
         self,
         occurrence_id: str,
         session_id: str,
@@ -156,9 +155,9 @@ class AsyncSellingCalls(ABC):
         command = commands.cancel_booking(
             occurrence_id, session_id, booking_id, reason=reason, request_id=request_id
         )
-        return expect(await self.call(command, timeout_seconds=timeout_seconds), Cancelled)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Cancelled)
 
-    async def reduce_booking(
+    def reduce_booking(
         self,
         occurrence_id: str,
         session_id: str,
@@ -175,9 +174,9 @@ class AsyncSellingCalls(ABC):
         command = commands.reduce_booking(
             occurrence_id, session_id, booking_id, items, extras=extras, reason=reason, request_id=request_id
         )
-        return expect(await self.call(command, timeout_seconds=timeout_seconds), Booked)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Booked)
 
-    async def booking(
+    def booking(
         self,
         occurrence_id: str,
         session_id: str,
@@ -188,11 +187,11 @@ class AsyncSellingCalls(ABC):
     ) -> Booked | Refused:
         """The booking as it is now."""
         command = commands.get_booking(occurrence_id, session_id, booking_id, request_id=request_id)
-        return expect(await self.call(command, timeout_seconds=timeout_seconds), Booked)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Booked)
 
     # --- carts and waiting lists --------------------------------------------------------------------------------
 
-    async def place_cart(
+    def place_cart(
         self,
         legs: Sequence[CartLeg],
         *,
@@ -201,7 +200,7 @@ class AsyncSellingCalls(ABC):
         ttl_seconds: int | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> AsyncTwoAnswers[CartStarted, CartHeld]:
+    ) -> TwoAnswers[CartStarted, CartHeld]:
         """Hold baskets of several occurrences, all or nothing."""
         command = commands.place_cart(
             legs,
@@ -210,9 +209,9 @@ class AsyncSellingCalls(ABC):
             ttl_seconds=ttl_seconds,
             request_id=request_id,
         )
-        return await self._both(command, CartStarted, CartHeld, timeout_seconds)
+        return self._both(command, CartStarted, CartHeld, timeout_seconds)
 
-    async def join_waitlist(
+    def join_waitlist(
         self,
         occurrence_id: str,
         items: Mapping[str, int],
@@ -232,9 +231,9 @@ class AsyncSellingCalls(ABC):
             user_id=user_id,
             request_id=request_id,
         )
-        return expect(await self.call(command, timeout_seconds=timeout_seconds), Waiting)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), Waiting)
 
-    async def hold(
+    def hold(
         self,
         occurrence_id: str,
         session_id: str,
@@ -245,9 +244,9 @@ class AsyncSellingCalls(ABC):
     ) -> HoldShown | Refused:
         """The hold as it is now, with its price if it has one."""
         command = commands.get_hold(occurrence_id, session_id, hold_id, request_id=request_id)
-        return expect(await self.call(command, timeout_seconds=timeout_seconds), HoldShown)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), HoldShown)
 
-    async def waitlist_entry(
+    def waitlist_entry(
         self,
         occurrence_id: str,
         session_id: str,
@@ -258,9 +257,9 @@ class AsyncSellingCalls(ABC):
     ) -> WaitlistPlace | Refused:
         """The place in line as it is now, or the offer that came of it."""
         command = commands.get_waitlist_entry(occurrence_id, session_id, entry_id, request_id=request_id)
-        return expect(await self.call(command, timeout_seconds=timeout_seconds), WaitlistPlace)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), WaitlistPlace)
 
-    async def leave_waitlist(
+    def leave_waitlist(
         self,
         occurrence_id: str,
         session_id: str,
@@ -271,15 +270,10 @@ class AsyncSellingCalls(ABC):
     ) -> LeftWaitlist | Refused:
         """Leave the line, before an offer or to decline one."""
         command = commands.leave_waitlist(occurrence_id, session_id, entry_id, request_id=request_id)
-        return expect(await self.call(command, timeout_seconds=timeout_seconds), LeftWaitlist)
+        return expect(self.call(command, timeout_seconds=timeout_seconds), LeftWaitlist)
 
-    async def _both(
+    def _both(
         self, command: Command, first: type[F], final: type[S], timeout_seconds: float | None
-    ) -> AsyncTwoAnswers[F, S]:
-        answers = await self._answers(command, timeout_seconds)
-        loop = asyncio.get_running_loop()
-        return AsyncTwoAnswers(
-            command.request_id,
-            asyncio.wrap_future(typed(answers.first, first), loop=loop),
-            asyncio.wrap_future(typed(answers.final, final), loop=loop),
-        )
+    ) -> TwoAnswers[F, S]:
+        answers = self._answers(command, timeout_seconds)
+        return TwoAnswers(command.request_id, typed(answers.first, first), typed(answers.final, final))

@@ -46,7 +46,7 @@ from holdgate_schema.commands.holds import (
 from holdgate_schema.commands.selling import INTERNAL_TYPES, SELLING_TYPES
 from holdgate_schema.ids import TOTAL_POOL
 
-from .fake_selling import FakeSelling
+from .selling import FakeSelling
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 TTL_SECONDS = 15 * 60

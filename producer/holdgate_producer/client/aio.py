@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
+from holdgate_producer.core.answers import expect
+from holdgate_producer.core.entry import Answers
+from holdgate_producer.core.link import Link, Request
+from holdgate_producer.core.outgoing import command_of, request_of
+from holdgate_producer.core.stats import Stats
 from holdgate_schema.answers.holds import Answer, Availability, Changed, Extended, Held, Refused, Released
 from holdgate_schema.commands.holds import Client, Command, ExtendHold, GetAvailability, ReleaseHold
 from holdgate_schema.commands.selling import Pricing
 
 from . import commands
 from .aio_selling_calls import AsyncSellingCalls
-from .answers import expect
 from .cache import Cache, cache_of, cached_answer
 from .client import core_of, timeout_of
 from .config import ClientConfig
-from .entry import Answers
-from .link import Link, Request
-from .outgoing import command_of, request_of
-from .stats import Stats
 
 
 class AsyncBookingClient(AsyncSellingCalls):

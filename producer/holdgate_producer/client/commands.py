@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from holdgate_producer.core.errors import InvalidRequest
+from holdgate_producer.core.outgoing import command_of
 from holdgate_schema.commands.holds import ChangeHold, Client, GetHold, PlaceHold
 from holdgate_schema.commands.selling import (
     CancelBooking,
@@ -21,9 +23,6 @@ from holdgate_schema.commands.selling import (
     ReduceBooking,
 )
 from holdgate_schema.errors import FieldError
-
-from .errors import InvalidRequest
-from .outgoing import command_of
 
 Quantities = Mapping[str, int]
 

@@ -8,23 +8,23 @@ from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
 
+from holdgate_producer.core.answers import expect
+from holdgate_producer.core.core import Core
+from holdgate_producer.core.entry import Answers
+from holdgate_producer.core.errors import InvalidConfig, InvalidRequest
+from holdgate_producer.core.link import Link
+from holdgate_producer.core.links import open_link
+from holdgate_producer.core.outgoing import command_of, request_of
+from holdgate_producer.core.stats import Stats
 from holdgate_schema.answers.holds import Answer, Availability, Changed, Extended, Held, Refused, Released
 from holdgate_schema.commands.holds import Client, Command, ExtendHold, GetAvailability, ReleaseHold
 from holdgate_schema.commands.selling import Pricing
 from holdgate_schema.errors import FieldError
 
 from . import commands
-from .answers import expect
 from .cache import Cache, cache_of, cached_answer
 from .config import ClientConfig, is_positive
-from .core import Core
-from .entry import Answers
-from .errors import InvalidConfig, InvalidRequest
-from .link import Link
-from .links import open_link
-from .outgoing import command_of, request_of
 from .selling_calls import SellingCalls
-from .stats import Stats
 
 DEFAULTS_FOR_A_GIVEN_LINK = ClientConfig(url="amqp://127.0.0.1/", app_id="holdgate-client")
 

@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 from pika.spec import BasicProperties
 
+from holdgate_producer.core.link import Request
 from holdgate_schema.codec import CONTENT_TYPE
-
-from .link import Request
 
 PERSISTENT = 2
 

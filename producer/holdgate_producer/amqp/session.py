@@ -11,12 +11,12 @@ from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.spec import Basic, BasicProperties
 
+from holdgate_producer.client.config import ClientConfig
+from holdgate_producer.core.link import LinkEvents, Request
 from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX, REQUESTS_EXCHANGE
 
-from .config import ClientConfig
 from .connection import BatchingConnection
-from .link import LinkEvents, Request
 from .properties import Envelope
 
 

@@ -1,10 +1,13 @@
-"""What the client for threaded programs does beyond holds: prices, bookings, carts, waiting lists."""
+"""The same for asyncio programs."""
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
+from holdgate_producer.core.answers import AsyncTwoAnswers, F, S, expect, typed
+from holdgate_producer.core.entry import Answers
 from holdgate_schema.answers.holds import Answer, Changed, Held, HoldShown, Refused
 from holdgate_schema.answers.selling import (
     Booked,
@@ -24,26 +27,24 @@ from holdgate_schema.commands.holds import Client, Command
 from holdgate_schema.commands.selling import CartLeg, Customer, PaymentNotice, Pricing
 
 from . import commands
-from .answers import F, S, TwoAnswers, expect, typed
-from .entry import Answers
 
 ASK_FOR_THE_PRICE = Pricing()
 
 
-class SellingCalls(ABC):
-    """The part of `BookingClient` that sells."""
+class AsyncSellingCalls(ABC):
+    """The part of `AsyncBookingClient` that sells: `SellingCalls` as coroutines, with the same promises."""
 
     @abstractmethod
-    def call(self, command: Command, *, timeout_seconds: float | None = None) -> Answer:
+    async def call(self, command: Command, *, timeout_seconds: float | None = None) -> Answer:
         """Send a command and wait for its (first) answer."""
 
     @abstractmethod
-    def _answers(self, command: Command, timeout_seconds: float | None) -> Answers:
+    async def _answers(self, command: Command, timeout_seconds: float | None) -> Answers:
         """Send a command and give the futures of its answers."""
 
     # --- prices -------------------------------------------------------------------------------------------------
 
-    def quote(
+    async def quote(
         self,
         occurrence_id: str,
         items: Mapping[str, int],
@@ -63,10 +64,10 @@ class SellingCalls(ABC):
             voucher=voucher,
             request_id=request_id,
         )
-        answers = self._both(command, Quoting, Quoted, timeout_seconds)
-        return answers.final.result()
+        answers = await self._both(command, Quoting, Quoted, timeout_seconds)
+        return await answers.final
 
-    def place_priced(
+    async def place_priced(
         self,
         occurrence_id: str,
         items: Mapping[str, int],
@@ -79,7 +80,7 @@ class SellingCalls(ABC):
         ttl_seconds: int | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> TwoAnswers[Held, Priced]:
+    ) -> AsyncTwoAnswers[Held, Priced]:
         """Take the whole basket or nothing, and ask what it costs.
 
         `final` is refused as `unpriced` if it has no price: then it is held all the same.
@@ -95,9 +96,9 @@ class SellingCalls(ABC):
             pricing=pricing,
             request_id=request_id,
         )
-        return self._both(command, Held, Priced, timeout_seconds)
+        return await self._both(command, Held, Priced, timeout_seconds)
 
-    def change_priced(
+    async def change_priced(
         self,
         occurrence_id: str,
         session_id: str,
@@ -108,16 +109,16 @@ class SellingCalls(ABC):
         extras: Mapping[str, int] | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> TwoAnswers[Changed, Priced]:
+    ) -> AsyncTwoAnswers[Changed, Priced]:
         """Set the hold's quantities and ask what they cost. With the quantities that it has: another price."""
         command = commands.change_hold(
             occurrence_id, session_id, hold_id, items, extras=extras, pricing=pricing, request_id=request_id
         )
-        return self._both(command, Changed, Priced, timeout_seconds)
+        return await self._both(command, Changed, Priced, timeout_seconds)
 
     # --- bookings -----------------------------------------------------------------------------------------------
 
-    def convert(
+    async def convert(
         self,
         occurrence_id: str,
         session_id: str,
@@ -128,7 +129,7 @@ class SellingCalls(ABC):
         customer: Customer | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> TwoAnswers[Converting, Confirmed]:
+    ) -> AsyncTwoAnswers[Converting, Confirmed]:
         """Turn a priced hold into an order. `first`: it can no longer expire; `final`: it is sold, or it is not."""
         command = commands.convert_booking(
             occurrence_id,
@@ -139,9 +140,9 @@ class SellingCalls(ABC):
             customer=customer,
             request_id=request_id,
         )
-        return self._both(command, Converting, Confirmed, timeout_seconds)
+        return await self._both(command, Converting, Confirmed, timeout_seconds)
 
-    def cancel_booking(
+    async def cancel_booking(
         self,
         occurrence_id: str,
         session_id: str,
@@ -155,9 +156,9 @@ class SellingCalls(ABC):
         command = commands.cancel_booking(
             occurrence_id, session_id, booking_id, reason=reason, request_id=request_id
         )
-        return expect(self.call(command, timeout_seconds=timeout_seconds), Cancelled)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), Cancelled)
 
-    def reduce_booking(
+    async def reduce_booking(
         self,
         occurrence_id: str,
         session_id: str,
@@ -174,9 +175,9 @@ class SellingCalls(ABC):
         command = commands.reduce_booking(
             occurrence_id, session_id, booking_id, items, extras=extras, reason=reason, request_id=request_id
         )
-        return expect(self.call(command, timeout_seconds=timeout_seconds), Booked)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), Booked)
 
-    def booking(
+    async def booking(
         self,
         occurrence_id: str,
         session_id: str,
@@ -187,11 +188,11 @@ class SellingCalls(ABC):
     ) -> Booked | Refused:
         """The booking as it is now."""
         command = commands.get_booking(occurrence_id, session_id, booking_id, request_id=request_id)
-        return expect(self.call(command, timeout_seconds=timeout_seconds), Booked)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), Booked)
 
     # --- carts and waiting lists --------------------------------------------------------------------------------
 
-    def place_cart(
+    async def place_cart(
         self,
         legs: Sequence[CartLeg],
         *,
@@ -200,7 +201,7 @@ class SellingCalls(ABC):
         ttl_seconds: int | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
-    ) -> TwoAnswers[CartStarted, CartHeld]:
+    ) -> AsyncTwoAnswers[CartStarted, CartHeld]:
         """Hold baskets of several occurrences, all or nothing."""
         command = commands.place_cart(
             legs,
@@ -209,9 +210,9 @@ class SellingCalls(ABC):
             ttl_seconds=ttl_seconds,
             request_id=request_id,
         )
-        return self._both(command, CartStarted, CartHeld, timeout_seconds)
+        return await self._both(command, CartStarted, CartHeld, timeout_seconds)
 
-    def join_waitlist(
+    async def join_waitlist(
         self,
         occurrence_id: str,
         items: Mapping[str, int],
@@ -231,9 +232,9 @@ class SellingCalls(ABC):
             user_id=user_id,
             request_id=request_id,
         )
-        return expect(self.call(command, timeout_seconds=timeout_seconds), Waiting)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), Waiting)
 
-    def hold(
+    async def hold(
         self,
         occurrence_id: str,
         session_id: str,
@@ -244,9 +245,9 @@ class SellingCalls(ABC):
     ) -> HoldShown | Refused:
         """The hold as it is now, with its price if it has one."""
         command = commands.get_hold(occurrence_id, session_id, hold_id, request_id=request_id)
-        return expect(self.call(command, timeout_seconds=timeout_seconds), HoldShown)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), HoldShown)
 
-    def waitlist_entry(
+    async def waitlist_entry(
         self,
         occurrence_id: str,
         session_id: str,
@@ -257,9 +258,9 @@ class SellingCalls(ABC):
     ) -> WaitlistPlace | Refused:
         """The place in line as it is now, or the offer that came of it."""
         command = commands.get_waitlist_entry(occurrence_id, session_id, entry_id, request_id=request_id)
-        return expect(self.call(command, timeout_seconds=timeout_seconds), WaitlistPlace)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), WaitlistPlace)
 
-    def leave_waitlist(
+    async def leave_waitlist(
         self,
         occurrence_id: str,
         session_id: str,
@@ -270,10 +271,15 @@ class SellingCalls(ABC):
     ) -> LeftWaitlist | Refused:
         """Leave the line, before an offer or to decline one."""
         command = commands.leave_waitlist(occurrence_id, session_id, entry_id, request_id=request_id)
-        return expect(self.call(command, timeout_seconds=timeout_seconds), LeftWaitlist)
+        return expect(await self.call(command, timeout_seconds=timeout_seconds), LeftWaitlist)
 
-    def _both(
+    async def _both(
         self, command: Command, first: type[F], final: type[S], timeout_seconds: float | None
-    ) -> TwoAnswers[F, S]:
-        answers = self._answers(command, timeout_seconds)
-        return TwoAnswers(command.request_id, typed(answers.first, first), typed(answers.final, final))
+    ) -> AsyncTwoAnswers[F, S]:
+        answers = await self._answers(command, timeout_seconds)
+        loop = asyncio.get_running_loop()
+        return AsyncTwoAnswers(
+            command.request_id,
+            asyncio.wrap_future(typed(answers.first, first), loop=loop),
+            asyncio.wrap_future(typed(answers.final, final), loop=loop),
+        )

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from holdgate_producer.core.errors import InvalidConfig
+from holdgate_producer.core.outgoing import request_of
 from holdgate_schema.answers.holds import Availability
 from holdgate_schema.cache import (
     AT,
@@ -28,8 +30,6 @@ from holdgate_schema.commands.holds import GetAvailability
 from holdgate_schema.errors import FieldError, InvalidMessage
 
 from .config import ClientConfig
-from .errors import InvalidConfig
-from .outgoing import request_of
 
 REST_SECONDS = 1.0
 """After a failure Redis is left alone for so long, so that one that hangs does not cost every call its timeout."""

@@ -43,15 +43,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from holdgate_producer.core.ids import new_request_id
+from holdgate_producer.core.link import LinkEvents, Request
 from holdgate_schema.answers.holds import Answer, Availability, Reason, Refused, answer_type
 from holdgate_schema.codec import decode_command, encode
 from holdgate_schema.commands.holds import Command, GetAvailability, GetHold
 from holdgate_schema.commands.selling import GetBooking, GetWaitlistEntry
 
-from .fake_cache import FakeCache
-from .fake_house import FakeHouse
-from .ids import new_request_id
-from .link import LinkEvents, Request
+from .cache import FakeCache
+from .house import FakeHouse
 
 __all__ = ["FakeCache", "FakeGate"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from holdgate_producer.amqp.link import AmqpLink
+from holdgate_producer.client.config import ClientConfig
 from holdgate_schema.errors import FieldError
 
-from .amqp import AmqpLink
-from .config import ClientConfig
 from .errors import InvalidConfig
 from .link import Link
 

@@ -1,0 +1,4 @@
+"""The client's link over RabbitMQ.
+
+May import the core, and pika.
+"""
