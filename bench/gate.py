@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from holdgate_workers.bootstrap import database_url, open_site
-from holdgate_workers.config import read_config
-from holdgate_workers.entrypoints.gate_worker import GateWorker
-from holdgate_workers.entrypoints.logs import configure_logs
-from holdgate_workers.entrypoints.process import Process
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.roles.gate.worker import GateWorker
+from holdgate_workers.roles.process.logs import configure_logs
+from holdgate_workers.roles.process.process import Process
+from holdgate_workers.wiring.site import database_url, open_site
 
 from .processes import say_ready_and_wait
 

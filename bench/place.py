@@ -14,8 +14,8 @@ from tests.support.rabbit import fresh_vhost
 from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import Refused
 from holdgate_schema.commands.holds import Command
-from holdgate_workers.bootstrap import Site, booking_client, open_site
-from holdgate_workers.config import read_config
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.wiring.site import Site, booking_client, open_site
 
 from .processes import Child, children
 

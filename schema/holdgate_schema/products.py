@@ -2,7 +2,8 @@
 
 Amounts are whole minor units of the product's currency (7500 is 75.00 EUR). Percentages are JSON numbers with at
 most two decimals and mean the decimal that they show; a double holds each of them exactly enough to be read back.
-`docs/pricing.md` says in which order everything is applied; `domain/pricing/checks.py` checks what a type cannot.
+`docs/pricing.md` says in which order everything is applied; `domain/pricing/definitions/checks.py` checks what a type
+cannot.
 """
 
 from __future__ import annotations

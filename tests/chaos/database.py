@@ -15,8 +15,8 @@ import psycopg
 from tests.chaos.network import Place
 from tests.support.rabbit import eventually
 
-from holdgate_workers.adapters.embedded.account import Account, run_as, serving_account
-from holdgate_workers.adapters.embedded.cluster import suitable_binaries
+from holdgate_workers.adapters.embedded.server.account import Account, run_as, serving_account
+from holdgate_workers.adapters.embedded.server.cluster import suitable_binaries
 
 USER = "holdgate"
 WAL_VOLUME_MB = 384

@@ -20,8 +20,8 @@ from tests.checker.recording import CLIENTS
 from tests.support.processes import ROOT
 from tests.support.requests import put
 
-from holdgate_workers.bootstrap import open_site
-from holdgate_workers.config import read_config
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.wiring.site import open_site
 
 PARTITIONS = 4
 SHOPPERS = ("shopper1", "shopper2", "shopper3")

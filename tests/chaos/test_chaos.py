@@ -21,8 +21,8 @@ from tests.chaos.verdict import Verdict, judge
 from tests.checker.recording import CLIENTS
 from tests.support.postgres import migrated_database
 
-from holdgate_workers.bootstrap import open_site
-from holdgate_workers.config import read_config
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.wiring.site import open_site
 
 HOUR_SECONDS = 3600.0
 SHORT = Options(seed=14, seconds=18, gap_seconds=(1, 4), rate=300)

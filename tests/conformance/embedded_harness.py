@@ -15,12 +15,12 @@ from tests.support.tcp_proxy import TcpProxy, proxied
 
 from holdgate_schema.envelope import Properties
 from holdgate_schema.topology import REPLY_QUEUE_PREFIX
-from holdgate_workers.adapters.embedded.consumer import EmbeddedConsumer
-from holdgate_workers.adapters.embedded.dead_letters import EmbeddedDeadLetters
-from holdgate_workers.adapters.embedded.examination import served
-from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
-from holdgate_workers.adapters.embedded.queue_tables import declare, declare_queue, remove_queue
-from holdgate_workers.adapters.embedded.routes import unpack
+from holdgate_workers.adapters.embedded.queue.consumer import EmbeddedConsumer
+from holdgate_workers.adapters.embedded.queue.dead_letters import EmbeddedDeadLetters
+from holdgate_workers.adapters.embedded.queue.health_checks import served
+from holdgate_workers.adapters.embedded.queue.publisher import EmbeddedPublisher
+from holdgate_workers.adapters.embedded.queue.routes import unpack
+from holdgate_workers.adapters.embedded.queue.tables import declare, declare_queue, remove_queue
 from holdgate_workers.app.ports import Consumer, Sink
 
 POSTGRES_PORT = 5432

@@ -14,8 +14,8 @@ from tests.support.mail_server import PASSWORD, USER, Authority, Inbox, mail_ser
 from holdgate_workers.adapters.mail.file_sink import FileSink
 from holdgate_workers.adapters.mail.server import MailServer
 from holdgate_workers.adapters.mail.smtp import SmtpSender
-from holdgate_workers.app.notices.people import Sender
-from holdgate_workers.app.notices.ports import MailSender
+from holdgate_workers.app.notifications.people import Sender
+from holdgate_workers.app.notifications.ports import MailSender
 
 
 @dataclass

@@ -21,14 +21,14 @@ from tests.support.postgres import migrated_database
 from holdgate_workers.adapters.http.client import HttpClient, Timeouts
 from holdgate_workers.adapters.http.signing import SigningKey
 from holdgate_workers.adapters.http.target import Target
-from holdgate_workers.adapters.orders.guarded import GuardedGateway
-from holdgate_workers.adapters.orders.local import LocalGateway
-from holdgate_workers.adapters.orders.webhook import WebhookGateway
-from holdgate_workers.adapters.orders.woocommerce import WooCommerceGateway
-from holdgate_workers.adapters.orders.woocommerce_api import WooCommerceApi, shop_client
-from holdgate_workers.adapters.orders.woocommerce_orders import WooCommerceShop
-from holdgate_workers.app.breaker import CircuitBreaker
-from holdgate_workers.app.orders import OrderGateway
+from holdgate_workers.adapters.shops.guarded import GuardedGateway
+from holdgate_workers.adapters.shops.local import LocalGateway
+from holdgate_workers.adapters.shops.webhook import WebhookGateway
+from holdgate_workers.adapters.shops.woocommerce.api import WooCommerceApi, shop_client
+from holdgate_workers.adapters.shops.woocommerce.gateway import WooCommerceGateway
+from holdgate_workers.adapters.shops.woocommerce.orders import WooCommerceShop
+from holdgate_workers.app.circuit_breaker import CircuitBreaker
+from holdgate_workers.app.ordering.orders import OrderGateway
 
 PATIENT = Timeouts(connect_seconds=15.0, read_seconds=15.0, total_seconds=30.0)
 IMPATIENT = Timeouts(connect_seconds=15.0, read_seconds=0.5, total_seconds=1.0)

@@ -13,10 +13,10 @@ from tests.support.tcp_proxy import TcpProxy, proxied
 
 from holdgate_schema.envelope import Properties
 from holdgate_schema.topology import DEAD_QUEUE, REPLY_QUEUE_PREFIX, partition_queue
-from holdgate_workers.adapters.rabbit.answering import AnsweringPublisher
+from holdgate_workers.adapters.rabbit.amqp.properties import from_wire
 from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
 from holdgate_workers.adapters.rabbit.dead_letters import RabbitDeadLetters
-from holdgate_workers.adapters.rabbit.properties import from_wire
+from holdgate_workers.adapters.rabbit.publishing.answering import AnsweringPublisher
 from holdgate_workers.adapters.rabbit.topology import declare, served
 from holdgate_workers.app.ports import Consumer, Sink
 

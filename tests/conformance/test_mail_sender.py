@@ -22,10 +22,10 @@ from holdgate_workers.adapters.calendars.invitations import IcsInvitations
 from holdgate_workers.adapters.mail.file_sink import FileSink
 from holdgate_workers.adapters.mail.smtp import SmtpSender
 from holdgate_workers.adapters.mail.texts import TemplateTexts
-from holdgate_workers.app.notices.composing import compose
-from holdgate_workers.app.notices.mail import CalendarObject, MailText
-from holdgate_workers.app.notices.mails import mails_after
-from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.delivery.composing import compose
+from holdgate_workers.app.notifications.delivery.mail import CalendarObject, MailText
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.mails import mails_after
 
 TEXT = MailText("Confirmed: Harbour tour", "Hello Zoë\n", "<p>Hello Zoë</p>\n")
 

@@ -11,7 +11,7 @@ from tests.conformance.order_gateways import HARNESSES, OrderHarness
 from tests.support.http_peer import DONE, RETRY_AFTER_SECONDS, Fault, HttpPeer
 from tests.support.orders import free_order, new_order, new_reference, new_refund
 
-from holdgate_workers.app.orders import (
+from holdgate_workers.app.ordering.orders import (
     Cancelled,
     Created,
     Found,

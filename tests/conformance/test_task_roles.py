@@ -19,13 +19,13 @@ from tests.support.processes import ROOT
 from tests.support.rabbit import PATIENCE_SECONDS, eventually, fresh_vhost, rabbitmqctl, vhost_of
 from tests.support.tasks import KIND, ROLE, DeskLog, Recorder, UnreliableLine, decide, one_each, site_at
 
-from holdgate_workers.adapters.postgres.tasks import TaskBook
-from holdgate_workers.app.tasks import Again, Dead, Done, Handler, Retries, Task, TaskOutcome
-from holdgate_workers.bootstrap import Site
-from holdgate_workers.config import read_config
-from holdgate_workers.entrypoints.feeder_worker import FeederWorker
-from holdgate_workers.entrypoints.process import Worker
-from holdgate_workers.entrypoints.task_worker import TaskRole
+from holdgate_workers.adapters.postgres.tasks.table import TaskBook
+from holdgate_workers.app.tasks.tasks import Again, Dead, Done, Handler, Retries, Task, TaskOutcome
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.roles.feeder import FeederWorker
+from holdgate_workers.roles.process.process import Worker
+from holdgate_workers.roles.tasks import TaskRole
+from holdgate_workers.wiring.site import Site
 
 pytestmark = pytest.mark.services
 
@@ -308,7 +308,7 @@ def test_a_planner_with_a_fault_makes_the_feeder_unready_and_stops_no_worker(gro
 def test_a_broker_that_takes_nothing_does_not_stop_the_feeding(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdgate_workers.entrypoints.feeder_worker.UNREACHABLE_SECONDS", 0.1)
+    monkeypatch.setattr("holdgate_workers.roles.feeder.UNREACHABLE_SECONDS", 0.1)
     feeder = ground.feeder()
     eventually(lambda: ground.site.is_embedded or feeder._told)
     ground.line.is_broken = True
@@ -339,7 +339,7 @@ def test_handlers_that_cannot_be_made_make_the_role_unready(ground: Ground) -> N
 
 
 def test_open_overdue_and_dead_tasks_are_gauges(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdgate_workers.entrypoints.feeder_worker.COUNT_SECONDS", 0.05)
+    monkeypatch.setattr("holdgate_workers.roles.feeder.COUNT_SECONDS", 0.05)
     feeder = ground.feeder()
     labels = {"role": ROLE, "kind": KIND}
     decide(ground.connection, 2)
@@ -356,7 +356,7 @@ def test_open_overdue_and_dead_tasks_are_gauges(ground: Ground, monkeypatch: pyt
 
 def test_no_more_wakeups_are_sent_than_the_queue_may_hold(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """A role that is down for a day must not fill the broker: its tasks wait in the table."""
-    monkeypatch.setattr("holdgate_workers.entrypoints.feeder_worker.WAITING_MAX", 20)
+    monkeypatch.setattr("holdgate_workers.roles.feeder.WAITING_MAX", 20)
     # It is there, but it does not run.
     ground.site.wakeups.worker("orders", DeskLog(), threads=1, name="idle", registry=CollectorRegistry())
     ground.connection.execute("""

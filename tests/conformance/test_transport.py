@@ -24,8 +24,8 @@ from tests.support.rabbit import eventually
 from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX, Properties
 from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import DEAD_EXCHANGE, REPLY_QUEUE_PREFIX
+from holdgate_workers.app.dead_letters.replay import REPLAYS_HEADER, replayable
 from holdgate_workers.app.ports import Consumer, DeadLetter, Outgoing, Oversized, Publisher
-from holdgate_workers.app.replay import REPLAYS_HEADER, replayable
 
 pytestmark = pytest.mark.services
 

@@ -14,8 +14,8 @@ from holdgate_schema.topology import task_queues
 from holdgate_workers.adapters.dramatiq.in_process import InProcessWakeups
 from holdgate_workers.adapters.dramatiq.rabbit import RabbitWakeups
 from holdgate_workers.adapters.rabbit.topology import declare
-from holdgate_workers.app.task_ports import WakeupLine
-from holdgate_workers.app.tasks import Wakeup
+from holdgate_workers.app.tasks.ports import WakeupLine
+from holdgate_workers.app.tasks.tasks import Wakeup
 
 pytestmark = pytest.mark.services
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from holdgate_workers.app import effects, relay, sweep
+from holdgate_workers.app.expiry import sweep
+from holdgate_workers.app.gate import effects
+from holdgate_workers.app.relay import relay
 
 FAULTS = ("kill", "pause", "cut-broker", "cut-database")
 """SIGKILL; SIGSTOP, until the far side has taken the process for dead and its heir was seen at work; a reset of all

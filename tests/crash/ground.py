@@ -17,7 +17,7 @@ from tests.support.rabbit import AMQP_PORT, admin_url, fresh_vhost
 from tests.support.recorded import RecordedRun
 from tests.support.site import PARTITIONS, TestSite
 
-from holdgate_workers.adapters.postgres import migrations
+from holdgate_workers.adapters.postgres.maintenance import migrations
 
 SWEEP_SECONDS = "0.2"
 

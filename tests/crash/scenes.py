@@ -19,7 +19,7 @@ from tests.support.recorded import on_sale
 from tests.support.requests import occurrences_in
 from tests.support.site import PARTITIONS
 
-from holdgate_workers.app.membership import ranked
+from holdgate_workers.app.partitions.membership import ranked
 from holdgate_workers.ids import new_request_id
 
 FIRST, SECOND, NEWCOMER = "bert", "emil", "carl"

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tests.crash.cases import FAULTS, GATE_STEPS, Case, names_of
 
-from holdgate_workers.app import cart_saga, converting, projection_effects
+from holdgate_workers.app.carts import protocol as cart_saga
+from holdgate_workers.app.ordering import protocol as converting
+from holdgate_workers.app.projection import effects as projection_effects
 
 CACHE_FAULTS = ("kill", "pause", "cut-database", "cut-cache")
 """The read side has nothing to do with the broker."""

@@ -21,7 +21,7 @@ from holdgate_schema.answers.holds import Answer, Held, Reason, Refused, Release
 from holdgate_schema.answers.selling import CartHeld, CartStarted
 from holdgate_schema.commands.holds import ReleaseHold
 from holdgate_schema.commands.selling import CartLeg, PlaceCart
-from holdgate_workers.app.cart_saga import RECONCILE_AFTER_SECONDS
+from holdgate_workers.app.carts.protocol import RECONCILE_AFTER_SECONDS
 from holdgate_workers.ids import new_request_id, short_id
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]

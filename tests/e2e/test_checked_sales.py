@@ -16,7 +16,7 @@ from tests.support.recorded import RecordedRun, on_sale
 from tests.support.site import PARTITIONS, TestSite
 
 from holdgate_schema.products import Voucher
-from holdgate_workers.adapters.postgres.products import PriceBook
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.ids import new_request_id
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]

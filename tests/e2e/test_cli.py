@@ -21,11 +21,11 @@ from holdgate_schema.commands.holds import Client, PlaceHold
 from holdgate_schema.envelope import Properties
 from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import DEAD_EXCHANGE, REQUESTS_EXCHANGE
-from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
-from holdgate_workers.adapters.embedded.server import find_running
+from holdgate_workers.adapters.embedded.queue.publisher import EmbeddedPublisher
+from holdgate_workers.adapters.embedded.server.server import find_running
 from holdgate_workers.app.ports import Outgoing
-from holdgate_workers.cli.formats import short
-from holdgate_workers.cli.up import UP_ROLES
+from holdgate_workers.cli.output.formats import short
+from holdgate_workers.cli.running.up import UP_ROLES
 from holdgate_workers.ids import new_request_id, short_id
 
 pytestmark = pytest.mark.slow

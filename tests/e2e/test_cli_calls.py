@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from tests.support.cli import Terminal
 
 from holdgate_workers.cli import exits
+from holdgate_workers.cli.dead_letters.masking import masked_body, masked_text
 from holdgate_workers.cli.main import SECTIONS, WHERE, cli
-from holdgate_workers.cli.masking import masked_body, masked_text
 
 HEADING = "occurrence_id,product_id,starts_at,ends_at,timezone,capacity,tickets\n"
 ROW = "{},tour,{},2030-05-01T12:00,Europe/Rome,12,adult;max=6\n"
@@ -194,7 +194,7 @@ def test_a_bad_calendar_is_refused_as_a_whole(tmp_path: Path, text: str, word: s
 
 
 def test_a_uid_that_is_no_id_becomes_one_and_always_the_same() -> None:
-    from holdgate_workers.cli.reading.event import occurrence_id
+    from holdgate_workers.cli.importing.reading.event import occurrence_id
 
     assert occurrence_id("tour-1@example.org") == "tour-1@example.org"
     long = occurrence_id("x" * 100)

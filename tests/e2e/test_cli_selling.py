@@ -11,7 +11,7 @@ import pytest
 from tests.support.cli import Terminal, running
 from tests.support.rabbit import eventually
 
-from holdgate_workers.cli.formats import short
+from holdgate_workers.cli.output.formats import short
 from holdgate_workers.ids import new_request_id, short_id
 
 pytestmark = pytest.mark.slow

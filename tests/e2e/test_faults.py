@@ -20,7 +20,7 @@ from tests.support.site import PARTITIONS, TestSite
 from holdgate_producer.core.errors import TimedOut
 from holdgate_schema.answers.holds import Answer, Held, Refused, Released
 from holdgate_schema.commands.holds import ReleaseHold
-from holdgate_workers.app.membership import ranked
+from holdgate_workers.app.partitions.membership import ranked
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

@@ -31,9 +31,9 @@ from holdgate_schema.answers.holds import HoldView
 from holdgate_schema.commands.selling import ConvertBooking, SettleBooking
 from holdgate_schema.products import Voucher
 from holdgate_schema.views import BookedOrder
-from holdgate_workers.adapters.postgres.products import PriceBook
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.app.seals import internal_message
-from holdgate_workers.bootstrap_carts import house_seals
+from holdgate_workers.wiring.carts import house_seals
 
 pytestmark = pytest.mark.services
 

@@ -28,7 +28,7 @@ from tests.support.tcp_proxy import TcpProxy, proxied
 from holdgate_producer.client.client import BookingClient
 from holdgate_schema.answers.holds import Held
 from holdgate_schema.topology import partition_queue
-from holdgate_workers.app.membership import ranked
+from holdgate_workers.app.partitions.membership import ranked
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

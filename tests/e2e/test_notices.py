@@ -30,15 +30,15 @@ from tests.support.telling import HASH, HOUSE, ZOE, Teller, hooks, soon
 from holdgate_schema.answers.holds import Held
 from holdgate_schema.commands.selling import ConvertBooking, PaymentNotice, PriceHold, SettleBooking
 from holdgate_schema.views import BookedOrder, QuoteView
-from holdgate_workers import bootstrap_senders
 from holdgate_workers.adapters.http.client import Timeouts
-from holdgate_workers.adapters.postgres.house import House
+from holdgate_workers.adapters.postgres.maintenance.installation import House
 from holdgate_workers.adapters.webhooks.posting import WebhookPoster
 from holdgate_workers.app.ports import Outgoing
 from holdgate_workers.app.seals import Seals, internal_message
-from holdgate_workers.bootstrap_notices import NOTICE_THREADS
-from holdgate_workers.entrypoints.notices_worker import NoticesRole
 from holdgate_workers.ids import derived_id, new_request_id
+from holdgate_workers.roles.notifications import NoticesRole
+from holdgate_workers.wiring import senders as bootstrap_senders
+from holdgate_workers.wiring.notifications import NOTICE_THREADS
 
 pytestmark = pytest.mark.services
 

@@ -36,8 +36,8 @@ from holdgate_producer import Booked, BookingClient, Held, Priced, Released, new
 from holdgate_schema.answers.holds import Refused
 from holdgate_schema.answers.selling import Cancelled, Confirmed, Converting
 from holdgate_schema.commands.selling import ResolveBooking
-from holdgate_workers.adapters.postgres.house import House
-from holdgate_workers.adapters.postgres.tasks import TaskBook
+from holdgate_workers.adapters.postgres.maintenance.installation import House
+from holdgate_workers.adapters.postgres.tasks.table import TaskBook
 from holdgate_workers.app.seals import Seals, internal_message
 
 pytestmark = pytest.mark.services

@@ -31,8 +31,8 @@ from holdgate_schema.commands.holds import type_name
 from holdgate_schema.commands.selling import GetQuote, PriceHold
 from holdgate_schema.products import DemandTier, PriceRules, Voucher
 from holdgate_schema.quotes import is_intact
-from holdgate_workers.adapters.postgres.products import PriceBook
-from holdgate_workers.adapters.postgres.quotes import QuoteBook
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
+from holdgate_workers.adapters.postgres.pricing.quotes import QuoteBook
 
 pytestmark = pytest.mark.services
 

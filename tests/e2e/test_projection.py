@@ -16,7 +16,7 @@ from tests.support.tcp_proxy import proxied
 from holdgate_producer import Availability, BookingClient, ClientConfig
 from holdgate_schema.answers.holds import Held
 from holdgate_schema.codec import encode
-from holdgate_workers.app.projected import comparable
+from holdgate_workers.app.projection.entries import comparable
 from holdgate_workers.cli.main import cli
 
 pytestmark = pytest.mark.services

@@ -27,7 +27,7 @@ from holdgate_workers.adapters.rabbit.topology import connected
 from holdgate_workers.adapters.redis import diagnosis as cache
 from holdgate_workers.app.ports import TransportError
 from holdgate_workers.cli import exits
-from holdgate_workers.config import ConfigError, read_config
+from holdgate_workers.config.environment import ConfigError, read_config
 
 SECRET = "hunter2"
 

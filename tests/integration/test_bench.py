@@ -22,7 +22,7 @@ from bench.result import Options, Result, Target
 from holdgate_schema.answers.holds import Held, Swept
 from holdgate_schema.codec import decode_answer
 from holdgate_schema.commands.holds import SweepHolds
-from holdgate_workers.adapters.postgres.due import DueHolds
+from holdgate_workers.adapters.postgres.expiry.due import DueHolds
 
 pytestmark = pytest.mark.services
 

@@ -27,7 +27,7 @@ from holdgate_schema.commands.selling import (
     SettleBooking,
 )
 from holdgate_schema.views import BookedOrder, QuoteView
-from holdgate_workers.adapters.postgres.due import DueHolds
+from holdgate_workers.adapters.postgres.expiry.due import DueHolds
 from holdgate_workers.ids import derived_id
 
 pytestmark = pytest.mark.services

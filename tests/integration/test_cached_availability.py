@@ -18,7 +18,7 @@ from holdgate_producer import AsyncBookingClient, Availability, BookingClient, C
 from holdgate_producer.testing import FakeGate
 from holdgate_schema.cache import availability_key, marker_key
 from holdgate_schema.codec import decode_answer, encode
-from holdgate_workers.app.projected import comparable
+from holdgate_workers.app.projection.entries import comparable
 
 pytestmark = pytest.mark.services
 

@@ -18,8 +18,8 @@ from tests.support.postgres import migrated_database
 from tests.support.telling import OCCURRENCE, PRODUCT, TITLE, ZONE, Teller
 
 from holdgate_workers.cli.main import cli
-from holdgate_workers.entrypoints.calendar_page import CalendarPage
-from holdgate_workers.entrypoints.health import HealthServer
+from holdgate_workers.roles.process.health import HealthServer
+from holdgate_workers.roles.web.calendar_page import CalendarPage
 
 pytestmark = pytest.mark.services
 

@@ -17,8 +17,8 @@ from tests.support.postgres import migrated_database
 
 from holdgate_schema.commands.selling import CartLeg
 from holdgate_schema.events.selling import CartBegun
-from holdgate_workers.adapters.postgres.carts import CartBook
-from holdgate_workers.app.carts import Cart, LegSeen, Verdict, hold_id_of, settle_id_of
+from holdgate_workers.adapters.postgres.ordering.carts import CartBook
+from holdgate_workers.app.carts.next_step import Cart, LegSeen, Verdict, hold_id_of, settle_id_of
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

@@ -12,10 +12,11 @@ from click.testing import CliRunner, Result
 from tests.support.postgres import migrated_database
 from tests.support.tasks import KIND, ROLE
 
-from holdgate_workers.adapters.postgres.task_feed import TaskFeed
-from holdgate_workers.adapters.postgres.tasks import TaskBook
-from holdgate_workers.app.tasks import Dead, Done, NewTask
-from holdgate_workers.cli import checks_selling, exits
+from holdgate_workers.adapters.postgres.tasks.feed import TaskFeed
+from holdgate_workers.adapters.postgres.tasks.table import TaskBook
+from holdgate_workers.app.tasks.tasks import Dead, Done, NewTask
+from holdgate_workers.cli import exits
+from holdgate_workers.cli.doctor import selling as checks_selling
 from holdgate_workers.cli.main import cli
 
 pytestmark = pytest.mark.services

@@ -15,10 +15,10 @@ from holdgate_producer.core.link import Request
 from holdgate_schema import topology
 from holdgate_schema.envelope import Properties
 from holdgate_schema.routing import slot_of
-from holdgate_workers.adapters.embedded import queue_tables
-from holdgate_workers.adapters.embedded.consumer import EmbeddedConsumer
-from holdgate_workers.adapters.embedded.link import EmbeddedLink
-from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
+from holdgate_workers.adapters.embedded.queue import tables as queue_tables
+from holdgate_workers.adapters.embedded.queue.consumer import EmbeddedConsumer
+from holdgate_workers.adapters.embedded.queue.link import EmbeddedLink
+from holdgate_workers.adapters.embedded.queue.publisher import EmbeddedPublisher
 from holdgate_workers.app.ports import Outgoing
 
 pytestmark = pytest.mark.services

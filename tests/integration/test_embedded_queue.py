@@ -15,11 +15,11 @@ from tests.support.postgres import fresh_database
 
 from holdgate_schema import topology
 from holdgate_schema.envelope import Properties
-from holdgate_workers.adapters.embedded import queue_tables
-from holdgate_workers.adapters.embedded.consumer import EmbeddedConsumer
-from holdgate_workers.adapters.embedded.dead_letters import EmbeddedDeadLetters
-from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
-from holdgate_workers.adapters.embedded.routes import pack, topic_matches, unpack
+from holdgate_workers.adapters.embedded.queue import tables as queue_tables
+from holdgate_workers.adapters.embedded.queue.consumer import EmbeddedConsumer
+from holdgate_workers.adapters.embedded.queue.dead_letters import EmbeddedDeadLetters
+from holdgate_workers.adapters.embedded.queue.publisher import EmbeddedPublisher
+from holdgate_workers.adapters.embedded.queue.routes import pack, topic_matches, unpack
 from holdgate_workers.app.ports import Outgoing, TransportError
 
 pytestmark = pytest.mark.services

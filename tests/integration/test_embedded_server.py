@@ -18,15 +18,20 @@ from typing import Any, Self
 import psycopg
 import pytest
 
-from holdgate_workers.adapters.embedded import binaries
-from holdgate_workers.adapters.embedded.account import Account
-from holdgate_workers.adapters.embedded.server import EmbeddedServer, EmbeddedServerError, find_running, remove
+from holdgate_workers.adapters.embedded.server import binaries
+from holdgate_workers.adapters.embedded.server.account import Account
+from holdgate_workers.adapters.embedded.server.server import (
+    EmbeddedServer,
+    EmbeddedServerError,
+    find_running,
+    remove,
+)
 
 NOT_ROOT = os.geteuid() != 0
 START_AND_WAIT = """
 import json, os, sys
 from pathlib import Path
-from holdgate_workers.adapters.embedded.server import EmbeddedServer
+from holdgate_workers.adapters.embedded.server.server import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 print(json.dumps({"url": server.start(), "owned": server.owned}), flush=True)
 sys.stdin.readline()

@@ -15,8 +15,8 @@ from tests.support.http_peer import Fault, HttpPeer, Reply, Request, http_peer
 from tests.support.postgres import migrated_database
 from tests.support.telling import OCCURRENCE, PRODUCT, SECRET, TITLE, ZOE, Teller, hooks, soon
 
-from holdgate_workers.app.notices.retries import RetryPolicy
-from holdgate_workers.app.tasks import Again, Dead, Done
+from holdgate_workers.app.notifications.delivery.retries import RetryPolicy
+from holdgate_workers.app.tasks.tasks import Again, Dead, Done
 
 pytestmark = pytest.mark.services
 

@@ -21,12 +21,17 @@ from holdgate_schema.events.holds import CapacityDeficit
 from holdgate_workers.adapters.analytics.ga4 import EUROPE_URL, Ga4Sender, Ga4Stream, InvalidGa4
 from holdgate_workers.adapters.http.client import Timeouts
 from holdgate_workers.adapters.webhooks.posting import WebhookPoster
-from holdgate_workers.app.breaker import BackOff, CircuitBreaker
-from holdgate_workers.app.notices.analytics import AnalyticsEvent, analytics_after
-from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
-from holdgate_workers.app.notices.ports import WebhookSender
-from holdgate_workers.app.notices.retries import Delivery, RetryPolicy
-from holdgate_workers.app.notices.webhooks import InvalidWebhook, WebhookMessage, WebhookTarget, webhook_message
+from holdgate_workers.app.circuit_breaker import BackOff, CircuitBreaker
+from holdgate_workers.app.notifications.analytics import AnalyticsEvent, analytics_after
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.delivery.retries import Delivery, RetryPolicy
+from holdgate_workers.app.notifications.ports import WebhookSender
+from holdgate_workers.app.notifications.webhooks import (
+    InvalidWebhook,
+    WebhookMessage,
+    WebhookTarget,
+    webhook_message,
+)
 
 OLD, NEW = "an old secret of 24 bytes or more", "whsec_" + base64.b64encode(b"a new secret of 24 bytes").decode()
 SHORT = Timeouts(connect_seconds=15.0, read_seconds=0.5, total_seconds=1.0)

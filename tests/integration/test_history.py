@@ -24,8 +24,8 @@ from holdgate_schema.commands.selling import (
     SettleCart,
 )
 from holdgate_schema.views import BookedOrder, QuoteView
-from holdgate_workers.adapters.postgres.history import History, JournalEntry
-from holdgate_workers.cli.happened import is_about
+from holdgate_workers.adapters.postgres.reports.history import History, JournalEntry
+from holdgate_workers.cli.output.event_text import is_about
 
 pytestmark = pytest.mark.services
 

@@ -14,8 +14,8 @@ from tests.support.orders import new_order, new_reference, new_refund
 from holdgate_workers.adapters.http.client import HttpClient
 from holdgate_workers.adapters.http.signing import SigningKey
 from holdgate_workers.adapters.http.target import Target
-from holdgate_workers.adapters.orders.webhook import WebhookGateway
-from holdgate_workers.app.orders import Created, Found, Refused, ShopOrder, Unavailable, Unknown
+from holdgate_workers.adapters.shops.webhook import WebhookGateway
+from holdgate_workers.app.ordering.orders import Created, Found, Refused, ShopOrder, Unavailable, Unknown
 
 ORDER = {
     "order_id": "A-1",

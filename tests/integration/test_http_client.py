@@ -11,8 +11,8 @@ import pytest
 import trustme
 from tests.support.http_peer import HUGE_BYTES, Fault, HttpPeer, Reply, Request, http_peer
 
-from holdgate_workers.adapters.http.answers import Answer, NoAnswer, Verdict, verdict
 from holdgate_workers.adapters.http.client import HttpClient, Timeouts
+from holdgate_workers.adapters.http.responses import Answer, NoAnswer, Verdict, verdict
 from holdgate_workers.adapters.http.target import Target
 
 SECRET = "Basic Y2tfMTIzOmNzXzQ1Ng=="

@@ -18,11 +18,11 @@ from tests.support.mail_server import Inbox, mail_server
 from tests.support.postgres import migrated_database
 from tests.support.telling import HOUSE, OCCURRENCE, PRODUCT, ZONE, Teller
 
-from holdgate_workers.adapters.postgres.schedule import ScheduleBook
+from holdgate_workers.adapters.postgres.reports.schedule import ScheduleBook
+from holdgate_workers.cli.importing.merging import merged
+from holdgate_workers.cli.importing.reading.files import HowToRead, read
+from holdgate_workers.cli.importing.sources import Defaults
 from holdgate_workers.cli.main import cli
-from holdgate_workers.cli.reading.files import HowToRead, read
-from holdgate_workers.cli.scheduling.merging import merged
-from holdgate_workers.cli.sources import Defaults
 from holdgate_workers.domain.schedule.judging import plan
 from holdgate_workers.ids import new_request_id
 

@@ -20,16 +20,16 @@ from tests.support.two_houses import installation_of, second_database, second_sc
 
 from holdgate_schema.contract import installation as contract
 from holdgate_schema.topology import INSTALLATION_EXCHANGE, installation_mark, partition_queue
-from holdgate_workers.adapters.embedded import queue_tables
-from holdgate_workers.adapters.embedded.consumer import EmbeddedConsumer
-from holdgate_workers.adapters.embedded.publisher import EmbeddedPublisher
+from holdgate_workers.adapters.embedded.queue import tables as queue_tables
+from holdgate_workers.adapters.embedded.queue.consumer import EmbeddedConsumer
+from holdgate_workers.adapters.embedded.queue.publisher import EmbeddedPublisher
 from holdgate_workers.adapters.rabbit import topology
 from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
-from holdgate_workers.adapters.rabbit.publisher import RabbitPublisher
+from holdgate_workers.adapters.rabbit.publishing.publisher import RabbitPublisher
 from holdgate_workers.app.installation import Installation, NotOurs, NotSetUp, StillServed
-from holdgate_workers.bootstrap import open_site
-from holdgate_workers.config import read_config
-from holdgate_workers.entrypoints.projection_worker import ProjectionWorker
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.roles.projection import ProjectionWorker
+from holdgate_workers.wiring.site import open_site
 
 OURS = Installation("0b5e1a50-1111-4b5e-8b5e-0b5e1a500001", "database shop on db-1:5432")
 THEIRS = Installation("0b5e1a50-2222-4b5e-8b5e-0b5e1a500002", "database staging on db-2:5432")
@@ -316,7 +316,7 @@ def test_a_projection_of_another_database_is_refused_at_its_start(redis: Private
 
 
 def test_a_copy_of_a_database_is_the_same_installation_until_it_gets_an_id_of_its_own(vhost: str) -> None:
-    from holdgate_workers.adapters.postgres.house import House
+    from holdgate_workers.adapters.postgres.maintenance.installation import House
 
     with migrated_database() as original, migrated_database() as copy:
         assert installation_of(original).id == installation_of(copy).id

@@ -13,8 +13,8 @@ from psycopg.errors import CheckViolation
 from tests.support.orders import new_order, new_reference, new_refund
 from tests.support.postgres import migrated_database
 
-from holdgate_workers.adapters.orders.local import LocalGateway
-from holdgate_workers.app.orders import Created, Found, Refunded, Unavailable, Unknown
+from holdgate_workers.adapters.shops.local import LocalGateway
+from holdgate_workers.app.ordering.orders import Created, Found, Refunded, Unavailable, Unknown
 
 pytestmark = pytest.mark.services
 

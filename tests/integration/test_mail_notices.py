@@ -18,14 +18,14 @@ from tests.support.telling import HASH, HOUSE, OCCURRENCE, TITLE, ZOE, ZONE, Tel
 
 from holdgate_schema.commands.selling import Customer
 from holdgate_schema.quotes import Quote, QuoteLine
-from holdgate_workers.adapters.postgres import mail_plans
-from holdgate_workers.adapters.postgres.erasure import CustomerErasure
-from holdgate_workers.adapters.postgres.notices import NoticeStore
-from holdgate_workers.adapters.postgres.quotes import QuoteBook
-from holdgate_workers.app.notices import handlers
-from holdgate_workers.app.notices import telling as telling_module
-from holdgate_workers.app.saga_facts import reference_of
-from holdgate_workers.app.tasks import Again, Dead, Done
+from holdgate_workers.adapters.postgres.maintenance.erasure import CustomerErasure
+from holdgate_workers.adapters.postgres.notifications import mail_plans
+from holdgate_workers.adapters.postgres.notifications.store import NoticeStore
+from holdgate_workers.adapters.postgres.pricing.quotes import QuoteBook
+from holdgate_workers.app.notifications import handlers
+from holdgate_workers.app.notifications import telling as telling_module
+from holdgate_workers.app.ordering.facts import reference_of
+from holdgate_workers.app.tasks.tasks import Again, Dead, Done
 
 pytestmark = pytest.mark.services
 

@@ -16,9 +16,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from tests.support.postgres import fresh_database
 
-from holdgate_workers.adapters.postgres import migrations, revision
-from holdgate_workers.adapters.postgres.house import House
-from holdgate_workers.adapters.postgres.products import PriceBook
+from holdgate_workers.adapters.postgres.maintenance import migrations, revision
+from holdgate_workers.adapters.postgres.maintenance.installation import House
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 
 pytestmark = pytest.mark.services
 

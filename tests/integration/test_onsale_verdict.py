@@ -20,10 +20,10 @@ from tests.support.requests import place_of, put_of
 
 from holdgate_schema.codec import encode
 from holdgate_schema.commands.holds import ChangeHold, Command, PlaceHold, PutOccurrence, ReleaseHold, SweepHolds
+from holdgate_workers.demo.notes import Answered, Failed, Note, Sent
+from holdgate_workers.demo.recount.rows import Ledger
+from holdgate_workers.demo.recount.verdict import Verdict, judge
 from holdgate_workers.ids import new_request_id
-from holdgate_workers.onsale.notes import Answered, Failed, Note, Sent
-from holdgate_workers.onsale.rows import Ledger
-from holdgate_workers.onsale.verdict import Verdict, judge
 
 pytestmark = pytest.mark.services
 

@@ -19,14 +19,9 @@ from tests.support.fake_woocommerce import FakeWooCommerce, fake_woocommerce, si
 from tests.support.orders import new_order
 from tests.support.rabbit import eventually
 
-from holdgate_workers.adapters.orders.woocommerce_events import AGE_MAX, BODY_BYTES_MAX
-from holdgate_workers.app.orders import Created, Found, OrderEvent, OrderGateway, ShopOrder
-from holdgate_workers.entrypoints.order_webhooks import (
-    CONNECTIONS_MAX,
-    PATH,
-    OrderWebhooks,
-    OrderWebhookServer,
-)
+from holdgate_workers.adapters.shops.woocommerce.events import AGE_MAX, BODY_BYTES_MAX
+from holdgate_workers.app.ordering.orders import Created, Found, OrderEvent, OrderGateway, ShopOrder
+from holdgate_workers.roles.web.order_webhooks import CONNECTIONS_MAX, PATH, OrderWebhooks, OrderWebhookServer
 
 SECRET = "s" * 32
 PATIENCE_SECONDS = 15.0

@@ -12,12 +12,12 @@ import pytest
 from tests.support.postgres import migrated_database
 from tests.support.rabbit import eventually
 
-from holdgate_workers.adapters.postgres.partition_gaps import Gap, PartitionGaps
+from holdgate_workers.adapters.postgres.partitions.gaps import Gap, PartitionGaps
 from holdgate_workers.app.ports import TransportError
-from holdgate_workers.cli.checks import Check
-from holdgate_workers.cli.checks_partitions import partitions
-from holdgate_workers.entrypoints.metrics import Metrics
-from holdgate_workers.entrypoints.partition_watch import PartitionWatch
+from holdgate_workers.cli.doctor.check import Check
+from holdgate_workers.cli.doctor.partitions import partitions
+from holdgate_workers.roles.metrics.metrics import Metrics
+from holdgate_workers.roles.process.partition_watch import PartitionWatch
 
 pytestmark = pytest.mark.services
 

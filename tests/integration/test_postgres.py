@@ -14,18 +14,18 @@ from tests.support.postgres import admin_url, fresh_database
 from tests.support.rabbit import eventually
 
 from holdgate_schema.tables import XID8, metadata
-from holdgate_workers.adapters.postgres import migrations, revision
 from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
 from holdgate_workers.adapters.postgres.cursor import JournalCursor
-from holdgate_workers.adapters.postgres.due import DueHolds
-from holdgate_workers.adapters.postgres.durability import durability_problems
-from holdgate_workers.adapters.postgres.examination import Examination
-from holdgate_workers.adapters.postgres.house import House
-from holdgate_workers.adapters.postgres.members import Member, Membership
-from holdgate_workers.app.membership import News
-from holdgate_workers.app.relay import Advance, JournalPage, ReadJournal
-from holdgate_workers.cli.checks_cursors import behind
-from holdgate_workers.domain.settings import InvalidSettings, Settings
+from holdgate_workers.adapters.postgres.expiry.due import DueHolds
+from holdgate_workers.adapters.postgres.maintenance import migrations, revision
+from holdgate_workers.adapters.postgres.maintenance.durability import durability_problems
+from holdgate_workers.adapters.postgres.maintenance.health_checks import Examination
+from holdgate_workers.adapters.postgres.maintenance.installation import House
+from holdgate_workers.adapters.postgres.partitions.members import Member, Membership
+from holdgate_workers.app.partitions.membership import News
+from holdgate_workers.app.relay.relay import Advance, JournalPage, ReadJournal
+from holdgate_workers.cli.doctor.cursors import behind
+from holdgate_workers.domain.settings.settings import InvalidSettings, Settings
 
 pytestmark = pytest.mark.services
 

@@ -16,10 +16,10 @@ from tests.support.pricing_strategies import products
 
 from holdgate_schema.products import Product, Voucher
 from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
-from holdgate_workers.adapters.postgres.house import House
-from holdgate_workers.adapters.postgres.products import PriceBook
+from holdgate_workers.adapters.postgres.maintenance.installation import House
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.domain.pricing.fees import HOUSE_FEES
-from holdgate_workers.domain.settings import InvalidSettings
+from holdgate_workers.domain.settings.settings import InvalidSettings
 
 pytestmark = pytest.mark.services
 

@@ -22,10 +22,9 @@ from holdgate_schema.answers.holds import Availability
 from holdgate_schema.cache import availability_key, due_key, marker_key, product_key
 from holdgate_schema.codec import decode_answer
 from holdgate_schema.commands.selling import JoinWaitlist
-from holdgate_workers.adapters.postgres.projecting import ProjectionRows
+from holdgate_workers.adapters.postgres.projection.rows import ProjectionRows
 from holdgate_workers.app.installation import NotOurs
-from holdgate_workers.app.projected import Rows, comparable
-from holdgate_workers.app.projection_effects import (
+from holdgate_workers.app.projection.effects import (
     BeginGeneration,
     LookAtCache,
     MarkFresh,
@@ -36,7 +35,8 @@ from holdgate_workers.app.projection_effects import (
     WriteEntries,
     Written,
 )
-from holdgate_workers.app.relay import Advance
+from holdgate_workers.app.projection.entries import Rows, comparable
+from holdgate_workers.app.relay.relay import Advance
 
 pytestmark = pytest.mark.services
 

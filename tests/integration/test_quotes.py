@@ -13,9 +13,9 @@ from tests.support.pricing import a_product, a_ticket, quoted
 
 from holdgate_schema.commands.selling import Pricing
 from holdgate_schema.products import Voucher
-from holdgate_workers.adapters.postgres.products import PriceBook
-from holdgate_workers.adapters.postgres.quotes import QuoteBook
-from holdgate_workers.app.quoting import HoldSeen, Wanted
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
+from holdgate_workers.adapters.postgres.pricing.quotes import QuoteBook
+from holdgate_workers.app.pricing.quoting import HoldSeen, Wanted
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

@@ -24,11 +24,11 @@ from holdgate_schema.envelope import (
 )
 from holdgate_schema.routing import slot_key
 from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
+from holdgate_workers.adapters.rabbit.amqp.frames import UNREADABLE_HEADER
 from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
 from holdgate_workers.adapters.rabbit.dead_letters import RabbitDeadLetters
-from holdgate_workers.adapters.rabbit.examination import examine
-from holdgate_workers.adapters.rabbit.frames import UNREADABLE_HEADER
-from holdgate_workers.adapters.rabbit.publisher import RabbitPublisher
+from holdgate_workers.adapters.rabbit.health_checks import examine
+from holdgate_workers.adapters.rabbit.publishing.publisher import RabbitPublisher
 from holdgate_workers.adapters.rabbit.topology import (
     DifferentArguments,
     PermissionMissing,

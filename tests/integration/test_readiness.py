@@ -20,9 +20,9 @@ from tests.support.site import TestSite, open_test_site
 from holdgate_schema.contract.installation import ROLES as RIGHTS
 from holdgate_schema.topology import installation_mark, partition_queue, tasks_queue
 from holdgate_workers.adapters.rabbit.topology import declare
-from holdgate_workers.bootstrap import Site, open_site
-from holdgate_workers.config import read_config
-from holdgate_workers.entrypoints.readiness import NEEDS, Readiness
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.roles.process.readiness import NEEDS, Readiness
+from holdgate_workers.wiring.site import Site, open_site
 
 BROKER_ROLES = tuple(role for role, needs in NEEDS.items() if needs.exchanges or needs.wakeups)
 LOST = {

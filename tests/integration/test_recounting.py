@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from tests.support.postgres import migrated_database
 
-from holdgate_workers.adapters.postgres import recounting
-from holdgate_workers.adapters.postgres.recounting import Recount
+from holdgate_workers.adapters.postgres.maintenance import recounting
+from holdgate_workers.adapters.postgres.maintenance.recounting import Recount
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

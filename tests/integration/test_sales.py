@@ -12,9 +12,9 @@ import pytest
 from tests.support.postgres import migrated_database
 
 from holdgate_schema.views import Payment
-from holdgate_workers.adapters.postgres.sales import Sales
-from holdgate_workers.cli import checks_selling
-from holdgate_workers.domain.bookings import Booking, HoldQuote
+from holdgate_workers.adapters.postgres.reports.sales import Sales
+from holdgate_workers.cli.doctor import selling as checks_selling
+from holdgate_workers.domain.bookings.booking import Booking, HoldQuote
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

@@ -10,9 +10,9 @@ from tests.support.fake_hook_shop import SECRET as HOOK_SECRET
 from tests.support.fake_woocommerce import KEY, PRODUCT_ID, SECRET, FakeWooCommerce, fake_woocommerce
 from tests.support.postgres import migrated_database
 
-from holdgate_workers.cli.checks import Check
-from holdgate_workers.cli.checks_shop import shop as checks
-from holdgate_workers.config import ServiceConfig
+from holdgate_workers.cli.doctor.check import Check
+from holdgate_workers.cli.doctor.shop import shop as checks
+from holdgate_workers.config.environment import ServiceConfig
 
 pytestmark = pytest.mark.services
 

@@ -13,7 +13,7 @@ from tests.support.postgres import migrated_database
 from tests.support.requests import STARTS, place_of, put_of
 
 from holdgate_schema.commands.holds import CloseOccurrence, PutOccurrence
-from holdgate_workers.app.effects import Commit
+from holdgate_workers.app.gate.effects import Commit
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

@@ -21,10 +21,10 @@ from tests.support.postgres import migrated_database
 from holdgate_schema.commands.holds import AlertOverrides, Command, PoolDefinition, TicketType
 from holdgate_schema.commands.selling import CancelBooking, ConvertBooking, PaymentNotice, PriceHold, SettleBooking
 from holdgate_schema.views import BookedOrder, QuoteView
-from holdgate_workers.adapters.postgres.due import DueHolds
-from holdgate_workers.adapters.postgres.figures import Stats
-from holdgate_workers.adapters.postgres.house import House
-from holdgate_workers.adapters.postgres.statistics import PARKED_MAX, Statistics
+from holdgate_workers.adapters.postgres.expiry.due import DueHolds
+from holdgate_workers.adapters.postgres.maintenance.installation import House
+from holdgate_workers.adapters.postgres.reports.figures import Stats
+from holdgate_workers.adapters.postgres.reports.statistics import PARKED_MAX, Statistics
 
 pytestmark = pytest.mark.services
 

@@ -10,8 +10,8 @@ from tests.support.drive import Station
 from tests.support.postgres import migrated_database
 from tests.support.requests import put_of
 
-from holdgate_workers.adapters.postgres.store import PostgresStore
-from holdgate_workers.app.effects import Commit, Committed, Conflict, Fence
+from holdgate_workers.adapters.postgres.gate.store import PostgresStore
+from holdgate_workers.app.gate.effects import Commit, Committed, Conflict, Fence
 
 pytestmark = pytest.mark.services
 

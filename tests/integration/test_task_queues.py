@@ -18,7 +18,7 @@ from holdgate_workers.adapters.dramatiq.rabbit import RabbitWakeups
 from holdgate_workers.adapters.rabbit.topology import declare
 from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import TransportError
-from holdgate_workers.app.tasks import TASK_ROLES, Wakeup
+from holdgate_workers.app.tasks.tasks import TASK_ROLES, Wakeup
 
 pytestmark = pytest.mark.services
 

@@ -17,12 +17,12 @@ from tests.support.tasks import KIND, ROLE, decide, one_each
 
 from holdgate_schema.codec import encode
 from holdgate_schema.events.holds import OccurrenceChanged
-from holdgate_workers.adapters.postgres import tasks
 from holdgate_workers.adapters.postgres.connection import DatabaseError
 from holdgate_workers.adapters.postgres.cursor import Cursor
-from holdgate_workers.adapters.postgres.task_feed import TaskFeed
-from holdgate_workers.adapters.postgres.tasks import TaskBook
-from holdgate_workers.app.tasks import (
+from holdgate_workers.adapters.postgres.tasks import table as tasks
+from holdgate_workers.adapters.postgres.tasks.feed import TaskFeed
+from holdgate_workers.adapters.postgres.tasks.table import TaskBook
+from holdgate_workers.app.tasks.tasks import (
     Again,
     CancelTask,
     Dead,

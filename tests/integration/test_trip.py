@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from tests.support.postgres import fresh_database
 
-from holdgate_workers.adapters.postgres.trip import Trip
+from holdgate_workers.adapters.postgres.pipeline import Trip
 
 pytestmark = pytest.mark.services
 

@@ -24,10 +24,10 @@ from holdgate_schema.commands.selling import (
     SettleBooking,
 )
 from holdgate_schema.views import BookedOrder, QuoteView
-from holdgate_workers.adapters.postgres.due import DueHolds
-from holdgate_workers.adapters.postgres.store import PostgresStore
-from holdgate_workers.app.effects import Commit, Load, Loaded
-from holdgate_workers.app.sweep import Due, ReadDue
+from holdgate_workers.adapters.postgres.expiry.due import DueHolds
+from holdgate_workers.adapters.postgres.gate.store import PostgresStore
+from holdgate_workers.app.expiry.sweep import Due, ReadDue
+from holdgate_workers.app.gate.effects import Commit, Load, Loaded
 
 pytestmark = pytest.mark.services
 

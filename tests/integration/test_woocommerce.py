@@ -18,12 +18,12 @@ from tests.support.orders import free_order, new_order, new_reference, new_refun
 
 from holdgate_workers.adapters.http.client import Timeouts
 from holdgate_workers.adapters.http.target import Target
-from holdgate_workers.adapters.orders.woocommerce import WooCommerceGateway
-from holdgate_workers.adapters.orders.woocommerce_api import WooCommerceApi, shop_client
-from holdgate_workers.adapters.orders.woocommerce_events import read_delivery
-from holdgate_workers.adapters.orders.woocommerce_orders import WooCommerceShop
-from holdgate_workers.app.breaker import BackOff
-from holdgate_workers.app.orders import (
+from holdgate_workers.adapters.shops.woocommerce.api import WooCommerceApi, shop_client
+from holdgate_workers.adapters.shops.woocommerce.events import read_delivery
+from holdgate_workers.adapters.shops.woocommerce.gateway import WooCommerceGateway
+from holdgate_workers.adapters.shops.woocommerce.orders import WooCommerceShop
+from holdgate_workers.app.circuit_breaker import BackOff
+from holdgate_workers.app.ordering.orders import (
     Created,
     CreateResult,
     Found,

@@ -9,9 +9,9 @@ from typing import Any
 from psycopg import Connection
 
 from holdgate_workers.adapters.postgres.cursor import Cursor
-from holdgate_workers.adapters.postgres.task_feed import TaskFeed
+from holdgate_workers.adapters.postgres.tasks.feed import TaskFeed
 from holdgate_workers.adapters.redis import scripts
-from holdgate_workers.app.tasks import Fed
+from holdgate_workers.app.tasks.tasks import Fed
 
 PLANTED = "HOLDGATE_PLANTED"
 """The environment variable that names the bug."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from holdgate_workers.adapters.postgres import commit as commit_module
-from holdgate_workers.app.batch import Batch
-from holdgate_workers.app.deciding import Decider
-from holdgate_workers.app.effects import Ack, Commit, Effect, Reply
-from holdgate_workers.app.gate import Gate
+from holdgate_workers.adapters.postgres.gate import commit as commit_module
+from holdgate_workers.app.gate.batch import Batch
+from holdgate_workers.app.gate.deciding import Decider
+from holdgate_workers.app.gate.effects import Ack, Commit, Effect, Reply
+from holdgate_workers.app.gate.gate import Gate
 from holdgate_workers.app.ports import ChannelId
-from holdgate_workers.domain.occurrence import Hold, Occurrence
+from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence
 
 Plant = Callable[[Any, str, Any], None]
 Protocol = Generator[Effect, Any, Any]

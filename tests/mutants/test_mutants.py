@@ -14,7 +14,7 @@ from tests.support.rabbit import eventually
 from tests.support.requests import place_of, put_of
 
 from holdgate_schema.commands.holds import ReleaseHold
-from holdgate_workers.app.effects import Commit, Unavailable
+from holdgate_workers.app.gate.effects import Commit, Unavailable
 from holdgate_workers.ids import new_request_id
 
 pytestmark = pytest.mark.services

@@ -72,7 +72,7 @@ def test_the_wheel_has_our_three_packages_and_nothing_at_the_top(wheel: Path) ->
         "holdgate_schema/migrations/versions/0002_products.py",
         "holdgate_producer/py.typed",
         "holdgate_workers/py.typed",
-        "holdgate_workers/adapters/postgres/commit.py",
+        "holdgate_workers/adapters/postgres/gate/commit.py",
         "holdgate_workers/cli/main.py",
         "holdgate_workers/onsale/season.ics",
     ],

@@ -24,8 +24,8 @@ from holdgate_schema.answers.holds import Held
 from holdgate_schema.commands.holds import AlertOverrides, Command, PutOccurrence, TicketType
 from holdgate_schema.events.holds import event_type
 from holdgate_schema.events.selling import CapacityAvailableAgain, CapacityFull, CapacityLow, CapacityNearlyFull
-from holdgate_workers.domain.occurrence import Occurrence, Pool
-from holdgate_workers.domain.settings import Settings
+from holdgate_workers.domain.occurrences.occurrence import Occurrence, Pool
+from holdgate_workers.domain.settings.settings import Settings
 
 PERCENT = st.integers(1, 100)
 OVERRIDES = st.none() | st.builds(

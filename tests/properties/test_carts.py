@@ -13,7 +13,7 @@ from holdgate_schema.answers.holds import Refused
 from holdgate_schema.commands.selling import PlaceCart
 from holdgate_schema.events.holds import Event, HoldCreated
 from holdgate_schema.events.selling import CartSettled
-from holdgate_workers.app.cart_saga import Send
+from holdgate_workers.app.carts.protocol import Send
 
 OCCURRENCES = ("a", "b", "c")
 STEPS_MAX = 120

@@ -10,7 +10,7 @@ from tests.support.pricing_strategies import products
 from holdgate_schema.errors import FieldError
 from holdgate_schema.products import PRODUCT, Product
 from holdgate_workers.domain.documents import InvalidDocument, converted, decoded
-from holdgate_workers.domain.pricing.reading import read_product
+from holdgate_workers.domain.pricing.definitions.reading import read_product
 
 NAMES = [*(field.name for field in msgspec.structs.fields(Product)), "type", "seasons", "x"]
 DOCUMENTS = st.recursive(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.box_office import ORDER_ID, TOTAL, BoxOffice, stories
 
-from holdgate_workers.domain.settings import parse
+from holdgate_workers.domain.settings.settings import parse
 
 STATES = ("paid", "refunded", "cancelled", "failed")
 Said = tuple[str, int, int]

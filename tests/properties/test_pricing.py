@@ -33,7 +33,7 @@ from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.engine import price
 from holdgate_workers.domain.pricing.explaining import explained
 from holdgate_workers.domain.pricing.fees import Fees
-from holdgate_workers.domain.pricing.occasion import WEEKDAYS, Occasion
+from holdgate_workers.domain.pricing.price_context import WEEKDAYS, Occasion
 
 TICKET_KINDS = ("ticket", "group_discount", "weekend", "holiday", "minimum")
 UNIT_RULES = ("early_bird", "last_minute", "weekdays", "seasons", "demand", "others")

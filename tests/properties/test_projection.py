@@ -18,9 +18,9 @@ from tests.support.rabbit import eventually
 
 from holdgate_schema.commands.holds import CloseOccurrence, Command, PlaceHold, PutOccurrence, SetCapacity
 from holdgate_schema.commands.selling import JoinWaitlist
-from holdgate_workers.adapters.postgres.projecting import ProjectionRows
-from holdgate_workers.app.projected import Rows, comparable, entries_of
-from holdgate_workers.app.projection_effects import ReadRows
+from holdgate_workers.adapters.postgres.projection.rows import ProjectionRows
+from holdgate_workers.app.projection.effects import ReadRows
+from holdgate_workers.app.projection.entries import Rows, comparable, entries_of
 
 pytestmark = pytest.mark.services
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from holdgate_workers.cli.reading.files import HowToRead, form_of, read
-from holdgate_workers.cli.sources import Checked, Defaults, checked
+from holdgate_workers.cli.importing.reading.files import HowToRead, form_of, read
+from holdgate_workers.cli.importing.sources import Checked, Defaults, checked
 
 FILES = sorted((Path(__file__).parents[1] / "unit" / "reading" / "files").iterdir())
 HOW = HowToRead(now=datetime(2030, 1, 1, tzinfo=UTC))

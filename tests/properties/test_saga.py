@@ -19,21 +19,9 @@ from tests.support.box_office import TOTAL, BoxOffice
 
 from holdgate_schema.codec import decode_command
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_workers.app.converting import (
-    AskShop,
-    Begin,
-    Errand,
-    Look,
-    LookAt,
-    Looked,
-    Record,
-    Recorded,
-    SagaEffect,
-    Send,
-    look_after,
-)
-from holdgate_workers.app.order_handler import LATE_SECONDS
-from holdgate_workers.app.orders import (
+from holdgate_workers.app.ordering.facts import CHANGING, Call, Cancel, Create, Find, Get, Refund, Saga, Terms
+from holdgate_workers.app.ordering.handler import LATE_SECONDS
+from holdgate_workers.app.ordering.orders import (
     Cancelled,
     Created,
     Found,
@@ -46,7 +34,19 @@ from holdgate_workers.app.orders import (
     Unavailable,
     Unknown,
 )
-from holdgate_workers.app.saga_facts import CHANGING, Call, Cancel, Create, Find, Get, Refund, Saga, Terms
+from holdgate_workers.app.ordering.protocol import (
+    AskShop,
+    Begin,
+    Errand,
+    Look,
+    LookAt,
+    Looked,
+    Record,
+    Recorded,
+    SagaEffect,
+    Send,
+    look_after,
+)
 from holdgate_workers.app.seals import Seals
 
 SEEDS = 300

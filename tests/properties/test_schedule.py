@@ -12,8 +12,8 @@ from msgspec.structs import replace as changed
 from tests.support.domain import a_put
 
 from holdgate_schema.commands.holds import CloseOccurrence, PutOccurrence
-from holdgate_workers.domain.catalogue import defined
-from holdgate_workers.domain.occurrence import Occurrence
+from holdgate_workers.domain.occurrences.catalogue import defined
+from holdgate_workers.domain.occurrences.occurrence import Occurrence
 from holdgate_workers.domain.schedule.dates import Plan, Step, StoredDate, WantedDate
 from holdgate_workers.domain.schedule.judging import plan
 

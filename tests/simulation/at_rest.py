@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from holdgate_workers.app.tasks import CancelTask
+from holdgate_workers.app.tasks.tasks import CancelTask
 
 from .database import Database
 from .sales import FREE, Sales

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from holdgate_workers.app import relay
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.relay import Advance, Announce, Page, ReadJournal, RelayEffect
-from holdgate_workers.app.sweep import ReadDue, ReadWorked, Round, SendSweeps, SweepEffect, Sweeper
+from holdgate_workers.app.expiry.sweep import ReadDue, ReadWorked, Round, SendSweeps, SweepEffect, Sweeper
+from holdgate_workers.app.relay import relay
+from holdgate_workers.app.relay.relay import Advance, Announce, Page, ReadJournal, RelayEffect
 
 from .broker import Publisher
 from .process import Answer, Process

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from holdgate_workers.app.ports import Delivery
-from holdgate_workers.entrypoints.intake import Intake
+from holdgate_workers.roles.gate.delivery_buffer import Intake
 
 from .broker import Channel
 from .world import MS

@@ -6,7 +6,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from holdgate_workers.app.effects import (
+from holdgate_workers.app.gate.effects import (
     Commit,
     CommitResult,
     Committed,
@@ -17,7 +17,7 @@ from holdgate_workers.app.effects import (
     Unknown,
 )
 from holdgate_workers.domain.decision import Claim
-from holdgate_workers.domain.occurrence import Definition
+from holdgate_workers.domain.occurrences.occurrence import Definition
 
 from .swarm import Options
 from .tables import DOWN, Tables

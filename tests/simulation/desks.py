@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any
 
 from holdgate_schema.events.holds import HoldChanged, HoldCreated
-from holdgate_workers.app import cart_saga, converting
-from holdgate_workers.app.cart_saga import Advanced, advance
-from holdgate_workers.app.converting import Looked, errand_of, look_after
-from holdgate_workers.app.effects import Unavailable as Away
-from holdgate_workers.app.orders import Unavailable
+from holdgate_workers.app.carts import protocol as cart_saga
+from holdgate_workers.app.carts.protocol import Advanced, advance
+from holdgate_workers.app.gate.effects import Unavailable as Away
+from holdgate_workers.app.ordering import protocol as converting
+from holdgate_workers.app.ordering.facts import CHANGING, Terms
+from holdgate_workers.app.ordering.orders import Unavailable
+from holdgate_workers.app.ordering.protocol import Looked, errand_of, look_after
 from holdgate_workers.app.ports import Outgoing
-from holdgate_workers.app.pricing_tasks import pricing_tasks
-from holdgate_workers.app.saga_facts import CHANGING, Terms
-from holdgate_workers.app.tasks import ORDERS, Again, Dead, DecidedRow, Done, NewTask, Task, TaskOutcome
+from holdgate_workers.app.pricing.tasks import pricing_tasks
+from holdgate_workers.app.tasks.tasks import ORDERS, Again, Dead, DecidedRow, Done, NewTask, Task, TaskOutcome
 
 from .background import Loop
 from .broker import Publisher

@@ -1,4 +1,4 @@
-"""The gate's process: the product's gate, turns, intake and membership, driven as entrypoints/engine.py does."""
+"""The gate's process: the product's gate, turns, intake and membership, driven as roles/gate/engine.py does."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from holdgate_schema.routing import partition_of, slot_of
-from holdgate_workers.app import membership
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import (
+from holdgate_workers.app.gate.effects import (
     Ack,
     AwaitCommit,
     Bury,
@@ -21,12 +20,13 @@ from holdgate_workers.app.effects import (
     Prepare,
     Reply,
 )
-from holdgate_workers.app.gate import Gate, GateConfig, Observer
-from holdgate_workers.app.line_watch import LineWatch, correct
+from holdgate_workers.app.gate.gate import Gate, GateConfig, Observer
+from holdgate_workers.app.gate.turns import Forget, Leave, Settle, Take, Turns
+from holdgate_workers.app.partitions import membership
+from holdgate_workers.app.partitions.line_watch import LineWatch, correct
 from holdgate_workers.app.ports import Delivery, Place
-from holdgate_workers.app.turns import Forget, Leave, Settle, Take, Turns
-from holdgate_workers.domain.sessions import SessionKeys
-from holdgate_workers.entrypoints.intake import Intake
+from holdgate_workers.domain.holds.sessions import SessionKeys
+from holdgate_workers.roles.gate.delivery_buffer import Intake
 
 from .broker import Channel, Publisher
 from .consumer import Consumer
@@ -108,7 +108,7 @@ class GateWorker(Process):
         self._looks_at = self.world.now + WATCH_EVERY
         self.beat_soon()
 
-    # --- as entrypoints/membership.py ---------------------------------------------------------------------------
+    # --- as roles/gate/membership.py ---------------------------------------------------------------------------
 
     def beat_soon(self) -> None:
         """The next heartbeat need not wait for its time."""
@@ -162,7 +162,7 @@ class GateWorker(Process):
         for partition in correct(self.standing, found):
             self.consumer.subscribe(partition)
 
-    # --- as entrypoints/engine.py -------------------------------------------------------------------------------
+    # --- as roles/gate/engine.py -------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """There may be something to do."""

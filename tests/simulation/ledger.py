@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdgate_workers.app.effects import JournalRow
+from holdgate_workers.app.gate.effects import JournalRow
 from holdgate_workers.domain.decision import LimitKey
 
 from .broker import Broker

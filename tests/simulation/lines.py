@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holdgate_workers.app.membership import ranked
+from holdgate_workers.app.partitions.membership import ranked
 
 from .broker import Broker
 from .gate_worker import GateWorker

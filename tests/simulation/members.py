@@ -1,4 +1,4 @@
-"""The heartbeat table and the lines at the partition queues, as adapters/postgres/members.py keeps them."""
+"""The heartbeat table and the lines at the partition queues, as adapters/postgres/partitions/members.py keeps them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from holdgate_workers.app.membership import News
+from holdgate_workers.app.partitions.membership import News
 
 from .database import Database
 

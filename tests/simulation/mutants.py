@@ -10,19 +10,20 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from holdgate_workers.app import membership, relay
-from holdgate_workers.app.answers import answer_message
-from holdgate_workers.app.batch import Batch
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.deciding import Decider
-from holdgate_workers.app.effects import Ack, Commit, Conflict, Effect, Fence, Recorded, Reply, Unavailable
-from holdgate_workers.app.gate import Gate
-from holdgate_workers.app.incoming import Incoming
-from holdgate_workers.app.memory import Occurrences
+from holdgate_workers.app.gate.answers import answer_message
+from holdgate_workers.app.gate.batch import Batch
+from holdgate_workers.app.gate.deciding import Decider
+from holdgate_workers.app.gate.effects import Ack, Commit, Conflict, Effect, Fence, Recorded, Reply, Unavailable
+from holdgate_workers.app.gate.gate import Gate
+from holdgate_workers.app.gate.incoming import Incoming
+from holdgate_workers.app.gate.memory import Occurrences
+from holdgate_workers.app.partitions import membership
 from holdgate_workers.app.ports import ChannelId, Place
+from holdgate_workers.app.relay import relay
 from holdgate_workers.domain.decision import Claim
-from holdgate_workers.domain.occurrence import Hold, Occurrence
-from holdgate_workers.entrypoints.intake import Intake
+from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence
+from holdgate_workers.roles.gate.delivery_buffer import Intake
 
 from .database import Database
 from .gate_worker import GateWorker

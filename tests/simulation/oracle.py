@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import blake2b, sha256
 
-from holdgate_workers.app.effects import JournalRow
+from holdgate_workers.app.gate.effects import JournalRow
 from holdgate_workers.app.ports import Outgoing
 from holdgate_workers.domain.decision import LimitKey
 

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from holdgate_schema.commands.selling import PriceHold, PutQuote
 from holdgate_schema.products import Voucher
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_workers.app.pricing_tasks import QUOTE_MINUTES
-from holdgate_workers.app.quoting import HoldSeen, Priced, Wanted, hold_command, quote_command, terms_of
+from holdgate_workers.app.pricing.quoting import HoldSeen, Priced, Wanted, hold_command, quote_command, terms_of
+from holdgate_workers.app.pricing.tasks import QUOTE_MINUTES
 from holdgate_workers.app.seals import internal_message
-from holdgate_workers.app.tasks import PRICING, Again, Done, Task, TaskOutcome
+from holdgate_workers.app.tasks.tasks import PRICING, Again, Done, Task, TaskOutcome
 
 from .desks import Desk, Tell
 from .process import Site

@@ -10,22 +10,30 @@ from msgspec.structs import replace
 
 from holdgate_schema.commands.selling import ConvertBooking, PriceHold
 from holdgate_schema.views import OrderStatus
-from holdgate_workers.app import booking_saga, cart_saga, carts, converting, deciding
-from holdgate_workers.app.batch import Batch
-from holdgate_workers.app.booking_saga import Ask, Step
-from holdgate_workers.app.carts import Cart, GiveBack, Judge, Seen, Settle
-from holdgate_workers.app.deciding import Decider
-from holdgate_workers.app.effects import Unavailable
-from holdgate_workers.app.incoming import Incoming
-from holdgate_workers.app.relay import Position
-from holdgate_workers.app.saga_facts import Create, Facts, Run, Terms
-from holdgate_workers.app.tasks import Plan, plan
-from holdgate_workers.domain import booking_steps, conversion, decide, offering, order_events, quoting
-from holdgate_workers.domain.bookings import Booking, HoldQuote
+from holdgate_workers.app.carts import next_step as carts
+from holdgate_workers.app.carts import protocol as cart_saga
+from holdgate_workers.app.carts.next_step import Cart, GiveBack, Judge, Seen, Settle
+from holdgate_workers.app.gate import deciding
+from holdgate_workers.app.gate.batch import Batch
+from holdgate_workers.app.gate.deciding import Decider
+from holdgate_workers.app.gate.effects import Unavailable
+from holdgate_workers.app.gate.incoming import Incoming
+from holdgate_workers.app.ordering import next_step as booking_saga
+from holdgate_workers.app.ordering import protocol as converting
+from holdgate_workers.app.ordering.facts import Create, Facts, Run, Terms
+from holdgate_workers.app.ordering.next_step import Ask, Step
+from holdgate_workers.app.relay.relay import Position
+from holdgate_workers.app.tasks.tasks import Plan, plan
+from holdgate_workers.domain import decide
+from holdgate_workers.domain.bookings import conversion, order_events
+from holdgate_workers.domain.bookings import steps as booking_steps
+from holdgate_workers.domain.bookings.booking import Booking, HoldQuote
 from holdgate_workers.domain.decision import Decision
 from holdgate_workers.domain.draft import Draft
-from holdgate_workers.domain.occurrence import Hold, Occurrence, WaitEntry
-from holdgate_workers.domain.settings import HoldRules
+from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence, WaitEntry
+from holdgate_workers.domain.pricing import quotes as quoting
+from holdgate_workers.domain.settings.settings import HoldRules
+from holdgate_workers.domain.waitlist import offers as offering
 
 from . import transaction as transactions
 from .desks import FeederWorker, asked_for

@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdgate_workers.app.booking_saga import note_of
-from holdgate_workers.app.orders import (
+from holdgate_workers.app.ordering.facts import Call, Cancel, Create, Find, Get, Refund, Result, booking_id_of
+from holdgate_workers.app.ordering.next_step import note_of
+from holdgate_workers.app.ordering.orders import (
     Cancelled,
     Created,
     Found,
@@ -22,7 +23,6 @@ from holdgate_workers.app.orders import (
     Unavailable,
     Unknown,
 )
-from holdgate_workers.app.saga_facts import Call, Cancel, Create, Find, Get, Refund, Result, booking_id_of
 from holdgate_workers.app.seals import Seals, internal_message
 
 from .broker import Publisher

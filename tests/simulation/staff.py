@@ -6,7 +6,7 @@ from typing import Any
 
 from holdgate_schema.commands.selling import ResolveBooking, SettleBooking
 from holdgate_workers.app.seals import internal_message
-from holdgate_workers.domain.bookings import Booking
+from holdgate_workers.domain.bookings.booking import Booking
 from holdgate_workers.ids import derived_id
 
 from .background import Loop

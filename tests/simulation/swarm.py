@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, get_args
 
-from holdgate_workers.domain.settings import LatePayment, Settings
+from holdgate_workers.domain.settings.settings import LatePayment, Settings
 
 from .world import MS, SECOND
 

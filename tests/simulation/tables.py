@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator
 from copy import copy
 from datetime import UTC, datetime, timedelta
 
-from holdgate_workers.app.effects import JournalRow, Load, Loaded, Recorded, Unavailable
-from holdgate_workers.app.relay import Advance, JournalPage, Position, ReadJournal
-from holdgate_workers.app.sweep import Due, ReadDue, ReadWorked
-from holdgate_workers.domain.bookings import Booking
+from holdgate_workers.app.expiry.sweep import Due, ReadDue, ReadWorked
+from holdgate_workers.app.gate.effects import JournalRow, Load, Loaded, Recorded, Unavailable
+from holdgate_workers.app.relay.relay import Advance, JournalPage, Position, ReadJournal
+from holdgate_workers.domain.bookings.booking import Booking
 from holdgate_workers.domain.decision import LimitKey
-from holdgate_workers.domain.occurrence import Hold, Occurrence, Pool, WaitEntry
+from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence, Pool, WaitEntry
 
 from .swarm import Options
 from .transaction import FollowUp, Head, Lock, Recording, Transaction
@@ -75,7 +75,7 @@ class Tables:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def load(self, wanted: Load, answer: Callable[[Loaded | Unavailable], None]) -> None:
-        """The statements of adapters/postgres/load.py in their order; others may write in between."""
+        """The statements of adapters/postgres/gate/load.py in their order; others may write in between."""
         if self.down or self.world.fault(self.options.p_abort / 4):
             answer(DOWN)
             return

@@ -12,12 +12,24 @@ from msgspec import Struct
 from holdgate_schema.events.holds import Event
 from holdgate_schema.events.selling import CartBegun
 from holdgate_schema.quotes import Quote
-from holdgate_workers.app import cart_saga, converting, order_tasks
-from holdgate_workers.app.carts import Answered, Cart, Verdict, cart_of, hold_ids, seen_of, settle_id_of
-from holdgate_workers.app.effects import JournalRow, Unavailable
-from holdgate_workers.app.relay import Position
-from holdgate_workers.app.saga_facts import Saga
-from holdgate_workers.app.tasks import Again, CancelTask, DecidedRow, Done, NewTask, Plan, Task, TaskOutcome, plan
+from holdgate_workers.app.carts import protocol as cart_saga
+from holdgate_workers.app.carts.next_step import Answered, Cart, Verdict, cart_of, hold_ids, seen_of, settle_id_of
+from holdgate_workers.app.gate.effects import JournalRow, Unavailable
+from holdgate_workers.app.ordering import protocol as converting
+from holdgate_workers.app.ordering import tasks as order_tasks
+from holdgate_workers.app.ordering.facts import Saga
+from holdgate_workers.app.relay.relay import Position
+from holdgate_workers.app.tasks.tasks import (
+    Again,
+    CancelTask,
+    DecidedRow,
+    Done,
+    NewTask,
+    Plan,
+    Task,
+    TaskOutcome,
+    plan,
+)
 
 from .database import Database
 from .tables import DOWN

@@ -18,7 +18,7 @@ from tests.simulation.run import Outcome, Run
 from tests.simulation.swarm import PROFILES
 from tests.simulation.world import Violation, World
 
-from holdgate_workers.app.line_watch import LineWatch
+from holdgate_workers.app.partitions.line_watch import LineWatch
 
 LEAVE_BY_PARTITION_NUMBER = next(mutant for mutant in MUTANTS if mutant.name == "leave_by_partition_number")
 ROOT = Path(__file__).parents[2]

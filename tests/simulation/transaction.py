@@ -1,4 +1,4 @@
-"""What PostgreSQL does with the gate's commit, statement by statement, as adapters/postgres/commit.py sends it.
+"""What PostgreSQL does with the gate's commit, statement by statement, as adapters/postgres/gate/commit.py sends it.
 
 READ COMMITTED: a row that another transaction has written is waited for and then looked at again. What a transaction
 has written is seen by others all at once, when it commits.
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdgate_workers.app.effects import Commit, CommitResult, Conflict, Impossible, JournalRow
-from holdgate_workers.domain.bookings import Booking
+from holdgate_workers.app.gate.effects import Commit, CommitResult, Conflict, Impossible, JournalRow
+from holdgate_workers.domain.bookings.booking import Booking
 from holdgate_workers.domain.decision import LimitKey
-from holdgate_workers.domain.occurrence import Definition, Hold, Pool, WaitEntry
+from holdgate_workers.domain.occurrences.occurrence import Definition, Hold, Pool, WaitEntry
 
 if TYPE_CHECKING:
     from .database import Database

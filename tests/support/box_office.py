@@ -24,11 +24,11 @@ from holdgate_schema.commands.selling import (
 )
 from holdgate_schema.events.holds import Event
 from holdgate_schema.views import BookedOrder, QuoteView
-from holdgate_workers.domain.bookings import Booking
+from holdgate_workers.domain.bookings.booking import Booking
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Context
-from holdgate_workers.domain.occurrence import Hold, Occurrence
-from holdgate_workers.domain.settings import Settings, parse
+from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence
+from holdgate_workers.domain.settings.settings import Settings, parse
 
 HASH = "a" * 64
 TOTAL = 5000

@@ -18,8 +18,10 @@ from holdgate_schema.commands.holds import Command, type_name
 from holdgate_schema.commands.selling import CartLeg, PlaceCart, SettleCart
 from holdgate_schema.events.holds import HoldReleased
 from holdgate_schema.events.selling import CartBegun, CartSettled
-from holdgate_workers.app import cart_saga, carts
-from holdgate_workers.app.cart_saga import (
+from holdgate_workers.app.carts import next_step as carts
+from holdgate_workers.app.carts import protocol as cart_saga
+from holdgate_workers.app.carts.next_step import Answered, Verdict
+from holdgate_workers.app.carts.protocol import (
     RECONCILE,
     Advanced,
     CartEffect,
@@ -30,9 +32,8 @@ from holdgate_workers.app.cart_saga import (
     WriteVerdict,
     cart_tasks,
 )
-from holdgate_workers.app.carts import Answered, Verdict
 from holdgate_workers.app.seals import Seals
-from holdgate_workers.app.tasks import CancelTask, DecidedRow, NewTask
+from holdgate_workers.app.tasks.tasks import CancelTask, DecidedRow, NewTask
 
 SEALS = Seals(b"a secret that only this test house has")
 TaskName = tuple[str, str]

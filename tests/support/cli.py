@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdgate_workers.adapters.embedded.server import EmbeddedServer, find_running, remove
+from holdgate_workers.adapters.embedded.server.server import EmbeddedServer, find_running, remove
 
 COMMAND = Path(sys.executable).parent / "holdgate"
 COMMAND_SECONDS = 60.0

@@ -33,9 +33,9 @@ from holdgate_schema.events.holds import Event, HoldChanged, HoldCreated, HoldEx
 from holdgate_schema.events.selling import CartLegRefused
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Claim, Context, Decision, LimitKey
-from holdgate_workers.domain.occurrence import Definition, Hold, Occurrence, Pool
-from holdgate_workers.domain.sessions import SessionKeys
-from holdgate_workers.domain.settings import Settings, parse
+from holdgate_workers.domain.holds.sessions import SessionKeys
+from holdgate_workers.domain.occurrences.occurrence import Definition, Hold, Occurrence, Pool
+from holdgate_workers.domain.settings.settings import Settings, parse
 
 A = TypeVar("A")
 HoldEvent = HoldCreated | HoldChanged | HoldExtended | HoldReleased | HoldExpired

@@ -19,16 +19,16 @@ from holdgate_schema.codec import encode
 from holdgate_schema.commands.holds import Command, type_name
 from holdgate_schema.commands.selling import INTERNAL_TYPES
 from holdgate_schema.envelope import Properties
-from holdgate_workers.adapters.postgres import migrations, revision
-from holdgate_workers.adapters.postgres.house import House
-from holdgate_workers.adapters.postgres.store import PostgresStore
+from holdgate_workers.adapters.postgres.gate.store import PostgresStore
+from holdgate_workers.adapters.postgres.maintenance import migrations, revision
+from holdgate_workers.adapters.postgres.maintenance.installation import House
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import Ack, AwaitCommit, Bury, Commit, Effect, Load, Pause, Prepare, Reply
-from holdgate_workers.app.gate import Gate, GateConfig, Observer
-from holdgate_workers.app.incoming import Incoming, read
+from holdgate_workers.app.gate.effects import Ack, AwaitCommit, Bury, Commit, Effect, Load, Pause, Prepare, Reply
+from holdgate_workers.app.gate.gate import Gate, GateConfig, Observer
+from holdgate_workers.app.gate.incoming import Incoming, read
 from holdgate_workers.app.ports import Delivery
 from holdgate_workers.app.seals import SEAL_HEADER, Seals
-from holdgate_workers.domain.sessions import SessionKeys
+from holdgate_workers.domain.holds.sessions import SessionKeys
 
 _INTERNAL = {type_name(kind) for kind in INTERNAL_TYPES}
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from holdgate_workers.adapters.embedded.consumer import EmbeddedConsumer
+from holdgate_workers.adapters.embedded.queue.consumer import EmbeddedConsumer
 from holdgate_workers.app.ports import ChannelId, Delivery
 
 

@@ -10,7 +10,7 @@ from tests.support.site import TestSite
 
 from holdgate_schema.codec import decode_event
 from holdgate_schema.topology import EVENTS_EXCHANGE
-from holdgate_workers.adapters.embedded.queue_tables import declare_queue
+from holdgate_workers.adapters.embedded.queue.tables import declare_queue
 
 QUEUE = "test.events"
 

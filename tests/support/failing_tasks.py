@@ -8,17 +8,17 @@ from typing import Any
 
 from tests.support.failpoints import failpoints
 
-from holdgate_workers.app.desk import HandlerDesk
 from holdgate_workers.app.ports import Publisher
-from holdgate_workers.app.pricing_tasks import PricingHandler
-from holdgate_workers.app.task_ports import Desk
-from holdgate_workers.app.tasks import CancelTask, DecidedRow, Handler, NewTask, Planner, Wakeup
-from holdgate_workers.bootstrap import Site
-from holdgate_workers.bootstrap_pricing import pricing_handlers
-from holdgate_workers.bootstrap_tasks import planners
-from holdgate_workers.entrypoints.feeder_worker import FeederWorker
-from holdgate_workers.entrypoints.orders_worker import OrdersRole
-from holdgate_workers.entrypoints.task_worker import TaskRole
+from holdgate_workers.app.pricing.tasks import PricingHandler
+from holdgate_workers.app.tasks.ports import Desk
+from holdgate_workers.app.tasks.task_runner import HandlerDesk
+from holdgate_workers.app.tasks.tasks import CancelTask, DecidedRow, Handler, NewTask, Planner, Wakeup
+from holdgate_workers.roles.feeder import FeederWorker
+from holdgate_workers.roles.orders import OrdersRole
+from holdgate_workers.roles.tasks import TaskRole
+from holdgate_workers.wiring.pricing import pricing_handlers
+from holdgate_workers.wiring.site import Site
+from holdgate_workers.wiring.tasks import planners
 
 
 class _Failing:

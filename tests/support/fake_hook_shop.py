@@ -1,4 +1,4 @@
-"""A small shop that takes signed requests as `adapters/orders/webhook.py` says, and checks each signature by itself."""
+"""A small shop that takes signed requests as `adapters/shops/webhook.py` says, and checks each signature by itself."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from holdgate_schema.commands.selling import JoinWaitlist, LeaveWaitlist
 from holdgate_schema.events.holds import HoldCreated
 from holdgate_schema.events.selling import WaitlistJoined, WaitlistLeft, WaitlistOffered
 from holdgate_workers.domain.decision import Decision, LimitKey
-from holdgate_workers.domain.occurrence import Occurrence
-from holdgate_workers.domain.placing import not_on_sale
+from holdgate_workers.domain.holds.placing import not_on_sale
+from holdgate_workers.domain.occurrences.occurrence import Occurrence
 
 Counts = dict[str, int]
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from holdgate_workers.app.notices.retries import BackOff, RetryPolicy
-from holdgate_workers.bootstrap import open_site
-from holdgate_workers.config import read_config
-from holdgate_workers.entrypoints.logs import configure_logs
-from holdgate_workers.entrypoints.notices_worker import NoticesRole
-from holdgate_workers.entrypoints.process import Process
+from holdgate_workers.app.notifications.delivery.retries import BackOff, RetryPolicy
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.roles.notifications import NoticesRole
+from holdgate_workers.roles.process.logs import configure_logs
+from holdgate_workers.roles.process.process import Process
+from holdgate_workers.wiring.site import open_site
 
 
 def main(lease_seconds: float) -> int:

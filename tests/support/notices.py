@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_workers.app.notices.facts import Booking, Piece, Slot
-from holdgate_workers.app.notices.mail import CalendarObject, Mail, MailText
-from holdgate_workers.app.notices.people import Customer, Sender
+from holdgate_workers.app.notifications.delivery.mail import CalendarObject, Mail, MailText
+from holdgate_workers.app.notifications.facts import Booking, Piece, Slot
+from holdgate_workers.app.notifications.people import Customer, Sender
 
 NOW = datetime(2030, 6, 1, 12, tzinfo=UTC)
 START = datetime(2030, 6, 14, 8, tzinfo=UTC)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from itertools import count
 
-from holdgate_workers.app.orders import Coupon, Customer, NewOrder, NewRefund, OrderFee, OrderLine, Payment
+from holdgate_workers.app.ordering.orders import (
+    Coupon,
+    Customer,
+    NewOrder,
+    NewRefund,
+    OrderFee,
+    OrderLine,
+    Payment,
+)
 
 _numbers = count(1)
 

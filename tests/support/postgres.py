@@ -15,7 +15,7 @@ from psycopg import sql
 from tests.support.handshakes import RefusedError, UnreachableError, check
 from tests.support.servers import SERVICES
 
-from holdgate_workers.adapters.postgres import migrations
+from holdgate_workers.adapters.postgres.maintenance import migrations
 
 _SERVICE = next(service for service in SERVICES if service.name == "postgres")
 

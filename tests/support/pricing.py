@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from holdgate_schema.products import ExtraPrice, PriceRules, Product, TicketPrice, Voucher
 from holdgate_schema.quotes import PriceProblem, Quote, QuoteLine, Unpriced
-from holdgate_workers.domain.calendar import instant_of
+from holdgate_workers.domain.occurrences.wall_time import instant_of
 from holdgate_workers.domain.pricing.basket import Basket
-from holdgate_workers.domain.pricing.checks import product_errors
+from holdgate_workers.domain.pricing.definitions.checks import product_errors
 from holdgate_workers.domain.pricing.engine import price
 from holdgate_workers.domain.pricing.fees import Fees
-from holdgate_workers.domain.pricing.occasion import Occasion
+from holdgate_workers.domain.pricing.price_context import Occasion
 
 ZONE = "Europe/Berlin"
 SATURDAY = "2026-12-05T10:00"

@@ -35,7 +35,7 @@ from holdgate_schema.products import (
 )
 from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.fees import Fees, PaymentFee
-from holdgate_workers.domain.pricing.occasion import WEEKDAYS, Occasion
+from holdgate_workers.domain.pricing.price_context import WEEKDAYS, Occasion
 
 T = TypeVar("T")
 Fields = dict[str, Any]

@@ -20,7 +20,7 @@ from pika.exceptions import AMQPError
 from tests.support import newer_debian
 from tests.support.rabbit import eventually
 
-from holdgate_workers.adapters.embedded.server import EmbeddedServer, remove
+from holdgate_workers.adapters.embedded.server.server import EmbeddedServer, remove
 
 # Debian's wrappers in the PATH change the user and read the machine's own configuration; these do not.
 _RABBIT = Path("/usr/lib/rabbitmq/bin")

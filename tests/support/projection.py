@@ -26,13 +26,13 @@ from holdgate_schema.commands.holds import (
     SweepHolds,
     TicketType,
 )
-from holdgate_workers.app.projection import Projected
-from holdgate_workers.app.projection_audit import Difference
-from holdgate_workers.app.projection_effects import ProjectionEffect
-from holdgate_workers.bootstrap import open_site
-from holdgate_workers.config import read_config
-from holdgate_workers.entrypoints.projection_worker import ProjectionWorker
-from holdgate_workers.entrypoints.read_side import ReadSide
+from holdgate_workers.app.projection.audit import Difference
+from holdgate_workers.app.projection.effects import ProjectionEffect
+from holdgate_workers.app.projection.projector import Projected
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.roles.projection import ProjectionWorker
+from holdgate_workers.roles.read_side import ReadSide
+from holdgate_workers.wiring.site import open_site
 
 SOON = datetime(2032, 5, 1, 18, tzinfo=UTC)
 

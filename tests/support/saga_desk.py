@@ -17,19 +17,8 @@ from holdgate_schema.codec import decode_command
 from holdgate_schema.commands.selling import PaymentNotice
 from holdgate_schema.quotes import Quote, QuoteLine, sealed
 from holdgate_schema.views import QuoteView
-from holdgate_workers.app.converting import (
-    AskShop,
-    Begin,
-    Errand,
-    Look,
-    LookAt,
-    Looked,
-    Record,
-    Recorded,
-    Send,
-    look_after,
-)
-from holdgate_workers.app.orders import (
+from holdgate_workers.app.ordering.facts import Call, Cancel, Create, Find, Get, Refund, Result, Saga, Terms
+from holdgate_workers.app.ordering.orders import (
     Cancelled,
     Created,
     Found,
@@ -41,8 +30,19 @@ from holdgate_workers.app.orders import (
     ShopOrder,
     Unavailable,
 )
-from holdgate_workers.app.quoting import shares_of
-from holdgate_workers.app.saga_facts import Call, Cancel, Create, Find, Get, Refund, Result, Saga, Terms
+from holdgate_workers.app.ordering.protocol import (
+    AskShop,
+    Begin,
+    Errand,
+    Look,
+    LookAt,
+    Looked,
+    Record,
+    Recorded,
+    Send,
+    look_after,
+)
+from holdgate_workers.app.pricing.quoting import shares_of
 from holdgate_workers.app.seals import Seals
 
 SEALS = Seals(b"a secret that only this test house has")

@@ -16,7 +16,7 @@ from tests.support.site import TestSite
 
 from holdgate_producer import BookingClient, Priced
 from holdgate_schema.commands.selling import CancelBooking, ConvertBooking, Customer, PaymentNotice
-from holdgate_workers.adapters.postgres.products import PriceBook
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.ids import new_request_id
 
 ADULT = 2500

@@ -9,7 +9,7 @@ from tests.support.requests import put
 
 from holdgate_producer import BookingClient, Priced, Refused
 from holdgate_schema.commands.holds import ExtraDefinition
-from holdgate_workers.adapters.postgres.products import PriceBook
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 
 ADULT = 2500
 LONG = 120.0

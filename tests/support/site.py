@@ -23,11 +23,11 @@ from holdgate_producer.client.config import ClientConfig
 from holdgate_producer.core.link import Link
 from holdgate_schema.ids import TOTAL_POOL
 from holdgate_schema.routing import partition_of, slot_of
-from holdgate_workers import bootstrap
-from holdgate_workers.adapters.embedded.link import EmbeddedLink
-from holdgate_workers.app.membership import ranked
+from holdgate_workers.adapters.embedded.queue.link import EmbeddedLink
+from holdgate_workers.app.partitions.membership import ranked
 from holdgate_workers.app.ports import DeadLetter
-from holdgate_workers.config import read_config
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.wiring import site as bootstrap
 
 PARTITIONS = 4
 KINDS = ("rabbit", "embedded")

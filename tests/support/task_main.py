@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tests.support.tasks import ROLE, Recorder
 
-from holdgate_workers.app.tasks import Done, Task, TaskOutcome
-from holdgate_workers.bootstrap import open_site
-from holdgate_workers.config import read_config
-from holdgate_workers.entrypoints.process import Process
-from holdgate_workers.entrypoints.task_worker import TaskRole
+from holdgate_workers.app.tasks.tasks import Done, Task, TaskOutcome
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.roles.process.process import Process
+from holdgate_workers.roles.tasks import TaskRole
+from holdgate_workers.wiring.site import open_site
 
 
 def main(note: Path, lease_seconds: float) -> int:

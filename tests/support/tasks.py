@@ -11,12 +11,12 @@ import psycopg
 from prometheus_client import CollectorRegistry
 from tests.support.rabbit import PATIENCE_SECONDS
 
-from holdgate_workers.adapters.postgres.house import House
+from holdgate_workers.adapters.postgres.maintenance.installation import House
 from holdgate_workers.app.ports import TransportError
-from holdgate_workers.app.task_ports import TaskWorker, WakeupLine
-from holdgate_workers.app.tasks import DecidedRow, Done, NewTask, Task, TaskOutcome, Wakeup
-from holdgate_workers.bootstrap import Site, transport_of
-from holdgate_workers.config import read_config
+from holdgate_workers.app.tasks.ports import TaskWorker, WakeupLine
+from holdgate_workers.app.tasks.tasks import DecidedRow, Done, NewTask, Task, TaskOutcome, Wakeup
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.wiring.site import Site, transport_of
 
 KIND = "test.v1"
 ROLE = "pricing"

@@ -29,15 +29,15 @@ from holdgate_schema.commands.selling import (
 )
 from holdgate_schema.products import Product, TicketPrice
 from holdgate_schema.views import BookedOrder, QuoteView
-from holdgate_workers.adapters.postgres.products import PriceBook
-from holdgate_workers.adapters.postgres.task_feed import TaskFeed
-from holdgate_workers.adapters.postgres.tasks import TaskBook
-from holdgate_workers.adapters.receivers import Receivers
-from holdgate_workers.app.desk import HandlerDesk
-from holdgate_workers.app.notices.retries import RetryPolicy
-from holdgate_workers.app.tasks import NOTIFICATIONS, Handler, Task, TaskOutcome
-from holdgate_workers.bootstrap_notices import NOTICE_RETRIES, notice_handlers, planners_of
-from holdgate_workers.config import ServiceConfig, read_config
+from holdgate_workers.adapters.postgres.pricing.products import PriceBook
+from holdgate_workers.adapters.postgres.tasks.feed import TaskFeed
+from holdgate_workers.adapters.postgres.tasks.table import TaskBook
+from holdgate_workers.adapters.webhooks.receivers import Receivers
+from holdgate_workers.app.notifications.delivery.retries import RetryPolicy
+from holdgate_workers.app.tasks.task_runner import HandlerDesk
+from holdgate_workers.app.tasks.tasks import NOTIFICATIONS, Handler, Task, TaskOutcome
+from holdgate_workers.config.environment import ServiceConfig, read_config
+from holdgate_workers.wiring.notifications import NOTICE_RETRIES, notice_handlers, planners_of
 
 OCCURRENCE, PRODUCT = "occ-1", "harbour-tour"
 TITLE = "Harbour tour"

@@ -10,8 +10,8 @@ import psycopg
 from tests.support.cli import Ran, Terminal
 from tests.support.postgres import fresh_database
 
-from holdgate_workers.adapters.postgres import migrations
-from holdgate_workers.adapters.postgres.house import House
+from holdgate_workers.adapters.postgres.maintenance import migrations
+from holdgate_workers.adapters.postgres.maintenance.installation import House
 from holdgate_workers.app.installation import Installation
 
 SCHEMA = "second_house"

@@ -36,25 +36,27 @@ from tests.support.failing_tasks import (
 )
 from tests.support.failpoints import failpoints
 
-from holdgate_workers import bootstrap_bookings, bootstrap_orders
-from holdgate_workers.app import order_handler, saga_results
-from holdgate_workers.app.breaker import BackOff, CircuitBreaker
-from holdgate_workers.app.cart_saga import CartHandler, Send
-from holdgate_workers.app.converting import AskShop
-from holdgate_workers.app.order_handler import OrderHandler
+from holdgate_workers.app.carts.protocol import CartHandler, Send
+from holdgate_workers.app.circuit_breaker import BackOff, CircuitBreaker
+from holdgate_workers.app.ordering import handler as order_handler
+from holdgate_workers.app.ordering import results as saga_results
+from holdgate_workers.app.ordering.handler import OrderHandler
+from holdgate_workers.app.ordering.protocol import AskShop
 from holdgate_workers.app.ports import ChannelId, Consumer, Sink
-from holdgate_workers.bootstrap import Site, open_site
-from holdgate_workers.bootstrap_carts import cart_handlers
-from holdgate_workers.bootstrap_tasks import RETRIES
-from holdgate_workers.config import read_config
-from holdgate_workers.entrypoints import engine
-from holdgate_workers.entrypoints.engine import Engine
-from holdgate_workers.entrypoints.expiry_worker import ExpiryWorker
-from holdgate_workers.entrypoints.gate_worker import GateWorker
-from holdgate_workers.entrypoints.logs import configure_logs
-from holdgate_workers.entrypoints.process import Process, Worker
-from holdgate_workers.entrypoints.projection_worker import ProjectionWorker
-from holdgate_workers.entrypoints.relay_worker import RelayWorker
+from holdgate_workers.config.environment import read_config
+from holdgate_workers.roles.expiry import ExpiryWorker
+from holdgate_workers.roles.gate import engine
+from holdgate_workers.roles.gate.engine import Engine
+from holdgate_workers.roles.gate.worker import GateWorker
+from holdgate_workers.roles.process.logs import configure_logs
+from holdgate_workers.roles.process.process import Process, Worker
+from holdgate_workers.roles.projection import ProjectionWorker
+from holdgate_workers.roles.relay import RelayWorker
+from holdgate_workers.wiring import bookings as bootstrap_bookings
+from holdgate_workers.wiring import shops as bootstrap_orders
+from holdgate_workers.wiring.carts import cart_handlers
+from holdgate_workers.wiring.site import Site, open_site
+from holdgate_workers.wiring.tasks import RETRIES
 
 
 class FailingEngine(Engine):

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from holdgate_schema.commands.holds import AlertOverrides
-from holdgate_workers.cli import specs
-from holdgate_workers.cli.definition import Checker, InvalidDefinition
-from holdgate_workers.cli.formats import thresholds
+from holdgate_workers.cli.importing.reading.files import HowToRead, read
+from holdgate_workers.cli.importing.sources import Checked, Defaults, checked
 from holdgate_workers.cli.main import cli
-from holdgate_workers.cli.reading.files import HowToRead, read
-from holdgate_workers.cli.sources import Checked, Defaults, checked
+from holdgate_workers.cli.occurrences import specs
+from holdgate_workers.cli.occurrences.definition import Checker, InvalidDefinition
+from holdgate_workers.cli.output.formats import thresholds
 
 DEFAULTS = Defaults("tour", "Europe/Rome", 12, 90, ("adult",))
 DOCUMENT: dict[str, Any] = {

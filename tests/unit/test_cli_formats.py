@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdgate_workers.cli.formats import short
+from holdgate_workers.cli.output.formats import short
 from holdgate_workers.cli.params import is_uuid_prefix
 from holdgate_workers.ids import derived_id, new_request_id
 

@@ -8,7 +8,7 @@ import pytest
 
 from holdgate_schema.contract.examples.holds import as_json, examples
 from holdgate_schema.events.holds import EVENT_TYPES, event_type
-from holdgate_workers.cli.happened import id_of, in_words, is_about
+from holdgate_workers.cli.output.event_text import id_of, in_words, is_about
 
 EXAMPLES = {name: as_json(message) for name, message in examples().items()}
 EVENTS = [event_type(kind) for kind in EVENT_TYPES]

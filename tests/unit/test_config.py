@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from holdgate_workers.config import ConfigError, read_config
+from holdgate_workers.config.environment import ConfigError, read_config
 
 
 def test_with_nothing_set_it_is_embedded(monkeypatch: pytest.MonkeyPatch) -> None:

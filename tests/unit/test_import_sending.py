@@ -15,8 +15,8 @@ from holdgate_producer.core.errors import TimedOut
 from holdgate_schema.answers.holds import Answer, OccurrenceStored, Reason, Refused
 from holdgate_schema.commands.holds import Command, PutOccurrence
 from holdgate_schema.errors import FieldError
-from holdgate_workers.cli.scheduling.sending import Sent, send
-from holdgate_workers.domain.catalogue import defined
+from holdgate_workers.cli.importing.sending import Sent, send
+from holdgate_workers.domain.occurrences.catalogue import defined
 from holdgate_workers.domain.schedule.dates import Plan, StoredDate, WantedDate
 from holdgate_workers.domain.schedule.judging import plan
 

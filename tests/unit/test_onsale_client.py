@@ -12,11 +12,11 @@ from holdgate_producer.client.config import ClientConfig
 from holdgate_producer.testing import FakeGate
 from holdgate_schema.answers.holds import Reason
 from holdgate_schema.commands.holds import PlaceHold, ReleaseHold
-from holdgate_workers.onsale.client import NotingLink, Performer
-from holdgate_workers.onsale.evidence import Story, gather
-from holdgate_workers.onsale.notes import NoteBook, Sent, read_notes
-from holdgate_workers.onsale.occasion import occasion
-from holdgate_workers.onsale.plan import Scenario, Script, Step, plan
+from holdgate_workers.demo.client import NotingLink, Performer
+from holdgate_workers.demo.notes import NoteBook, Sent, read_notes
+from holdgate_workers.demo.occurrence import occasion
+from holdgate_workers.demo.plan import Scenario, Script, Step, plan
+from holdgate_workers.demo.recount.evidence import Story, gather
 
 PLACE = PlaceHold(
     request_id="00000000-0000-4000-8000-000000000001",

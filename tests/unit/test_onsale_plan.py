@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from holdgate_schema.codec import decode_command, encode
 from holdgate_schema.commands.holds import ChangeHold, ExtendHold, PlaceHold, ReleaseHold, TicketType
-from holdgate_workers.onsale.occasion import occasion
-from holdgate_workers.onsale.plan import Scenario, Script, Step, plan
+from holdgate_workers.demo.occurrence import occasion
+from holdgate_workers.demo.plan import Scenario, Script, Step, plan
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 PUT = occasion(NOW, 500)

@@ -21,14 +21,7 @@ from pika import frame, spec
 
 from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX, HEADERS_MAX, Properties
 from holdgate_schema.routing import routing_key
-from holdgate_workers.adapters.rabbit.connection import (
-    BACKOFF_CAP_SECONDS,
-    BACKOFF_FIRST_SECONDS,
-    BACKOFF_LEAST_SECONDS,
-    backoff_seconds,
-    connection_parameters,
-)
-from holdgate_workers.adapters.rabbit.frames import (
+from holdgate_workers.adapters.rabbit.amqp.frames import (
     CONFIRM,
     Received,
     message_frames,
@@ -36,11 +29,18 @@ from holdgate_workers.adapters.rabbit.frames import (
     read_delivery,
     read_head,
 )
-from holdgate_workers.adapters.rabbit.properties import INT_MAX, from_wire, to_wire
-from holdgate_workers.adapters.rabbit.receipts import GroupReceipt, Ledger
-from holdgate_workers.adapters.rabbit.wire import WireConnection, oversized_of
+from holdgate_workers.adapters.rabbit.amqp.properties import INT_MAX, from_wire, to_wire
+from holdgate_workers.adapters.rabbit.amqp.wire import WireConnection, oversized_of
+from holdgate_workers.adapters.rabbit.connection import (
+    BACKOFF_CAP_SECONDS,
+    BACKOFF_FIRST_SECONDS,
+    BACKOFF_LEAST_SECONDS,
+    backoff_seconds,
+    connection_parameters,
+)
+from holdgate_workers.adapters.rabbit.publishing.receipts import GroupReceipt, Ledger
+from holdgate_workers.app.dead_letters.replay import replayable
 from holdgate_workers.app.ports import DeadLetter, Outgoing, Oversized, TransportError
-from holdgate_workers.app.replay import replayable
 
 BODY_MAX = 131_072 - 8
 

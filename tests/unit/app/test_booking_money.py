@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 from tests.support.saga_desk import TERMS, SagaDesk
 
-from holdgate_workers.app.orders import Unavailable
-from holdgate_workers.app.saga_facts import Cancel, Create, Find, Refund
+from holdgate_workers.app.ordering.facts import Cancel, Create, Find, Refund
+from holdgate_workers.app.ordering.orders import Unavailable
 
 PAID = 25616
 BY_HAND = replace(TERMS, pays_back=False)

@@ -17,15 +17,7 @@ from holdgate_schema.commands.holds import Command
 from holdgate_schema.commands.selling import CartLeg, HoldCartLeg, ReleaseCartLeg, SettleCart
 from holdgate_schema.events.holds import Event, HoldCreated, HoldExpired, HoldReleased
 from holdgate_schema.events.selling import CartBegun, CartLegRefused, CartSettled
-from holdgate_workers.app.cart_saga import (
-    ADVANCE,
-    RECONCILE,
-    RECONCILE_AFTER_SECONDS,
-    CartHandler,
-    Look,
-    cart_tasks,
-)
-from holdgate_workers.app.carts import (
+from holdgate_workers.app.carts.next_step import (
     MESSAGE_CHARS_MAX,
     Answered,
     Cart,
@@ -46,8 +38,16 @@ from holdgate_workers.app.carts import (
     seen_of,
     settle_id_of,
 )
+from holdgate_workers.app.carts.protocol import (
+    ADVANCE,
+    RECONCILE,
+    RECONCILE_AFTER_SECONDS,
+    CartHandler,
+    Look,
+    cart_tasks,
+)
 from holdgate_workers.app.ports import Outgoing, PublishProblem
-from holdgate_workers.app.tasks import Again, CancelTask, Dead, DecidedRow, Done, NewTask, Task, TaskOutcome
+from holdgate_workers.app.tasks.tasks import Again, CancelTask, Dead, DecidedRow, Done, NewTask, Task, TaskOutcome
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 CART = "11111111-0000-4000-8000-000000000001"

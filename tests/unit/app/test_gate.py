@@ -12,7 +12,7 @@ from holdgate_schema.codec import encode
 from holdgate_schema.commands.holds import Command, PlaceHold, ReleaseHold
 from holdgate_schema.envelope import Properties
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import (
+from holdgate_workers.app.gate.effects import (
     Ack,
     AwaitCommit,
     Bury,
@@ -26,14 +26,14 @@ from holdgate_workers.app.effects import (
     Reply,
     Unavailable,
 )
-from holdgate_workers.app.gate import Gate, GateConfig, Observer, Protocol
-from holdgate_workers.app.incoming import Incoming, read
+from holdgate_workers.app.gate.gate import Gate, GateConfig, Observer, Protocol
+from holdgate_workers.app.gate.incoming import Incoming, read
 from holdgate_workers.app.ports import Delivery
-from holdgate_workers.domain.catalogue import put
 from holdgate_workers.domain.decision import Context, LimitKey
 from holdgate_workers.domain.draft import Draft
-from holdgate_workers.domain.occurrence import Hold, Occurrence
-from holdgate_workers.domain.settings import Settings
+from holdgate_workers.domain.occurrences.catalogue import put
+from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence
+from holdgate_workers.domain.settings.settings import Settings
 
 Answers = dict[type, Callable[[Any], Any]]
 

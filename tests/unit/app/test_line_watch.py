@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from holdgate_workers.app.line_watch import Difference, LineWatch, correct
-from holdgate_workers.app.membership import News, Standing
+from holdgate_workers.app.partitions.line_watch import Difference, LineWatch, correct
+from holdgate_workers.app.partitions.membership import News, Standing
 from holdgate_workers.app.ports import ChannelId, Place
 
 

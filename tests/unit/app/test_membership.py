@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdgate_workers.app.membership import Change, Moves, News, Standing, ranked, steps
+from holdgate_workers.app.partitions.membership import Change, Moves, News, Standing, ranked, steps
 from holdgate_workers.app.ports import Place
 
 PARTITIONS = 16

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from holdgate_workers.app.effects import Recorded
-from holdgate_workers.app.memory import BatchLimits, LimitsSeen, Occurrences, RecentAnswers
+from holdgate_workers.app.gate.effects import Recorded
+from holdgate_workers.app.gate.memory import BatchLimits, LimitsSeen, Occurrences, RecentAnswers
 from holdgate_workers.domain.decision import Claim, LimitKey
-from holdgate_workers.domain.occurrence import Definition, Occurrence
+from holdgate_workers.domain.occurrences.occurrence import Definition, Occurrence
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 SESSION = LimitKey("session", "s")

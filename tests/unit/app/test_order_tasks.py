@@ -20,12 +20,12 @@ from holdgate_schema.events.selling import (
 )
 from holdgate_schema.quotes import Quote
 from holdgate_schema.views import BookedOrder, Payment
-from holdgate_workers.app.booking_saga import Ask, Decide, next_step
-from holdgate_workers.app.converting import Look, Recorded, _facts
-from holdgate_workers.app.order_tasks import order_tasks
-from holdgate_workers.app.saga_facts import Create, Run, Saga, Terms, booking_id_of, reference_of
-from holdgate_workers.app.tasks import DecidedRow, NewTask
-from holdgate_workers.domain.bookings import Booking, HoldQuote
+from holdgate_workers.app.ordering.facts import Create, Run, Saga, Terms, booking_id_of, reference_of
+from holdgate_workers.app.ordering.next_step import Ask, Decide, next_step
+from holdgate_workers.app.ordering.protocol import Look, Recorded, _facts
+from holdgate_workers.app.ordering.tasks import order_tasks
+from holdgate_workers.app.tasks.tasks import DecidedRow, NewTask
+from holdgate_workers.domain.bookings.booking import Booking, HoldQuote
 from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.engine import price
 

@@ -21,8 +21,7 @@ from holdgate_schema.products import EarlyBird, PriceRules, Voucher
 from holdgate_schema.quotes import PriceStep, QuoteLine
 from holdgate_schema.views import QuoteRef
 from holdgate_workers.app.ports import Outgoing, PublishProblem
-from holdgate_workers.app.pricing_tasks import PRICE_HOLD, PRICE_QUOTE, PricingHandler, pricing_tasks
-from holdgate_workers.app.quoting import (
+from holdgate_workers.app.pricing.quoting import (
     PROBLEMS_MAX,
     HoldSeen,
     KeptQuote,
@@ -32,8 +31,9 @@ from holdgate_workers.app.quoting import (
     hold_command,
     priced,
 )
+from holdgate_workers.app.pricing.tasks import PRICE_HOLD, PRICE_QUOTE, PricingHandler, pricing_tasks
 from holdgate_workers.app.seals import SEAL_HEADER, Seals
-from holdgate_workers.app.tasks import Again, DecidedRow, Done, NewTask, Task
+from holdgate_workers.app.tasks.tasks import Again, DecidedRow, Done, NewTask, Task
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 HOLD = "4f7d6b1e-0c55-4f0a-9a53-2f8f3f0f7c01"

@@ -8,10 +8,8 @@ from typing import Any
 
 from tests.support.domain import House, a_put
 
-from holdgate_workers.app.effects import Unavailable
-from holdgate_workers.app.projected import KEPT_AFTER_END, ProductTotals, Rows, entries_of, rules_of
-from holdgate_workers.app.projection import Projected, Projector
-from holdgate_workers.app.projection_effects import (
+from holdgate_workers.app.gate.effects import Unavailable
+from holdgate_workers.app.projection.effects import (
     BeginGeneration,
     CacheState,
     CacheUnavailable,
@@ -27,8 +25,10 @@ from holdgate_workers.app.projection_effects import (
     WriteEntries,
     Written,
 )
-from holdgate_workers.app.relay import Advance, Position
-from holdgate_workers.domain.settings import Settings
+from holdgate_workers.app.projection.entries import KEPT_AFTER_END, ProductTotals, Rows, entries_of, rules_of
+from holdgate_workers.app.projection.projector import Projected, Projector
+from holdgate_workers.app.relay.relay import Advance, Position
+from holdgate_workers.domain.settings.settings import Settings
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 START, END = Position(7, 1), Position(9, 4)

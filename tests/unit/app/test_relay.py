@@ -11,8 +11,16 @@ from holdgate_schema.answers.holds import HoldView
 from holdgate_schema.codec import decode_event, encode
 from holdgate_schema.events.holds import HoldCreated, HoldReleased
 from holdgate_schema.topology import EVENTS_EXCHANGE
-from holdgate_workers.app.effects import Unavailable
-from holdgate_workers.app.relay import Advance, Announce, JournalPage, Page, Position, ReadJournal, relay_round
+from holdgate_workers.app.gate.effects import Unavailable
+from holdgate_workers.app.relay.relay import (
+    Advance,
+    Announce,
+    JournalPage,
+    Page,
+    Position,
+    ReadJournal,
+    relay_round,
+)
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 START, END = Position(7, 1), Position(9, 4)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.saga_desk import SagaDesk
 
 from holdgate_schema.events.selling import BookingChanged
-from holdgate_workers.app.orders import Unavailable
+from holdgate_workers.app.ordering.orders import Unavailable
 
 DOWN = Unavailable("HTTP 503")
 

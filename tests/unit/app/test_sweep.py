@@ -11,9 +11,7 @@ from holdgate_schema.codec import decode_command
 from holdgate_schema.commands.holds import SweepHolds
 from holdgate_schema.routing import routing_key
 from holdgate_workers.app.clock import DatabaseTime
-from holdgate_workers.app.effects import Unavailable
-from holdgate_workers.app.ports import Outgoing
-from holdgate_workers.app.sweep import (
+from holdgate_workers.app.expiry.sweep import (
     COMMAND_WEIGHT,
     HOLDS_PER_COMMAND,
     LINES_SECONDS,
@@ -28,6 +26,8 @@ from holdgate_workers.app.sweep import (
     SendSweeps,
     Sweeper,
 )
+from holdgate_workers.app.gate.effects import Unavailable
+from holdgate_workers.app.ports import Outgoing
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 

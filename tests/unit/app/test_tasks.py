@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from holdgate_workers.app.desk import HandlerDesk
-from holdgate_workers.app.tasks import (
+from holdgate_workers.app.tasks.task_runner import HandlerDesk
+from holdgate_workers.app.tasks.tasks import (
     ERROR_CHARS_MAX,
     Again,
     CancelTask,

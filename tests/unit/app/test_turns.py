@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from holdgate_workers.app.gate.turns import End, Forget, Leave, Settle, Step, Take, Turns
 from holdgate_workers.app.ports import Place
-from holdgate_workers.app.turns import End, Forget, Leave, Settle, Step, Take, Turns
 
 
 def step(turns: Turns, *, committing: bool = False, waiting: int = 0, stopping: bool = False) -> Step:

@@ -8,7 +8,7 @@ import pytest
 from tests.support.domain import House, a_place
 
 from holdgate_schema.commands.holds import Client
-from holdgate_workers.domain.addresses import client_address
+from holdgate_workers.domain.holds.client_addresses import client_address
 
 TRUSTED = tuple(ip_network(text) for text in ("10.0.0.0/8", "192.0.2.7/32", "2001:db8:1::/48"))
 

@@ -12,8 +12,8 @@ from holdgate_schema.answers.holds import Held, Reason
 from holdgate_schema.commands.holds import AlertOverrides, Command, ExtraDefinition, PoolDefinition, TicketType
 from holdgate_schema.events.holds import CapacityDeficit, event_type
 from holdgate_schema.events.selling import CapacityAvailableAgain, CapacityFull, CapacityLow, CapacityNearlyFull
-from holdgate_workers.domain.alerts import Band, band
-from holdgate_workers.domain.settings import AlertRules, Settings, parse
+from holdgate_workers.domain.occurrences.alerts import Band, band
+from holdgate_workers.domain.settings.settings import AlertRules, Settings, parse
 
 ALERTS = CapacityLow | CapacityNearlyFull | CapacityFull | CapacityAvailableAgain
 RULES = AlertRules(80, 95, 100)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.domain import NOW, House, a_place, a_put
 
 from holdgate_schema.answers.holds import NotOnSale, Reason
-from holdgate_workers.domain.calendar import instant_of, zone_exists
+from holdgate_workers.domain.occurrences.wall_time import instant_of, zone_exists
 
 
 def _wall(text: str) -> datetime:

@@ -23,7 +23,7 @@ from tests.support.domain import (
 from holdgate_schema.answers.holds import Availability, OccurrenceStored, Reason
 from holdgate_schema.commands.holds import ExtraDefinition, PoolDefinition, SharedStock, TicketType
 from holdgate_schema.events.holds import CapacityDeficit
-from holdgate_workers.domain.occurrence import target_sellable
+from holdgate_workers.domain.occurrences.occurrence import target_sellable
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from holdgate_schema.commands.holds import ExtraDefinition, SharedStock
 from holdgate_schema.commands.selling import PaymentNotice
 from holdgate_schema.events.holds import HoldExpired
 from holdgate_schema.views import QuoteView
-from holdgate_workers.domain.settings import LatePayment, parse
+from holdgate_workers.domain.settings.settings import LatePayment, parse
 
 POLICIES = get_args(LatePayment)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdgate_workers.domain.documents import InvalidDocument, decoded
-from holdgate_workers.domain.pricing.reading import read_product, read_voucher
+from holdgate_workers.domain.pricing.definitions.reading import read_product, read_voucher
 
 ADULT = {"key": "adult", "price": 7500, "counts_as": "adult"}
 GOOD: dict[str, Any] = {

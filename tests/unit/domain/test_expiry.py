@@ -27,7 +27,7 @@ from tests.support.domain import (
 from holdgate_schema.answers.holds import Availability, Changed, Held, Reason, Swept
 from holdgate_schema.commands.holds import Command, ExtraDefinition, PoolDefinition, SharedStock, TicketType
 from holdgate_schema.events.holds import HoldCreated, HoldExpired
-from holdgate_workers.domain.occurrence import Occurrence
+from holdgate_workers.domain.occurrences.occurrence import Occurrence
 
 TICK = timedelta(microseconds=1)
 VIP: dict[str, Any] = {

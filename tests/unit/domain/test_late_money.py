@@ -10,7 +10,7 @@ from tests.support.domain import SESSION, a_place
 
 from holdgate_schema.answers.selling import Confirmed, Converting
 from holdgate_workers.domain.decision import LimitKey
-from holdgate_workers.domain.settings import parse
+from holdgate_workers.domain.settings.settings import parse
 
 VOUCHER = LimitKey("voucher", "WINTER-26")
 

@@ -9,7 +9,7 @@ from tests.support.domain import KEYS, House, a_change, a_place, a_release, an_e
 from holdgate_schema.answers.holds import Changed, Extended, Reason, Released
 from holdgate_schema.codec import decode_command, encode
 from holdgate_schema.commands.holds import HoldCommand, PlaceHold
-from holdgate_workers.domain.sessions import PREFIX, SessionKeys
+from holdgate_workers.domain.holds.sessions import PREFIX, SessionKeys
 
 ISSUED = KEYS.issue(request_id(1))
 

@@ -11,13 +11,7 @@ from tests.support.domain import House, a_change, a_place, a_put, an_extend, got
 from holdgate_schema.answers.holds import Changed, Extended, Reason
 from holdgate_schema.commands.holds import HoldOverrides
 from holdgate_workers.domain.pricing.fees import HOUSE_FEES, PaymentFee
-from holdgate_workers.domain.settings import (
-    DEFINITIONS,
-    LEGACY_NAMES,
-    InvalidSettings,
-    Settings,
-    parse,
-)
+from holdgate_workers.domain.settings.settings import DEFINITIONS, LEGACY_NAMES, InvalidSettings, Settings, parse
 
 RANGES = {
     "hold.ttl_minutes": (5, 120, 15),

@@ -31,10 +31,10 @@ from holdgate_schema.commands.holds import ExtraDefinition, HoldOverrides, PoolD
 from holdgate_schema.commands.selling import ConvertBooking, PaymentNotice
 from holdgate_schema.events.holds import HoldReleased, event_type
 from holdgate_schema.events.selling import WaitlistJoined, WaitlistLeft
-from holdgate_workers.domain import offering
-from holdgate_workers.domain.bookings import HoldQuote
+from holdgate_workers.domain.bookings.booking import HoldQuote
 from holdgate_workers.domain.decision import LimitKey
-from holdgate_workers.domain.occurrence import Occurrence
+from holdgate_workers.domain.occurrences.occurrence import Occurrence
+from holdgate_workers.domain.waitlist import offers as offering
 
 KIDS: dict[str, Any] = {
     "ticket_types": [TicketType(key="adult"), TicketType(key="child", pools=["kids"])],
@@ -126,7 +126,7 @@ def test_nobody_stands_in_line_for_what_is_not_on_sale() -> None:
 
 
 def test_the_line_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdgate_workers.domain.waiting.WAITING_MAX", 2)
+    monkeypatch.setattr("holdgate_workers.domain.waitlist.entries.WAITING_MAX", 2)
     house, _ = a_full_house()
     house.joined(a_join(1))
     first = house.joined(a_join(1))

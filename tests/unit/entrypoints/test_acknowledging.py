@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from holdgate_workers.app.ports import ChannelId, Outgoing, PublishProblem
-from holdgate_workers.entrypoints import acknowledging
-from holdgate_workers.entrypoints.acknowledging import Acknowledger
+from holdgate_workers.roles.gate import acknowledging
+from holdgate_workers.roles.gate.acknowledging import Acknowledger
 
 
 class Answers:

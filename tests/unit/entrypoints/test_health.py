@@ -10,8 +10,8 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from holdgate_workers.entrypoints.health import HealthServer, merged_metrics
-from holdgate_workers.entrypoints.metrics import BulkHistogram, Metrics
+from holdgate_workers.roles.metrics.metrics import BulkHistogram, Metrics
+from holdgate_workers.roles.process.health import HealthServer, merged_metrics
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from holdgate_schema.envelope import Properties
 from holdgate_workers.app.ports import Delivery
-from holdgate_workers.entrypoints.intake import Intake
+from holdgate_workers.roles.gate.delivery_buffer import Intake
 
 
 def deliver(intake: Intake, tag: int, *, partition: int = 0, channel: int = 7) -> None:

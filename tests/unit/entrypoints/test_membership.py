@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from tests.support.rabbit import eventually
 
-from holdgate_workers.app.membership import News
+from holdgate_workers.app.partitions.membership import News
 from holdgate_workers.app.ports import ChannelId
-from holdgate_workers.entrypoints import membership
-from holdgate_workers.entrypoints.intake import Intake
-from holdgate_workers.entrypoints.membership import MembershipThread
-from holdgate_workers.entrypoints.metrics import Metrics
+from holdgate_workers.roles.gate import membership
+from holdgate_workers.roles.gate.delivery_buffer import Intake
+from holdgate_workers.roles.gate.membership import MembershipThread
+from holdgate_workers.roles.metrics.metrics import Metrics
 
 PARTITIONS = 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdgate_workers.adapters.http.answers import (
+from holdgate_workers.adapters.http.responses import (
     Answer,
     NoAnswer,
     Outcome,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from holdgate_workers.app.breaker import SOON_SECONDS, BackOff, CircuitBreaker, Permit
+from holdgate_workers.app.circuit_breaker import SOON_SECONDS, BackOff, CircuitBreaker, Permit
 
 draws = st.floats(min_value=0, max_value=1, exclude_max=True)
 PAUSE = BackOff(first_seconds=10.0, max_seconds=80.0)

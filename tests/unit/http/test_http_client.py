@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from holdgate_workers.adapters.http.answers import Answer, NoAnswer
 from holdgate_workers.adapters.http.client import HttpClient
+from holdgate_workers.adapters.http.responses import Answer, NoAnswer
 from holdgate_workers.adapters.http.target import Target
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.support.notices import NOW, a_booking, a_quote
 
 from holdgate_schema.quotes import Quote
-from holdgate_workers.app.notices.analytics import AnalyticsEvent, analytics_after
-from holdgate_workers.app.notices.facts import Booking
+from holdgate_workers.app.notifications.analytics import AnalyticsEvent, analytics_after
+from holdgate_workers.app.notifications.facts import Booking
 
 SALT = b"a secret of the house"
 EVENTS = {

@@ -18,11 +18,11 @@ from tests.support.notices import BOOKING_ID, HOUSE, NOW, START, a_booking, a_cu
 from holdgate_workers.adapters.calendars import feed as feeds
 from holdgate_workers.adapters.calendars.invitations import IcsInvitations
 from holdgate_workers.adapters.calendars.zones import vtimezone
-from holdgate_workers.app.notices.composing import compose
-from holdgate_workers.app.notices.facts import Booking, ProductSlots, Slot
-from holdgate_workers.app.notices.mail import MailText
-from holdgate_workers.app.notices.mails import MailKind, mails_after
-from holdgate_workers.app.notices.people import Customer
+from holdgate_workers.app.notifications.delivery.composing import compose
+from holdgate_workers.app.notifications.delivery.mail import MailText
+from holdgate_workers.app.notifications.facts import Booking, ProductSlots, Slot
+from holdgate_workers.app.notifications.mails import MailKind, mails_after
+from holdgate_workers.app.notifications.people import Customer
 
 INVITATIONS = IcsInvitations(HOUSE)
 NUMBERS = itertools.count()

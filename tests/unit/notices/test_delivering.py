@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.notices import NOW
 
-from holdgate_workers.app.notices.delivering import (
+from holdgate_workers.app.notifications.delivery.delivering import (
     Deliverer,
     Dropped,
     Entered,
@@ -20,9 +20,9 @@ from holdgate_workers.app.notices.delivering import (
     Unfit,
     Written,
 )
-from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
-from holdgate_workers.app.notices.retries import Delivery, RetryPolicy
-from holdgate_workers.app.tasks import Again, Dead, Done, Task, TaskOutcome
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.delivery.retries import Delivery, RetryPolicy
+from holdgate_workers.app.tasks.tasks import Again, Dead, Done, Task, TaskOutcome
 
 POLICY = RetryPolicy(attempts_max=3)
 REFUSED = Failed(reason="HTTP 500", may_have_arrived=True)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.notices import BOOKING_ID, NOW, START, a_booking, a_slot
 
-from holdgate_workers.app.notices.facts import Booking, Slot
-from holdgate_workers.app.notices.mails import MailKind, MailNotice, MailPlan, mails_after, still_wanted
+from holdgate_workers.app.notifications.facts import Booking, Slot
+from holdgate_workers.app.notifications.mails import MailKind, MailNotice, MailPlan, mails_after, still_wanted
 
 DAY, HOURS_2 = timedelta(hours=24), timedelta(hours=2)
 CONFIRMED = a_booking()

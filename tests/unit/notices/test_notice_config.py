@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tests.support.telling import HOUSE, hooks
 
-from holdgate_workers import bootstrap_senders
 from holdgate_workers.adapters.mail.file_sink import FileSink
 from holdgate_workers.adapters.mail.smtp import SmtpSender
-from holdgate_workers.adapters.receivers import Receivers
-from holdgate_workers.bootstrap_notices import notice_handlers, planners_of
-from holdgate_workers.config import ConfigError, ServiceConfig, read_config
+from holdgate_workers.adapters.webhooks.receivers import Receivers
+from holdgate_workers.config.environment import ConfigError, ServiceConfig, read_config
+from holdgate_workers.wiring import senders as bootstrap_senders
+from holdgate_workers.wiring.notifications import notice_handlers, planners_of
 
 RECEIVERS = Receivers(threads=1, elapsed_seconds=lambda: 0.0, draw=lambda: 0.0)
 NOWHERE = "postgresql://127.0.0.1:1/nobody"

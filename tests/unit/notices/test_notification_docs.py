@@ -13,11 +13,11 @@ from tests.support.notices import HOUSE, NOW, a_booking, a_customer
 from holdgate_workers.adapters.mail.server import SCHEMES, mail_server
 from holdgate_workers.adapters.mail.view import view
 from holdgate_workers.adapters.webhooks.posting import WebhookPoster
-from holdgate_workers.app.notices.analytics import NAMES
-from holdgate_workers.app.notices.mails import MailKind
-from holdgate_workers.app.notices.retries import BACK_OFF, RetryPolicy
-from holdgate_workers.bootstrap_notices import NOTICE_THREADS
-from holdgate_workers.config_notices import NoticeSettings, read_targets
+from holdgate_workers.app.notifications.analytics import NAMES
+from holdgate_workers.app.notifications.delivery.retries import BACK_OFF, RetryPolicy
+from holdgate_workers.app.notifications.mails import MailKind
+from holdgate_workers.config.notifications import NoticeSettings, read_targets
+from holdgate_workers.wiring.notifications import NOTICE_THREADS
 
 PROSE = (Path(__file__).parents[3] / "docs" / "notifications.md").read_text(encoding="utf-8")
 ROWS = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.notices import HOUSE, a_customer, a_mail
 
 from holdgate_workers.adapters.mail.message import mime
-from holdgate_workers.app.notices.people import Customer, InvalidPerson, Sender, wire_address
+from holdgate_workers.app.notifications.people import Customer, InvalidPerson, Sender, wire_address
 
 HEADERS = {
     "From",

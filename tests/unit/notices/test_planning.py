@@ -12,7 +12,7 @@ from tests.support.notices import BOOKING_ID, NOW, START
 from holdgate_schema.events.holds import Event, HoldCreated, HoldReleased, OccurrenceChanged
 from holdgate_schema.events.selling import BookingCancelled, BookingConfirmed, BookingConverting, BookingParked
 from holdgate_schema.views import BookingView, HoldView, Payment, QuoteRef
-from holdgate_workers.app.notices.planning import (
+from holdgate_workers.app.notifications.planning import (
     PLAN_MAILS,
     POST_EVENT,
     REPORT_EVENT,
@@ -20,8 +20,8 @@ from holdgate_workers.app.notices.planning import (
     plan_analytics,
     plan_mails,
 )
-from holdgate_workers.app.notices.webhooks import WebhookTarget
-from holdgate_workers.app.tasks import DecidedRow, NewTask, Planner
+from holdgate_workers.app.notifications.webhooks import WebhookTarget
+from holdgate_workers.app.tasks.tasks import DecidedRow, NewTask, Planner
 
 SESSION = "session-of-zoe"
 SECRETS = ("a secret of 24 bytes or more",)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from holdgate_workers.adapters.receivers import FULL, OPEN, Receivers
-from holdgate_workers.app.notices.delivering import Entered, TurnedAway
-from holdgate_workers.app.notices.outcomes import Delivered, Failed
+from holdgate_workers.adapters.webhooks.receivers import FULL, OPEN, Receivers
+from holdgate_workers.app.notifications.delivery.delivering import Entered, TurnedAway
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed
 
 THREADS = 8
 WRONG = Failed(reason="HTTP 500")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.notices import NOW
 
-from holdgate_workers.app.breaker import BackOff
-from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
-from holdgate_workers.app.notices.retries import ATTEMPTS_MIN, LOST_ATTEMPT, Delivery, RetryPolicy
+from holdgate_workers.app.circuit_breaker import BackOff
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.delivery.retries import ATTEMPTS_MIN, LOST_ATTEMPT, Delivery, RetryPolicy
 
 POLICY = RetryPolicy(attempts_max=4, back_off=BackOff(first_seconds=10, max_seconds=60), lease_seconds=30)
 WAITING = Delivery(key="webhook/crm/1/0", due_at=NOW)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.notices import NOW, START, a_booking, a_slot
 
-from holdgate_workers.app.notices.facts import Booking
-from holdgate_workers.app.notices.mails import MailNotice
-from holdgate_workers.app.notices.telling import CANCELLED, CONFIRMED, MOVED, Told, tell
+from holdgate_workers.app.notifications.facts import Booking
+from holdgate_workers.app.notifications.mails import MailNotice
+from holdgate_workers.app.notifications.telling import CANCELLED, CONFIRMED, MOVED, Told, tell
 
 
 @dataclass

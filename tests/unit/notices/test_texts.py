@@ -12,9 +12,9 @@ from msgspec.structs import replace as with_fields
 from tests.support.notices import ADULTS, HOUSE, START, a_booking, a_customer, a_quote, a_slot
 
 from holdgate_workers.adapters.mail.texts import InvalidTemplates, TemplateTexts
-from holdgate_workers.app.notices.facts import Booking
-from holdgate_workers.app.notices.mail import MailText, UnwritableMail
-from holdgate_workers.app.notices.mails import MailKind
+from holdgate_workers.app.notifications.delivery.mail import MailText, UnwritableMail
+from holdgate_workers.app.notifications.facts import Booking
+from holdgate_workers.app.notifications.mails import MailKind
 
 SUBJECTS = {
     MailKind.CONFIRMATION: "Confirmed: Harbour tour, Friday, 14 June 2030",

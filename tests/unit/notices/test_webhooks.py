@@ -10,8 +10,8 @@ from tests.support.notices import NOW
 
 from holdgate_schema.contract.examples.holds import examples
 from holdgate_schema.events.holds import EVENT_TYPES, CapacityDeficit, event_type
-from holdgate_workers.app.notices.webhooks import InvalidWebhook, WebhookTarget, receivers, webhook_message
-from holdgate_workers.app.relay import event_messages
+from holdgate_workers.app.notifications.webhooks import InvalidWebhook, WebhookTarget, receivers, webhook_message
+from holdgate_workers.app.relay.relay import event_messages
 
 DEFICIT = CapacityDeficit(
     event_id="6f1f7c3e-8a51-4c0e-9a63-0d2f6a1b7c01/2",

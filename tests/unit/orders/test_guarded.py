@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from tests.support.orders import new_order, new_reference, new_refund
 
-from holdgate_workers.adapters.orders.guarded import GuardedGateway
-from holdgate_workers.app.breaker import BackOff, CircuitBreaker
-from holdgate_workers.app.orders import (
+from holdgate_workers.adapters.shops.guarded import GuardedGateway
+from holdgate_workers.app.circuit_breaker import BackOff, CircuitBreaker
+from holdgate_workers.app.ordering.orders import (
     Cancelled,
     CancelResult,
     Created,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdgate_schema.currencies import MINOR_DIGITS
-from holdgate_workers.adapters.orders.money import InvalidAmount, to_decimal_text, to_minor_units
+from holdgate_workers.adapters.shops.amounts import InvalidAmount, to_decimal_text, to_minor_units
 
 amounts = st.integers(min_value=-(10**14), max_value=10**14)
 currencies = st.sampled_from(sorted(MINOR_DIGITS))

@@ -22,12 +22,12 @@ from holdgate_schema.products import (
     WeekendAmount,
 )
 from holdgate_schema.quotes import LineKind, Quote, sealed
-from holdgate_workers.app.order_building import order_of
-from holdgate_workers.app.orders import Coupon, Customer, InvalidOrder, NewOrder, Payment
+from holdgate_workers.app.ordering.order_building import order_of
+from holdgate_workers.app.ordering.orders import Coupon, Customer, InvalidOrder, NewOrder, Payment
 from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.engine import price
 from holdgate_workers.domain.pricing.fees import Fees, PaymentFee
-from holdgate_workers.domain.pricing.occasion import Occasion
+from holdgate_workers.domain.pricing.price_context import Occasion
 
 REFERENCE = "hg-5d2c41f0"
 CARD = Payment(method="stripe", reference="pi_3PQ", is_paid=True)

@@ -8,11 +8,11 @@ import traceback
 import pytest
 from tests.support.orders import new_order
 
-from holdgate_workers.adapters.orders.guarded import GuardedGateway
-from holdgate_workers.adapters.orders.local import LocalGateway
-from holdgate_workers.app.orders import Unavailable
-from holdgate_workers.bootstrap_orders import order_gateway
-from holdgate_workers.config import ConfigError, ServiceConfig, read_config
+from holdgate_workers.adapters.shops.guarded import GuardedGateway
+from holdgate_workers.adapters.shops.local import LocalGateway
+from holdgate_workers.app.ordering.orders import Unavailable
+from holdgate_workers.config.environment import ConfigError, ServiceConfig, read_config
+from holdgate_workers.wiring.shops import order_gateway
 
 WOOCOMMERCE = {
     "GATEWAY": "woocommerce",

@@ -17,12 +17,12 @@ from holdgate_workers.adapters.http.client import BODY_BYTES_MAX as ANSWER_BYTES
 from holdgate_workers.adapters.http.client import HttpClient
 from holdgate_workers.adapters.http.signing import KEY_BYTES_MIN, WINDOW, Signed, SigningKey, verify
 from holdgate_workers.adapters.http.target import Target
-from holdgate_workers.adapters.orders.webhook import WebhookGateway
-from holdgate_workers.adapters.orders.woocommerce_events import AGE_MAX, BODY_BYTES_MAX
-from holdgate_workers.adapters.orders.woocommerce_orders import _STATUSES, REFERENCE_LINE
-from holdgate_workers.app.orders import Created, Customer, NewOrder, NewRefund, OrderStatus, ShopOrder
-from holdgate_workers.config_orders import GatewayName, OrderSettings, variable
-from holdgate_workers.entrypoints.order_webhooks import _REJECTED, PATH
+from holdgate_workers.adapters.shops.webhook import WebhookGateway
+from holdgate_workers.adapters.shops.woocommerce.events import AGE_MAX, BODY_BYTES_MAX
+from holdgate_workers.adapters.shops.woocommerce.orders import _STATUSES, REFERENCE_LINE
+from holdgate_workers.app.ordering.orders import Created, Customer, NewOrder, NewRefund, OrderStatus, ShopOrder
+from holdgate_workers.config.shops import GatewayName, OrderSettings, variable
+from holdgate_workers.roles.web.order_webhooks import _REJECTED, PATH
 
 PROSE = (Path(__file__).parents[3] / "docs" / "orders.md").read_text(encoding="utf-8")
 FENCED = {

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from tests.support.orders import new_order, new_refund
 
-from holdgate_workers.app.orders import (
+from holdgate_workers.app.ordering.orders import (
     Coupon,
     Created,
     Found,

@@ -12,7 +12,7 @@ from tests.support.fake_woocommerce import FakeWooCommerce, fake_woocommerce, si
 from tests.support.http_peer import Request
 from tests.support.orders import new_order
 
-from holdgate_workers.adapters.orders.woocommerce_events import (
+from holdgate_workers.adapters.shops.woocommerce.events import (
     AGE_MAX,
     AHEAD_MAX,
     BODY_BYTES_MAX,
@@ -24,8 +24,8 @@ from holdgate_workers.adapters.orders.woocommerce_events import (
     read_delivery,
     signature_of,
 )
-from holdgate_workers.adapters.orders.woocommerce_orders import WooCommerceShop, order_body
-from holdgate_workers.app.orders import NewOrder, OrderEvent
+from holdgate_workers.adapters.shops.woocommerce.orders import WooCommerceShop, order_body
+from holdgate_workers.app.ordering.orders import NewOrder, OrderEvent
 
 SECRET = "s" * 32
 

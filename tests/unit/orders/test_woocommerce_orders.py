@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.orders import free_order, new_order, new_refund
 
 from holdgate_schema.currencies import MINOR_DIGITS
-from holdgate_workers.adapters.orders.woocommerce_orders import (
+from holdgate_workers.adapters.shops.woocommerce.orders import (
     ORDER,
     ORDERS,
     WooCommerceShop,
@@ -25,7 +25,7 @@ from holdgate_workers.adapters.orders.woocommerce_orders import (
     paid_body,
     refund_body,
 )
-from holdgate_workers.app.orders import NewOrder, OrderFee, OrderLine, Payment
+from holdgate_workers.app.ordering.orders import NewOrder, OrderFee, OrderLine, Payment
 
 SHOP = WooCommerceShop(product_id=93)
 ANSWER = {

@@ -11,7 +11,7 @@ import pytest
 
 from holdgate_schema.errors import FieldError
 from holdgate_schema.products import Product, Voucher
-from holdgate_workers.domain.pricing.checks import fee_errors, product_errors, voucher_errors
+from holdgate_workers.domain.pricing.definitions.checks import fee_errors, product_errors, voucher_errors
 from holdgate_workers.domain.pricing.fees import Fees, PaymentFee
 
 Json = dict[str, Any]

@@ -23,7 +23,7 @@ from holdgate_schema.products import (
     WeekdayChange,
     WeekendAmount,
 )
-from holdgate_workers.domain.pricing.describing import RuleRow, described_rules, worth
+from holdgate_workers.domain.pricing.definitions.describing import RuleRow, described_rules, worth
 
 ALL_DAYS = Days(
     every_year=[EveryYear(first="12-20", last="01-06")],

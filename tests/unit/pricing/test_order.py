@@ -20,7 +20,7 @@ from tests.support.pricing import (
 )
 
 from holdgate_schema.products import AMOUNT_MAX, Voucher
-from holdgate_workers.domain.pricing.checks import voucher_errors
+from holdgate_workers.domain.pricing.definitions.checks import voucher_errors
 from holdgate_workers.domain.pricing.engine import TOTAL_MAX
 from holdgate_workers.domain.pricing.fees import HOUSE_FEES, Fees, PaymentFee
 

@@ -15,11 +15,11 @@ from msgspec import Struct
 from holdgate_schema.products import PriceRule, Product, Voucher
 from holdgate_schema.quotes import LineKind, Quote
 from holdgate_workers.domain.pricing.basket import Basket
-from holdgate_workers.domain.pricing.checks import product_errors, voucher_errors
+from holdgate_workers.domain.pricing.definitions.checks import product_errors, voucher_errors
 from holdgate_workers.domain.pricing.engine import price
 from holdgate_workers.domain.pricing.explaining import explained
 from holdgate_workers.domain.pricing.fees import HOUSE_FEES
-from holdgate_workers.domain.pricing.occasion import Occasion
+from holdgate_workers.domain.pricing.price_context import Occasion
 
 PROSE = (Path(__file__).parents[3] / "docs" / "pricing.md").read_text(encoding="utf-8")
 FENCED = re.compile(r"^```(\S+ \S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -33,7 +33,7 @@ from holdgate_schema.products import (
     Season,
     WeekdayChange,
 )
-from holdgate_workers.domain.pricing.occasion import Occasion
+from holdgate_workers.domain.pricing.price_context import Occasion
 
 EARLY = PriceRules(early_bird=EarlyBird(days_before=30, discount_percent=15))
 LATE = PriceRules(last_minute=LastMinute(hours_before=24, discount_percent=20))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from holdgate_workers.cli.reading.files import HowToRead, form_of, read
-from holdgate_workers.cli.reading.rows import Reading, Row, Window
-from holdgate_workers.cli.sources import Checked, Defaults, checked
+from holdgate_workers.cli.importing.reading.files import HowToRead, form_of, read
+from holdgate_workers.cli.importing.reading.rows import Reading, Row, Window
+from holdgate_workers.cli.importing.sources import Checked, Defaults, checked
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"

@@ -15,7 +15,7 @@ from holdgate_schema.envelope import HeaderValue, Properties
 from holdgate_schema.routing import routing_key
 from holdgate_schema.topology import REQUESTS_EXCHANGE
 
-from .answers import APP_ID
+from .gate.answers import APP_ID
 from .ports import Outgoing
 
 SEAL_HEADER = "holdgate-seal"

@@ -11,7 +11,7 @@ from holdgate_schema.errors import FieldError
 
 from . import exits
 from .failures import Failure, warn
-from .output import Column, Output
+from .output.output import Column, Output
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def read_object(file: BinaryIO) -> dict[str, Any]:
     """The JSON object in the file, whatever program wrote it: UTF-8 with or without a mark, UTF-16, Windows-1252."""
     from holdgate_workers.domain.documents import decoded as document_of
 
-    from .reading.text import NotText, decoded
+    from .importing.reading.text import NotText, decoded
 
     try:
         text = decoded(file.read())

@@ -50,15 +50,15 @@ def _known(exc: Exception) -> tuple[str, int] | None:
     from pika.exceptions import AMQPError
 
     from holdgate_producer.core.errors import ProducerError
-    from holdgate_workers.adapters.embedded.errors import EmbeddedServerError
+    from holdgate_workers.adapters.embedded.server.errors import EmbeddedServerError
     from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
-    from holdgate_workers.adapters.postgres.revision import SchemaMismatch
+    from holdgate_workers.adapters.postgres.maintenance.revision import SchemaMismatch
     from holdgate_workers.adapters.rabbit.diagnosis import fault_of
     from holdgate_workers.app.installation import NotOurs, NotSetUp, StillServed
     from holdgate_workers.app.ports import TransportError
-    from holdgate_workers.bootstrap import NotRunning
-    from holdgate_workers.config import ConfigError
-    from holdgate_workers.domain.settings import InvalidSettings
+    from holdgate_workers.config.environment import ConfigError
+    from holdgate_workers.domain.settings.settings import InvalidSettings
+    from holdgate_workers.wiring.site import NotRunning
 
     if isinstance(exc, ProducerError):
         return _of_client(exc)
@@ -111,7 +111,7 @@ def _of_client(exc: Exception) -> tuple[str, int]:
 
 def _database_fault(exc: Any) -> str:
     from holdgate_workers.adapters.postgres.diagnosis import explain
-    from holdgate_workers.config import ConfigError, read_config
+    from holdgate_workers.config.environment import ConfigError, read_config
 
     try:
         url = read_config().database_url

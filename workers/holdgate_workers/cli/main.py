@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from . import exits
+from .access import Access
 from .lazy import LazyGroup
-from .site import Access
 
 SECTIONS = {
     "Run it": [
@@ -53,32 +53,32 @@ SECTIONS = {
 }
 
 WHERE = {
-    "up": "up",
-    "worker": "worker",
-    "migrate": "migrate",
-    "doctor": "doctor",
-    "installation": "installation",
-    "occurrence": "occurrence",
-    "product": "product",
-    "voucher": "voucher",
-    "calendar": "calendar",
-    "hold": "hold",
-    "availability": "availability",
-    "quote": "quote",
-    "booking": "booking",
-    "cart": "cart",
-    "waitlist": "waitlist",
-    "history": "history",
-    "stats": "stats",
-    "settings": "settings",
-    "expiry": "expiry",
-    "projection": "projection",
-    "dlq": "dlq",
-    "task": "task",
-    "notice": "notice",
-    "contract": "contract",
-    "demo": "demo",
-    "simulate": "simulate",
+    "up": "running.up",
+    "worker": "running.worker",
+    "migrate": "running.migrate",
+    "doctor": "doctor.doctor",
+    "installation": "running.installation",
+    "occurrence": "occurrences.occurrence",
+    "product": "pricing.product",
+    "voucher": "pricing.voucher",
+    "calendar": "occurrences.calendar",
+    "hold": "holds.hold",
+    "availability": "occurrences.availability",
+    "quote": "pricing.quote",
+    "booking": "bookings.booking",
+    "cart": "carts.cart",
+    "waitlist": "waitlist.waitlist",
+    "history": "holds.history",
+    "stats": "reports.stats",
+    "settings": "running.settings",
+    "expiry": "expiry.expiry",
+    "projection": "projection.projection",
+    "dlq": "dead_letters.dlq",
+    "task": "tasks.task",
+    "notice": "notifications.notice",
+    "contract": "reports.contract",
+    "demo": "demo.demo",
+    "simulate": "demo.simulate",
 }
 
 EPILOG = "\b\nExamples:\n" + "\n".join(

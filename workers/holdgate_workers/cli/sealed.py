@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from holdgate_schema.answers.holds import Answer
     from holdgate_schema.commands.holds import Command
     from holdgate_workers.app.seals import Seals
-    from holdgate_workers.bootstrap import Site
+    from holdgate_workers.wiring.site import Site
 
-    from .site import Access
+    from .access import Access
 
 LOOK_SECONDS = 0.05
 IN_FLIGHT = 50
@@ -31,9 +31,9 @@ def ask_sealed(access: Access, command: Command, timeout_seconds: float) -> Answ
     import msgspec
 
     from holdgate_schema.codec import decode_answer
-    from holdgate_workers.adapters.postgres.history import History
-    from holdgate_workers.bootstrap import open_site
-    from holdgate_workers.bootstrap_carts import house_seals
+    from holdgate_workers.adapters.postgres.reports.history import History
+    from holdgate_workers.wiring.carts import house_seals
+    from holdgate_workers.wiring.site import open_site
 
     url = access.database_url()
     site = open_site(access.config(), url, migrate=False)
@@ -56,10 +56,10 @@ def ask_sealed_all(
     import msgspec
 
     from holdgate_schema.codec import decode_answer
-    from holdgate_workers.adapters.postgres.history import History
+    from holdgate_workers.adapters.postgres.reports.history import History
     from holdgate_workers.app.seals import internal_message
-    from holdgate_workers.bootstrap import open_site
-    from holdgate_workers.bootstrap_carts import house_seals
+    from holdgate_workers.wiring.carts import house_seals
+    from holdgate_workers.wiring.site import open_site
 
     site = open_site(access.config(), access.database_url(), migrate=False)
     seals, pause = house_seals(site), threading.Event()

@@ -35,23 +35,23 @@ from holdgate_schema.commands.selling import (
 )
 from holdgate_schema.errors import FieldError
 
-from .alerts import tell_crossings
-from .availability import availability
-from .carts import CART_COMMANDS, decide_cart
-from .catalogue import close, put, set_capacity
-from .conversion import cancel, convert, settle, show
+from .bookings.conversion import cancel, convert, settle, show
+from .bookings.order_events import note_order, resolve
+from .bookings.reducing import reduce
+from .carts.cart import CART_COMMANDS, decide_cart
 from .decision import Context, Decision
 from .draft import Draft
-from .expiry import sweep
-from .lifecycle import extend, release, show_hold
-from .occurrence import Occurrence
-from .offering import serve_after, serve_before
-from .order_events import note_order, resolve
-from .placing import change, place
-from .quoting import price, put_quote, request_quote
-from .reducing import reduce
+from .holds.expiry import sweep
+from .holds.lifecycle import extend, release, show_hold
+from .holds.placing import change, place
+from .occurrences.alerts import tell_crossings
+from .occurrences.availability import availability
+from .occurrences.catalogue import close, put, set_capacity
+from .occurrences.occurrence import Occurrence
+from .pricing.quotes import price, put_quote, request_quote
 from .refusals import Refusal
-from .waiting import join, leave, show_entry
+from .waitlist.entries import join, leave, show_entry
+from .waitlist.offers import serve_after, serve_before
 
 
 def decide(occurrence: Occurrence | None, command: Command, context: Context) -> Decision:

@@ -12,10 +12,10 @@ from msgspec import Struct
 from holdgate_schema.answers.holds import Answer
 from holdgate_schema.events.holds import Event
 
-from .bookings import Booking
-from .occurrence import Definition, Hold, Occurrence, Pool, PoolChange, Unsaved, WaitEntry
-from .sessions import SessionKeys
-from .settings import Settings
+from .bookings.booking import Booking
+from .holds.sessions import SessionKeys
+from .occurrences.occurrence import Definition, Hold, Occurrence, Pool, PoolChange, Unsaved, WaitEntry
+from .settings.settings import Settings
 
 
 class LimitKey(Struct, frozen=True, order=True, gc=False):

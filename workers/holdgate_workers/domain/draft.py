@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from holdgate_schema.answers.holds import Answer
 from holdgate_schema.events.holds import Event, HoldExpired
 
-from .bookings import Booking
+from .bookings.booking import Booking
 from .decision import Claim, Context, Decision, LimitKey
-from .occurrence import Definition, Hold, Occurrence, Pool, WaitEntry
+from .occurrences.occurrence import Definition, Hold, Occurrence, Pool, WaitEntry
 
 Noticed = Literal["swept", "seats_needed", "touched_late"]
 

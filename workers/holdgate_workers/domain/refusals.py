@@ -9,10 +9,10 @@ from holdgate_schema.answers.holds import FieldProblem, HoldState, NotOnSale, Re
 from holdgate_schema.errors import FieldError
 from holdgate_schema.views import QuoteRef
 
-from .bookings import Booking
+from .bookings.booking import Booking
 from .decision import Decision
 from .draft import Draft
-from .occurrence import Definition
+from .occurrences.occurrence import Definition
 
 _WAYS_OUT = {
     Reason.VOUCHER_USED_UP: "raise the voucher's uses_max, or give the money back",

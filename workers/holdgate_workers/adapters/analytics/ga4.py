@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from holdgate_schema.errors import FieldError
-from holdgate_workers.adapters.http.answers import Answer, Verdict, detail, verdict
 from holdgate_workers.adapters.http.client import HttpClient, Timeouts
+from holdgate_workers.adapters.http.responses import Answer, Verdict, detail, verdict
 from holdgate_workers.adapters.http.target import InvalidTarget, Target
-from holdgate_workers.app.notices.analytics import AnalyticsEvent
-from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.analytics import AnalyticsEvent
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
 
 EUROPE_URL = "https://region1.google-analytics.com/mp/collect"
 TIMEOUTS = Timeouts(connect_seconds=5.0, read_seconds=10.0, total_seconds=15.0)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from icalendar import Calendar, Event
 
-from holdgate_workers.app.notices.facts import Slot
+from holdgate_workers.app.notifications.facts import Slot
 
 from .zones import vtimezone
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from icalendar import Event
 
-from holdgate_workers.app.notices.facts import ProductSlots, Slot
+from holdgate_workers.app.notifications.facts import ProductSlots, Slot
 
 from .events import calendar, event
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from icalendar import vCalAddress, vText
 
-from holdgate_workers.app.notices.facts import Booking
-from holdgate_workers.app.notices.mail import CalendarMethod, CalendarObject
-from holdgate_workers.app.notices.people import Customer, Sender, wire_address
+from holdgate_workers.app.notifications.delivery.mail import CalendarMethod, CalendarObject
+from holdgate_workers.app.notifications.facts import Booking
+from holdgate_workers.app.notifications.people import Customer, Sender, wire_address
 
 from .events import calendar, event, span_of, written
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 from dramatiq.brokers.stub import StubBroker
 from prometheus_client import CollectorRegistry
 
-from holdgate_workers.app.task_ports import DeskMaker
-from holdgate_workers.app.tasks import Wakeup
+from holdgate_workers.app.tasks.ports import DeskMaker
+from holdgate_workers.app.tasks.tasks import Wakeup
 
 from .metrics import DramatiqMetrics
 from .worker import DramatiqWorker, queue_name, wakeup

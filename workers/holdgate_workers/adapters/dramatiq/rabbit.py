@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry
 from holdgate_schema.topology import installation_mark
 from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import TransportError
-from holdgate_workers.app.task_ports import DeskMaker
-from holdgate_workers.app.tasks import TASK_ROLES, Wakeup
+from holdgate_workers.app.tasks.ports import DeskMaker
+from holdgate_workers.app.tasks.tasks import TASK_ROLES, Wakeup
 
 from .metrics import DramatiqMetrics
 from .worker import DramatiqWorker, queue_name, wakeup

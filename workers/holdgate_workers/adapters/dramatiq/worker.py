@@ -10,7 +10,7 @@ import dramatiq
 from dramatiq.worker import ConsumerThread, WorkerThread
 
 from holdgate_schema.topology import tasks_queue
-from holdgate_workers.app.task_ports import Desk, DeskMaker
+from holdgate_workers.app.tasks.ports import Desk, DeskMaker
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from .answers import Answer, NoAnswer, Outcome, retry_after_seconds
+from .responses import Answer, NoAnswer, Outcome, retry_after_seconds
 from .target import Target
 
 BODY_BYTES_MAX = 1 << 20

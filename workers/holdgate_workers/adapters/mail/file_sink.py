@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from holdgate_workers.app.notices.mail import Mail
-from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
-from holdgate_workers.app.notices.people import Sender
+from holdgate_workers.app.notifications.delivery.mail import Mail
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.people import Sender
 
 from .message import mime
 

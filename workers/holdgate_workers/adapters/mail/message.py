@@ -7,8 +7,8 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from hashlib import blake2b
 
-from holdgate_workers.app.notices.mail import Mail
-from holdgate_workers.app.notices.people import Sender, wire_address
+from holdgate_workers.app.notifications.delivery.mail import Mail
+from holdgate_workers.app.notifications.people import Sender, wire_address
 
 CALENDAR_FILE = "invitation.ics"
 ID_BYTES = 16

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from holdgate_schema.quotes import Quote, QuoteLine
-from holdgate_workers.app.notices.facts import Booking, Piece, Slot
-from holdgate_workers.app.notices.people import Customer
+from holdgate_workers.app.notifications.facts import Booking, Piece, Slot
+from holdgate_workers.app.notifications.people import Customer
 
 CUSTOMER = Customer(name="Alex Sample", email="alex@example.org")
 

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPResponseException
 
-from holdgate_workers.app.notices.mail import Mail
-from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
-from holdgate_workers.app.notices.people import Sender, wire_address
+from holdgate_workers.app.notifications.delivery.mail import Mail
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.people import Sender, wire_address
 
 from .message import is_international, mime
 from .server import MailServer

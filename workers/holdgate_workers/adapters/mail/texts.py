@@ -22,10 +22,10 @@ from jinja2 import (
 )
 
 from holdgate_schema.errors import FieldError
-from holdgate_workers.app.notices.facts import Booking
-from holdgate_workers.app.notices.mail import MailText, UnwritableMail
-from holdgate_workers.app.notices.mails import MailKind
-from holdgate_workers.app.notices.people import Customer, Sender
+from holdgate_workers.app.notifications.delivery.mail import MailText, UnwritableMail
+from holdgate_workers.app.notifications.facts import Booking
+from holdgate_workers.app.notifications.mails import MailKind
+from holdgate_workers.app.notifications.people import Customer, Sender
 
 from . import sample
 from .view import parsed_locale, view

@@ -13,8 +13,8 @@ from babel.numbers import format_currency
 
 from holdgate_schema.currencies import MINOR_DIGITS
 from holdgate_schema.quotes import Quote
-from holdgate_workers.app.notices.facts import Booking, Piece
-from holdgate_workers.app.notices.people import Customer, Sender
+from holdgate_workers.app.notifications.facts import Booking, Piece
+from holdgate_workers.app.notifications.people import Customer, Sender
 
 NARROW_NO_BREAK_SPACE, NO_BREAK_SPACE = "\u202f", "\xa0"
 

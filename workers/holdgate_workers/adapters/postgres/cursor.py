@@ -9,8 +9,8 @@ from zlib import crc32
 
 from psycopg import Connection
 
-from holdgate_workers.app.effects import Unavailable
-from holdgate_workers.app.relay import Advance, JournalPage, Position, ReadJournal
+from holdgate_workers.app.gate.effects import Unavailable
+from holdgate_workers.app.relay.relay import Advance, JournalPage, Position, ReadJournal
 
 from .connection import DatabaseUnavailable
 from .session import Session

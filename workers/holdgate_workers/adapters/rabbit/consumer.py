@@ -21,6 +21,9 @@ from holdgate_schema.topology import partition_queue
 from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import ChannelId, Delivery, Oversized, Sink
 
+from .amqp.frames import Received
+from .amqp.properties import from_wire
+from .amqp.wire import IoThread, WireConnection, drop, jitter, oversized_of
 from .connection import (
     CONSUMER_HEARTBEAT_SECONDS,
     STEADY_SECONDS,
@@ -28,10 +31,7 @@ from .connection import (
     connection_parameters,
     explain,
 )
-from .frames import Received
-from .properties import from_wire
 from .stamp import mark_of
-from .wire import IoThread, WireConnection, drop, jitter, oversized_of
 
 _log = logging.getLogger(__name__)
 

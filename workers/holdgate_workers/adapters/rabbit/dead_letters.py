@@ -16,8 +16,7 @@ from pika import exceptions
 
 from holdgate_schema.ids import RequestId
 from holdgate_schema.topology import DEAD_EXCHANGE, DEAD_QUEUE
-from holdgate_workers.app.ports import DeadLetter, Outgoing, TransportError
-from holdgate_workers.app.replay import (
+from holdgate_workers.app.dead_letters.replay import (
     DETAIL_HEADER,
     DIED_AT_HEADER,
     PARTITION_HEADER,
@@ -26,11 +25,12 @@ from holdgate_workers.app.replay import (
     ROUTING_KEY_HEADER,
     oversized_of,
 )
+from holdgate_workers.app.ports import DeadLetter, Outgoing, TransportError
 
+from .amqp.properties import WRITE_MAX, from_wire, plain_headers, to_wire
+from .amqp.wire import oversized_of as oversized_on_the_wire
 from .connection import explain
-from .properties import WRITE_MAX, from_wire, plain_headers, to_wire
 from .topology import connected
-from .wire import oversized_of as oversized_on_the_wire
 
 CONNECTION_NAME = "holdgate-dead-letters"
 UNROUTABLE = "unroutable"

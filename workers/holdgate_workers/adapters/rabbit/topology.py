@@ -16,9 +16,9 @@ from holdgate_schema.routing import SLOTS, partition_of, slot_key
 from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import TransportError
 
+from .amqp.wire import WireConnection
 from .connection import connection_parameters, explain, vhost_of
 from .stamp import Stamp
-from .wire import WireConnection
 
 NOT_FOUND = 404
 NOT_PERMITTED = 403

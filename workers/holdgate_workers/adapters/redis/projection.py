@@ -19,9 +19,8 @@ from holdgate_schema.cache import (
     product_key,
 )
 from holdgate_workers.app.installation import Installation
-from holdgate_workers.app.projected import Entry, Kind
-from holdgate_workers.app.projection_audit import Stored
-from holdgate_workers.app.projection_effects import (
+from holdgate_workers.app.projection.audit import Stored
+from holdgate_workers.app.projection.effects import (
     BeginGeneration,
     CacheState,
     CacheUnavailable,
@@ -31,6 +30,7 @@ from holdgate_workers.app.projection_effects import (
     WriteEntries,
     Written,
 )
+from holdgate_workers.app.projection.entries import Entry, Kind
 
 from . import scripts
 

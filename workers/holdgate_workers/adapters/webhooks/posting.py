@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from holdgate_schema.errors import FieldError
-from holdgate_workers.adapters.http.answers import NoAnswer, Verdict, detail, verdict
 from holdgate_workers.adapters.http.client import HttpClient, Timeouts
+from holdgate_workers.adapters.http.responses import NoAnswer, Verdict, detail, verdict
 from holdgate_workers.adapters.http.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, InvalidKey, SigningKey
 from holdgate_workers.adapters.http.target import InvalidTarget, Target
-from holdgate_workers.app.notices.outcomes import Delivered, Failed, Outcome
-from holdgate_workers.app.notices.webhooks import CONTENT_TYPE, InvalidWebhook, WebhookMessage, WebhookTarget
+from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
+from holdgate_workers.app.notifications.webhooks import CONTENT_TYPE, InvalidWebhook, WebhookMessage, WebhookTarget
 
 TIMEOUTS = Timeouts(connect_seconds=5.0, read_seconds=10.0, total_seconds=15.0)
 GONE = 410

@@ -12,7 +12,7 @@ from .basket import Basket
 from .extras import extra_lines
 from .fees import HOUSE_FEES, Fees, fee_lines, fee_problem
 from .money import EXACT, shown
-from .occasion import Occasion
+from .price_context import Occasion
 from .tickets import ticket_lines, total
 from .vouchers import voucher_lines, voucher_problem
 

@@ -9,7 +9,7 @@ from holdgate_schema.quotes import QuoteLine
 
 from .basket import Basket
 from .money import half_up, percent_signed, share, written
-from .occasion import Occasion
+from .price_context import Occasion
 from .unit_price import Term, change, season_of, steps
 
 

@@ -9,7 +9,7 @@ from holdgate_schema.quotes import QuoteLine
 
 from .basket import Basket
 from .money import half_up, percent_signed, share, shown, signed, written
-from .occasion import Occasion, has
+from .price_context import Occasion, has
 from .unit_price import unit_price
 
 

@@ -10,7 +10,7 @@ from holdgate_schema.products import Clamp, DemandTier, PriceRules, Season, Tick
 from holdgate_schema.quotes import PriceStep, StepRule
 
 from .money import half_up, percent_shown, percent_signed, share, signed, written
-from .occasion import Occasion, has
+from .price_context import Occasion, has
 
 
 class UnitPrice(NamedTuple):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from holdgate_schema.commands.holds import CloseOccurrence, PutOccurrence
-from holdgate_workers.domain.occurrence import Definition, Pool
+from holdgate_workers.domain.occurrences.occurrence import Definition, Pool
 
 Verdict = Literal[
     "created", "moved", "changed", "unchanged", "cancelled", "closed", "skipped", "clashing", "refused"

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from holdgate_workers.domain.catalogue import defined, pools_in_use
-from holdgate_workers.domain.occurrence import Definition, Occurrence, Pool
+from holdgate_workers.domain.occurrences.catalogue import defined, pools_in_use
+from holdgate_workers.domain.occurrences.occurrence import Definition, Occurrence, Pool
 
 from .dates import CHANGES, Judged, Plan, StoredDate, Verdict, WantedDate
 from .steps import ordered

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from holdgate_schema.commands.holds import CloseOccurrence, PoolDefinition, PutOccurrence
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_workers.domain.calendar import instant_of
-from holdgate_workers.domain.occurrence import Definition, Pool
+from holdgate_workers.domain.occurrences.occurrence import Definition, Pool
+from holdgate_workers.domain.occurrences.wall_time import instant_of
 
 from .dates import CHANGES, Judged, Step, StoredDate
 

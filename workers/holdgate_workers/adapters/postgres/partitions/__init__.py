@@ -1,0 +1,4 @@
+"""Heartbeats of workers, their places in line, and partitions without a consumer.
+
+May import the connection and the ports.
+"""

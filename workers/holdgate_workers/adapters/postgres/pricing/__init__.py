@@ -1,0 +1,4 @@
+"""Products, vouchers and quotes.
+
+May import the connection, the ports, the domain.
+"""

@@ -1,0 +1,4 @@
+"""Reads for people: catalogue, history, sales, statistics. Nothing is written.
+
+May import the connection and the domain.
+"""

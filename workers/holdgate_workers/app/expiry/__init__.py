@@ -1,0 +1,4 @@
+"""The expiry worker's protocol.
+
+May import the domain and the ports.
+"""

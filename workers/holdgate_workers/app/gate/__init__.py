@@ -1,0 +1,4 @@
+"""The gate: deliveries in, one durable answer each out.
+
+May import the domain and the ports.
+"""

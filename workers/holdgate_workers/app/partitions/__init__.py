@@ -1,0 +1,4 @@
+"""Which worker consumes which partition queue.
+
+May import the ports.
+"""

@@ -1,0 +1,4 @@
+"""Work that follows from decisions: planned, claimed, done, tried again.
+
+May import the ports.
+"""

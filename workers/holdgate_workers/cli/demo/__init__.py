@@ -1,0 +1,4 @@
+"""`holdgate demo` and `holdgate simulate`.
+
+May import the demo and the other folders of the command line.
+"""

@@ -1,0 +1,4 @@
+"""`holdgate stats` and `holdgate contract`.
+
+May import the wiring, the language and the other folders of the command line.
+"""

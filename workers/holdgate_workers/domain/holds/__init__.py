@@ -1,0 +1,4 @@
+"""Holds: placed, changed, extended, released, expired.
+
+May import the other folders of the domain, and the language.
+"""

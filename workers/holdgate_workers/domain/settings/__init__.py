@@ -1,0 +1,4 @@
+"""Settings: their ranges, their defaults, what they mean.
+
+May import the language.
+"""
