@@ -54,7 +54,7 @@ def test_the_source_roots_are_no_packages() -> None:
 
 
 def test_types_are_laid_out_by_modules_and_not_on_the_way() -> None:
-    """What happens to two threads that do it at once: see `holdgate_schema/prepared.py`."""
+    """What happens to two threads that do it at once: see `holdgate_schema/decoding/prepared.py`."""
     found = [path for path in sources() if LAYS_OUT.search(path.read_text(encoding="utf-8"))]
     assert [path for path in found if path.name not in MAY_LAY_OUT] == []
 

@@ -15,13 +15,13 @@ import msgspec
 from msgspec import Struct
 
 from .answers.holds import ANSWER_TYPES, Answer
-from .characters import is_composed
 from .commands.holds import COMMAND_TYPES, Command, type_name
+from .decoding.open_values import read_open
+from .decoding.problems import ROOT, SHOWN_CHARS_MAX, Place, printable, problems_of, shape_of, without_nulls
 from .errors import ERRORS_MAX, FieldError, InvalidMessage, ProblemCode
 from .events.holds import EVENT_TYPES, Event
 from .ids import OccurrenceId, RequestId
-from .open_values import read_open
-from .problems import ROOT, SHOWN_CHARS_MAX, Place, printable, problems_of, shape_of, without_nulls
+from .values.characters import is_composed
 
 T = TypeVar("T")
 

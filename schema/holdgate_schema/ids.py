@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from .characters import ID_CLASS
+from .values.characters import ID_CLASS
 
 NIL_UUID = "00000000-0000-0000-0000-000000000000"
 MAX_UUID = "ffffffff-ffff-ffff-ffff-ffffffffffff"

@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import inspect
 
 from holdgate_schema.contract.jsonschemas import MESSAGES
+from holdgate_schema.decoding.problems import shape_of
 from holdgate_schema.ids import REQUEST_ID_PATTERN, UUID_PATTERN
-from holdgate_schema.problems import shape_of
 
 _UUID = "4f7d6b1e-0c55-4f0a-9a53-2f8f3f0f7c01"
 _TEXTS = (

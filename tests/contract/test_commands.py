@@ -17,10 +17,10 @@ from tests.contract.fullest import fullest
 
 from holdgate_schema.codec import decode_command
 from holdgate_schema.contract.jsonschemas import COMMANDS, MESSAGES, message_schema
+from holdgate_schema.decoding.problems import shape_of
+from holdgate_schema.decoding.wording import IN_WORDS
 from holdgate_schema.errors import ERRORS_MAX, InvalidMessage, ProblemCode
 from holdgate_schema.ids import MAX_UUID, NIL_UUID
-from holdgate_schema.problems import shape_of
-from holdgate_schema.wording import IN_WORDS
 
 Path = tuple[str | int, ...]
 

@@ -17,7 +17,6 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from holdgate_schema.answers.holds import Reason
-from holdgate_schema.characters import hidden_in_id, is_composed
 from holdgate_schema.codec import (
     CONTENT_TYPE,
     decode_answer,
@@ -33,6 +32,7 @@ from holdgate_schema.contract.examples.holds import as_json, examples
 from holdgate_schema.contract.examples.refusals import refusal
 from holdgate_schema.contract.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESSAGES, message_schema
 from holdgate_schema.errors import InvalidMessage
+from holdgate_schema.values.characters import hidden_in_id, is_composed
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

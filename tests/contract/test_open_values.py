@@ -16,8 +16,8 @@ from holdgate_schema.codec import decode_answer, decode_event, encode
 from holdgate_schema.contract.examples.holds import as_json, examples
 from holdgate_schema.contract.examples.refusals import refusal
 from holdgate_schema.contract.jsonschemas import ANSWERS, EVENTS, MESSAGES, message_schema
+from holdgate_schema.decoding.problems import shape_of
 from holdgate_schema.errors import InvalidMessage
-from holdgate_schema.problems import shape_of
 
 Path = tuple[str | int, ...]
 

@@ -22,7 +22,6 @@ from holdgate_schema.contract.jsonschemas import ANSWERS, COMMANDS, EVENTS, MESS
 from holdgate_schema.envelope import HEADERS_BYTES_MAX, HEADERS_MAX
 from holdgate_schema.errors import ProblemCode
 from holdgate_schema.events.holds import Event
-from holdgate_schema.quotes import NoPrice
 from holdgate_schema.routing import TEST_VECTORS, routing_key, slot_of
 from holdgate_schema.topology import (
     DEAD_EXCHANGE,
@@ -38,6 +37,7 @@ from holdgate_schema.topology import (
     queues,
     task_queues,
 )
+from holdgate_schema.values.quotes import NoPrice
 from holdgate_workers.ids import new_request_id
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from tests.support.rabbit import eventually, fresh_vhost, vhost_of
 from tests.support.recorded import RecordedRun, on_sale
 from tests.support.site import PARTITIONS, TestSite
 
-from holdgate_schema.products import Voucher
+from holdgate_schema.values.products import Voucher
 from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.ids import new_request_id
 

@@ -194,7 +194,7 @@ def test_a_bad_calendar_is_refused_as_a_whole(tmp_path: Path, text: str, word: s
 
 
 def test_a_uid_that_is_no_id_becomes_one_and_always_the_same() -> None:
-    from holdgate_workers.cli.importing.reading.event import occurrence_id
+    from holdgate_workers.cli.importing.reading.calendar.event import occurrence_id
 
     assert occurrence_id("tour-1@example.org") == "tour-1@example.org"
     long = occurrence_id("x" * 100)

@@ -20,8 +20,8 @@ from holdgate_producer import BookingClient, Held
 from holdgate_schema.answers.holds import Refused
 from holdgate_schema.answers.selling import Confirmed
 from holdgate_schema.commands.selling import ConvertBooking, PaymentNotice, PriceHold
-from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_schema.views import QuoteView
+from holdgate_schema.values.quotes import Quote, QuoteLine, sealed
+from holdgate_schema.values.views import QuoteView
 from holdgate_workers.adapters.postgres.maintenance.installation import House
 from holdgate_workers.app.seals import Seals, internal_message
 from holdgate_workers.ids import new_request_id

@@ -29,8 +29,8 @@ from holdgate_producer import (
 )
 from holdgate_schema.answers.holds import HoldView
 from holdgate_schema.commands.selling import ConvertBooking, SettleBooking
-from holdgate_schema.products import Voucher
-from holdgate_schema.views import BookedOrder
+from holdgate_schema.values.products import Voucher
+from holdgate_schema.values.views import BookedOrder
 from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.app.seals import internal_message
 from holdgate_workers.wiring.carts import house_seals

@@ -29,7 +29,7 @@ from tests.support.telling import HASH, HOUSE, ZOE, Teller, hooks, soon
 
 from holdgate_schema.answers.holds import Held
 from holdgate_schema.commands.selling import ConvertBooking, PaymentNotice, PriceHold, SettleBooking
-from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_schema.values.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.http.client import Timeouts
 from holdgate_workers.adapters.postgres.maintenance.installation import House
 from holdgate_workers.adapters.webhooks.posting import WebhookPoster

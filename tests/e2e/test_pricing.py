@@ -29,8 +29,8 @@ from holdgate_producer import (
 from holdgate_schema.codec import encode
 from holdgate_schema.commands.holds import type_name
 from holdgate_schema.commands.selling import GetQuote, PriceHold
-from holdgate_schema.products import DemandTier, PriceRules, Voucher
-from holdgate_schema.quotes import is_intact
+from holdgate_schema.values.products import DemandTier, PriceRules, Voucher
+from holdgate_schema.values.quotes import is_intact
 from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.adapters.postgres.pricing.quotes import QuoteBook
 

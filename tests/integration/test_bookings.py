@@ -26,7 +26,7 @@ from holdgate_schema.commands.selling import (
     ReduceBooking,
     SettleBooking,
 )
-from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_schema.values.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.postgres.expiry.due import DueHolds
 from holdgate_workers.ids import derived_id
 

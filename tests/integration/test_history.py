@@ -23,7 +23,7 @@ from holdgate_schema.commands.selling import (
     SettleBooking,
     SettleCart,
 )
-from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_schema.values.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.postgres.reports.history import History, JournalEntry
 from holdgate_workers.cli.output.event_text import is_about
 

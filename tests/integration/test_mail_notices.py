@@ -17,7 +17,7 @@ from tests.support.postgres import migrated_database
 from tests.support.telling import HASH, HOUSE, OCCURRENCE, TITLE, ZOE, ZONE, Teller, soon
 
 from holdgate_schema.commands.selling import Customer
-from holdgate_schema.quotes import Quote, QuoteLine
+from holdgate_schema.values.quotes import Quote, QuoteLine
 from holdgate_workers.adapters.postgres.maintenance.erasure import CustomerErasure
 from holdgate_workers.adapters.postgres.notifications import mail_plans
 from holdgate_workers.adapters.postgres.notifications.store import NoticeStore

@@ -14,7 +14,7 @@ from tests.support.postgres import migrated_database
 from tests.support.pricing import a_product, a_ticket
 from tests.support.pricing_strategies import products
 
-from holdgate_schema.products import Product, Voucher
+from holdgate_schema.values.products import Product, Voucher
 from holdgate_workers.adapters.postgres.connection import DatabaseUnavailable
 from holdgate_workers.adapters.postgres.maintenance.installation import House
 from holdgate_workers.adapters.postgres.pricing.products import PriceBook

@@ -12,7 +12,7 @@ from tests.support.postgres import migrated_database
 from tests.support.pricing import a_product, a_ticket, quoted
 
 from holdgate_schema.commands.selling import Pricing
-from holdgate_schema.products import Voucher
+from holdgate_schema.values.products import Voucher
 from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.adapters.postgres.pricing.quotes import QuoteBook
 from holdgate_workers.app.pricing.quoting import HoldSeen, Wanted

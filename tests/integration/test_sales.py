@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from tests.support.postgres import migrated_database
 
-from holdgate_schema.views import Payment
+from holdgate_schema.values.views import Payment
 from holdgate_workers.adapters.postgres.reports.sales import Sales
 from holdgate_workers.cli.doctor import selling as checks_selling
 from holdgate_workers.domain.bookings.booking import Booking, HoldQuote

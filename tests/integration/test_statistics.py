@@ -20,7 +20,7 @@ from tests.support.postgres import migrated_database
 
 from holdgate_schema.commands.holds import AlertOverrides, Command, PoolDefinition, TicketType
 from holdgate_schema.commands.selling import CancelBooking, ConvertBooking, PaymentNotice, PriceHold, SettleBooking
-from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_schema.values.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.postgres.expiry.due import DueHolds
 from holdgate_workers.adapters.postgres.maintenance.installation import House
 from holdgate_workers.adapters.postgres.reports.figures import Stats

@@ -23,7 +23,7 @@ from holdgate_schema.commands.selling import (
     PriceHold,
     SettleBooking,
 )
-from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_schema.values.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.postgres.expiry.due import DueHolds
 from holdgate_workers.adapters.postgres.gate.store import PostgresStore
 from holdgate_workers.app.expiry.sweep import Due, ReadDue

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.pricing_strategies import products
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.products import PRODUCT, Product
+from holdgate_schema.values.products import PRODUCT, Product
 from holdgate_workers.domain.documents import InvalidDocument, converted, decoded
 from holdgate_workers.domain.pricing.definitions.reading import read_product
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tests.support.pricing import a_product, a_ticket, line, quoted
 from tests.support.pricing_strategies import baskets, fees, good_for, occasions, products, rules, vouchers
 
-from holdgate_schema.products import (
+from holdgate_schema.values.products import (
     Adjustment,
     Clamp,
     DateRange,
@@ -27,7 +27,7 @@ from holdgate_schema.products import (
     Voucher,
     WeekendAmount,
 )
-from holdgate_schema.quotes import Quote, Unpriced, is_intact
+from holdgate_schema.values.quotes import Quote, Unpriced, is_intact
 from holdgate_workers.domain.pricing import money
 from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.engine import price

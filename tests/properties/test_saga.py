@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tests.support.box_office import TOTAL, BoxOffice
 
 from holdgate_schema.codec import decode_command
-from holdgate_schema.quotes import Quote, QuoteLine, sealed
+from holdgate_schema.values.quotes import Quote, QuoteLine, sealed
 from holdgate_workers.app.ordering.facts import CHANGING, Call, Cancel, Create, Find, Get, Refund, Saga, Terms
 from holdgate_workers.app.ordering.handler import LATE_SECONDS
 from holdgate_workers.app.ordering.orders import (

@@ -10,8 +10,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from holdgate_schema.commands.selling import PriceHold, PutQuote
-from holdgate_schema.products import Voucher
-from holdgate_schema.quotes import Quote, QuoteLine, sealed
+from holdgate_schema.values.products import Voucher
+from holdgate_schema.values.quotes import Quote, QuoteLine, sealed
 from holdgate_workers.app.pricing.quoting import HoldSeen, Priced, Wanted, hold_command, quote_command, terms_of
 from holdgate_workers.app.pricing.tasks import QUOTE_MINUTES
 from holdgate_workers.app.seals import internal_message

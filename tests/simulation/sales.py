@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from holdgate_schema.quotes import Quote
+from holdgate_schema.values.quotes import Quote
 from holdgate_workers.domain.decision import LimitKey
 
 from .model import Book, Held

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from holdgate_schema.commands.selling import ConvertBooking, PriceHold
-from holdgate_schema.views import OrderStatus
+from holdgate_schema.values.views import OrderStatus
 from holdgate_workers.app.carts import next_step as carts
 from holdgate_workers.app.carts import protocol as cart_saga
 from holdgate_workers.app.carts.next_step import Cart, GiveBack, Judge, Seen, Settle

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from holdgate_schema.events.holds import Event
 from holdgate_schema.events.selling import CartBegun
-from holdgate_schema.quotes import Quote
+from holdgate_schema.values.quotes import Quote
 from holdgate_workers.app.carts import protocol as cart_saga
 from holdgate_workers.app.carts.next_step import Answered, Cart, Verdict, cart_of, hold_ids, seen_of, settle_id_of
 from holdgate_workers.app.gate.effects import JournalRow, Unavailable

@@ -23,7 +23,7 @@ from holdgate_schema.commands.selling import (
     SettleBooking,
 )
 from holdgate_schema.events.holds import Event
-from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_schema.values.views import BookedOrder, QuoteView
 from holdgate_workers.domain.bookings.booking import Booking
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Context

@@ -11,7 +11,6 @@ import msgspec
 from hypothesis import strategies as st
 from tests.support.domain import OCCURRENCE, a_put
 
-from holdgate_schema.characters import hidden_in_id
 from holdgate_schema.commands.holds import (
     ExtraDefinition,
     HoldOverrides,
@@ -21,6 +20,7 @@ from holdgate_schema.commands.holds import (
     TicketType,
 )
 from holdgate_schema.ids import NAME_PATTERN, UUID_PATTERN, VISIBLE_PATTERN
+from holdgate_schema.values.characters import hidden_in_id
 
 _OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 _ANY_CHAR = st.characters(codec="utf-8")

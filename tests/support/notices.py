@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from holdgate_schema.quotes import Quote, QuoteLine, sealed
+from holdgate_schema.values.quotes import Quote, QuoteLine, sealed
 from holdgate_workers.app.notifications.delivery.mail import CalendarObject, Mail, MailText
 from holdgate_workers.app.notifications.facts import Booking, Piece, Slot
 from holdgate_workers.app.notifications.people import Customer, Sender

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdgate_schema.products import ExtraPrice, PriceRules, Product, TicketPrice, Voucher
-from holdgate_schema.quotes import PriceProblem, Quote, QuoteLine, Unpriced
+from holdgate_schema.values.products import ExtraPrice, PriceRules, Product, TicketPrice, Voucher
+from holdgate_schema.values.quotes import PriceProblem, Quote, QuoteLine, Unpriced
 from holdgate_workers.domain.occurrences.wall_time import instant_of
 from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.definitions.checks import product_errors

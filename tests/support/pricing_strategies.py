@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy as Strategy
 from msgspec.structs import replace
 from tests.support.pricing import a_product
 
-from holdgate_schema.products import (
+from holdgate_schema.values.products import (
     Adjustment,
     BulkTier,
     Clamp,

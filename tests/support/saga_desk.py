@@ -15,8 +15,8 @@ from tests.support.box_office import BoxOffice
 
 from holdgate_schema.codec import decode_command
 from holdgate_schema.commands.selling import PaymentNotice
-from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_schema.views import QuoteView
+from holdgate_schema.values.quotes import Quote, QuoteLine, sealed
+from holdgate_schema.values.views import QuoteView
 from holdgate_workers.app.ordering.facts import Call, Cancel, Create, Find, Get, Refund, Result, Saga, Terms
 from holdgate_workers.app.ordering.orders import (
     Cancelled,

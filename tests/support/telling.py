@@ -27,8 +27,8 @@ from holdgate_schema.commands.selling import (
     PriceHold,
     SettleBooking,
 )
-from holdgate_schema.products import Product, TicketPrice
-from holdgate_schema.views import BookedOrder, QuoteView
+from holdgate_schema.values.products import Product, TicketPrice
+from holdgate_schema.values.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.postgres.pricing.products import PriceBook
 from holdgate_workers.adapters.postgres.tasks.feed import TaskFeed
 from holdgate_workers.adapters.postgres.tasks.table import TaskBook

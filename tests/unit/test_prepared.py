@@ -12,7 +12,7 @@ PROCESSES, THREADS = 8, 8
 READ = f"""
 import sys, threading
 import msgspec
-from holdgate_schema.products import PRODUCT
+from holdgate_schema.values.products import PRODUCT
 
 sys.setswitchinterval(1e-6)
 document = sys.stdin.read()

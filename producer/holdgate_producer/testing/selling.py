@@ -41,8 +41,16 @@ from holdgate_schema.commands.selling import (
     ReduceBooking,
 )
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.quotes import Quote, QuoteLine, sealed
-from holdgate_schema.views import BookedOrder, BookingView, OrderStatus, Payment, QuoteRef, QuoteView, RefundState
+from holdgate_schema.values.quotes import Quote, QuoteLine, sealed
+from holdgate_schema.values.views import (
+    BookedOrder,
+    BookingView,
+    OrderStatus,
+    Payment,
+    QuoteRef,
+    QuoteView,
+    RefundState,
+)
 
 if TYPE_CHECKING:
     from .house import FakeHouse, Occurrence

@@ -7,11 +7,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from holdgate_schema.views import AnswerBase, QuoteRef
-from holdgate_schema.views import FieldProblem as FieldProblem
-from holdgate_schema.views import HoldState as HoldState
-from holdgate_schema.views import HoldView as HoldView
-from holdgate_schema.views import OccurrenceStatus as OccurrenceStatus
+from holdgate_schema.values.views import AnswerBase, QuoteRef
+from holdgate_schema.values.views import FieldProblem as FieldProblem
+from holdgate_schema.values.views import HoldState as HoldState
+from holdgate_schema.values.views import HoldView as HoldView
+from holdgate_schema.values.views import OccurrenceStatus as OccurrenceStatus
 
 from .selling import SELLING_ANSWER_TYPES, SellingAnswer
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from holdgate_schema.views import AnswerBase, BookingView, HoldView, QuoteView, RefundState
+from holdgate_schema.values.views import AnswerBase, BookingView, HoldView, QuoteView, RefundState
 
 
 class Quoting(AnswerBase, frozen=True, kw_only=True, tag="quoting"):

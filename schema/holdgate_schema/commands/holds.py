@@ -10,12 +10,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from holdgate_schema.fields import CAPACITY_MAX as CAPACITY_MAX
-from holdgate_schema.fields import QUANTITY_MAX as QUANTITY_MAX
-from holdgate_schema.fields import AwareTime as AwareTime
-from holdgate_schema.fields import Client as Client
-from holdgate_schema.fields import CommandBase, Extras, Items, LocalTime
-from holdgate_schema.fields import Label as Label
 from holdgate_schema.ids import (
     TOTAL_POOL,
     VISIBLE_PATTERN,
@@ -27,6 +21,12 @@ from holdgate_schema.ids import (
     TicketKey,
     UserId,
 )
+from holdgate_schema.values.fields import CAPACITY_MAX as CAPACITY_MAX
+from holdgate_schema.values.fields import QUANTITY_MAX as QUANTITY_MAX
+from holdgate_schema.values.fields import AwareTime as AwareTime
+from holdgate_schema.values.fields import Client as Client
+from holdgate_schema.values.fields import CommandBase, Extras, Items, LocalTime
+from holdgate_schema.values.fields import Label as Label
 
 from .selling import INTERNAL_TYPES, SELLING_TYPES, Pricing, SellingCommand
 

@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from holdgate_schema.characters import ID_CLASS
-from holdgate_schema.currencies import CurrencyCode
 from holdgate_schema.errors import ERRORS_MAX
-from holdgate_schema.fields import (
+from holdgate_schema.ids import UUID_PATTERN, HoldId, OccurrenceId, RequestId, SessionId, UserId
+from holdgate_schema.values.characters import ID_CLASS
+from holdgate_schema.values.currencies import CurrencyCode
+from holdgate_schema.values.fields import (
     AMOUNT_MAX,
     TEXT_PATTERN,
     Amount,
@@ -26,9 +27,8 @@ from holdgate_schema.fields import (
     PaymentMethod,
     VoucherCode,
 )
-from holdgate_schema.ids import UUID_PATTERN, HoldId, OccurrenceId, RequestId, SessionId, UserId
-from holdgate_schema.quotes import PriceProblem, QuoteHash
-from holdgate_schema.views import BookedOrder, FieldProblem, OrderStatus, QuoteView
+from holdgate_schema.values.quotes import PriceProblem, QuoteHash
+from holdgate_schema.values.views import BookedOrder, FieldProblem, OrderStatus, QuoteView
 
 CART_LEGS_MAX = 10
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from holdgate_schema.views import HoldView, OccurrenceStatus
+from holdgate_schema.values.views import HoldView, OccurrenceStatus
 
 from .selling import SELLING_EVENT_TYPES, EventBase, SellingEvent
 

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from holdgate_schema.commands.selling import CartLeg
-from holdgate_schema.views import BookingView, HoldView, QuoteView, RefundState
+from holdgate_schema.values.views import BookingView, HoldView, QuoteView, RefundState
 
 
 class EventBase(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):

@@ -18,8 +18,8 @@ from holdgate_schema.events.selling import (
     BookingFailed,
     BookingParked,
 )
-from holdgate_schema.quotes import Quote
-from holdgate_schema.views import BookedOrder, Payment
+from holdgate_schema.values.quotes import Quote
+from holdgate_schema.values.views import BookedOrder, Payment
 from holdgate_workers.app.ordering.facts import Create, Run, Saga, Terms, booking_id_of, reference_of
 from holdgate_workers.app.ordering.next_step import Ask, Decide, next_step
 from holdgate_workers.app.ordering.protocol import Look, Recorded, _facts

@@ -17,9 +17,9 @@ from holdgate_schema.codec import BODY_BYTES_MAX, decode_command, encode
 from holdgate_schema.commands.selling import PriceHold, Pricing, PutQuote
 from holdgate_schema.events.holds import Event, HoldChanged, HoldCreated, HoldExpired
 from holdgate_schema.events.selling import QuoteRequested, WaitlistOffered
-from holdgate_schema.products import EarlyBird, PriceRules, Voucher
-from holdgate_schema.quotes import PriceStep, QuoteLine
-from holdgate_schema.views import QuoteRef
+from holdgate_schema.values.products import EarlyBird, PriceRules, Voucher
+from holdgate_schema.values.quotes import PriceStep, QuoteLine
+from holdgate_schema.values.views import QuoteRef
 from holdgate_workers.app.ports import Outgoing, PublishProblem
 from holdgate_workers.app.pricing.quoting import (
     PROBLEMS_MAX,

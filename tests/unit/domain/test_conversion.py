@@ -14,7 +14,7 @@ from holdgate_schema.answers.selling import Booked, Cancelled, Confirmed, Conver
 from holdgate_schema.commands.holds import ExtraDefinition, SharedStock
 from holdgate_schema.commands.selling import PaymentNotice
 from holdgate_schema.events.holds import HoldExpired
-from holdgate_schema.views import QuoteView
+from holdgate_schema.values.views import QuoteView
 from holdgate_workers.domain.settings.settings import LatePayment, parse
 
 POLICIES = get_args(LatePayment)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.support.notices import NOW, a_booking, a_quote
 
-from holdgate_schema.quotes import Quote
+from holdgate_schema.values.quotes import Quote
 from holdgate_workers.app.notifications.analytics import AnalyticsEvent, analytics_after
 from holdgate_workers.app.notifications.facts import Booking
 

@@ -11,7 +11,7 @@ from tests.support.notices import BOOKING_ID, NOW, START
 
 from holdgate_schema.events.holds import Event, HoldCreated, HoldReleased, OccurrenceChanged
 from holdgate_schema.events.selling import BookingCancelled, BookingConfirmed, BookingConverting, BookingParked
-from holdgate_schema.views import BookingView, HoldView, Payment, QuoteRef
+from holdgate_schema.values.views import BookingView, HoldView, Payment, QuoteRef
 from holdgate_workers.app.notifications.planning import (
     PLAN_MAILS,
     POST_EVENT,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdgate_schema.currencies import MINOR_DIGITS
+from holdgate_schema.values.currencies import MINOR_DIGITS
 from holdgate_workers.adapters.shops.amounts import InvalidAmount, to_decimal_text, to_minor_units
 
 amounts = st.integers(min_value=-(10**14), max_value=10**14)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tests.support.pricing import SATURDAY, a_product, an_extra, quoted
 from tests.support.pricing_strategies import baskets, fees, good_for, occasions, products, vouchers
 
-from holdgate_schema.products import (
+from holdgate_schema.values.products import (
     ComboTier,
     Days,
     GroupTier,
@@ -21,7 +21,7 @@ from holdgate_schema.products import (
     Voucher,
     WeekendAmount,
 )
-from holdgate_schema.quotes import LineKind, Quote, sealed
+from holdgate_schema.values.quotes import LineKind, Quote, sealed
 from holdgate_workers.app.ordering.order_building import order_of
 from holdgate_workers.app.ordering.orders import Coupon, Customer, InvalidOrder, NewOrder, Payment
 from holdgate_workers.domain.pricing.basket import Basket

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.orders import free_order, new_order, new_refund
 
-from holdgate_schema.currencies import MINOR_DIGITS
+from holdgate_schema.values.currencies import MINOR_DIGITS
 from holdgate_workers.adapters.shops.woocommerce.orders import (
     ORDER,
     ORDERS,

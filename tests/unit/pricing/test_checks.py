@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.products import Product, Voucher
+from holdgate_schema.values.products import Product, Voucher
 from holdgate_workers.domain.pricing.definitions.checks import fee_errors, product_errors, voucher_errors
 from holdgate_workers.domain.pricing.fees import Fees, PaymentFee
 

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from tests.support.pricing import a_product, an_extra
 
-from holdgate_schema.products import (
+from holdgate_schema.values.products import (
     Adjustment,
     DateRange,
     Days,

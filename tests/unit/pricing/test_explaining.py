@@ -7,7 +7,7 @@ from decimal import Decimal, localcontext
 import pytest
 from tests.support.pricing import TUESDAY, a_product, a_ticket, an_extra, an_occasion, quoted
 
-from holdgate_schema.products import EarlyBird, PriceRules
+from holdgate_schema.values.products import EarlyBird, PriceRules
 from holdgate_workers.domain.pricing.explaining import HEADINGS, Row, explained
 from holdgate_workers.domain.pricing.fees import HOUSE_FEES
 from holdgate_workers.domain.pricing.money import shown

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from tests.support.pricing import ADULT, CHILD, a_product, an_extra, kinds, line, quoted, words
 
-from holdgate_schema.products import BulkTier, ComboTier, Days, ExtraPrice, Season, TicketPrice
+from holdgate_schema.values.products import BulkTier, ComboTier, Days, ExtraPrice, Season, TicketPrice
 
 PARTY = {"adult": 2, "child": 3, "senior": 1}
 TICKETS = [ADULT, CHILD, TicketPrice(key="senior", price=4000, counts_as="other")]

@@ -9,8 +9,8 @@ import msgspec
 from msgspec.structs import replace
 from tests.support.pricing import ADULT, a_product, an_extra, an_occasion, problems, quote_of, quoted
 
-from holdgate_schema.products import Days, Holiday, PriceRules, WeekendAmount
-from holdgate_schema.quotes import Quote, is_intact
+from holdgate_schema.values.products import Days, Holiday, PriceRules, WeekendAmount
+from holdgate_schema.values.quotes import Quote, is_intact
 
 
 def test_b18_a_booking_that_is_priced_by_many_at_once_has_one_quote() -> None:

@@ -19,7 +19,7 @@ from tests.support.pricing import (
     quoted,
 )
 
-from holdgate_schema.products import AMOUNT_MAX, Voucher
+from holdgate_schema.values.products import AMOUNT_MAX, Voucher
 from holdgate_workers.domain.pricing.definitions.checks import voucher_errors
 from holdgate_workers.domain.pricing.engine import TOTAL_MAX
 from holdgate_workers.domain.pricing.fees import HOUSE_FEES, Fees, PaymentFee

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from holdgate_schema.products import PriceRule, Product, Voucher
-from holdgate_schema.quotes import LineKind, Quote
+from holdgate_schema.values.products import PriceRule, Product, Voucher
+from holdgate_schema.values.quotes import LineKind, Quote
 from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.definitions.checks import product_errors, voucher_errors
 from holdgate_workers.domain.pricing.engine import price

@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 from tests.support.pricing import SATURDAY, a_product, an_extra, an_occasion, quoted
 
-from holdgate_schema.currencies import MINOR_DIGITS
-from holdgate_schema.products import PriceRules, WeekdayChange
-from holdgate_schema.quotes import PriceStep, Quote, is_intact, sealed
+from holdgate_schema.values.currencies import MINOR_DIGITS
+from holdgate_schema.values.products import PriceRules, WeekdayChange
+from holdgate_schema.values.quotes import PriceStep, Quote, is_intact, sealed
 
 PRODUCT = a_product(
     PriceRules(weekdays=[WeekdayChange(days=["sat"], percent=12.5)]), extras=[an_extra(10_00), an_extra(5, "map")]

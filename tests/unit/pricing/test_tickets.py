@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from tests.support.pricing import SATURDAY, TUESDAY, a_product, a_ticket, kinds, line, quoted
 
-from holdgate_schema.products import Days, EarlyBird, GroupTier, Holiday, PriceRules, WeekendAmount
+from holdgate_schema.values.products import Days, EarlyBird, GroupTier, Holiday, PriceRules, WeekendAmount
 
 HOLIDAYS = [
     Holiday(label="Christmas Eve", days=Days(dates=[date(2026, 12, 24)]), amount=20_00),

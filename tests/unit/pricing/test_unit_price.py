@@ -20,7 +20,7 @@ from tests.support.pricing import (
     words,
 )
 
-from holdgate_schema.products import (
+from holdgate_schema.values.products import (
     Adjustment,
     Clamp,
     DateRange,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from tests.support.pricing import ADULT, CHILD, a_product, a_ticket, an_extra, an_occasion, line, quoted, words
 
-from holdgate_schema.products import (
+from holdgate_schema.values.products import (
     Adjustment,
     Days,
     DemandTier,

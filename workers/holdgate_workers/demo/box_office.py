@@ -18,7 +18,7 @@ from holdgate_schema.answers.selling import Cancelled, Confirmed, Priced
 from holdgate_schema.commands.holds import PutOccurrence
 from holdgate_schema.commands.selling import Customer, PaymentNotice, Pricing
 from holdgate_schema.ids import TOTAL_POOL
-from holdgate_schema.products import PriceRules, Product, TicketPrice, WeekdayChange
+from holdgate_schema.values.products import PriceRules, Product, TicketPrice, WeekdayChange
 
 from .recount.sales import SalesBook, Sold
 

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from holdgate_schema.commands.holds import Label
+from holdgate_schema.decoding.prepared import Prepared
+from holdgate_schema.decoding.problems import Place, problems_of, shape_of, without_nulls
 from holdgate_schema.errors import FieldError
 from holdgate_schema.ids import NAME_PATTERN, VISIBLE_PATTERN
-from holdgate_schema.prepared import Prepared
-from holdgate_schema.problems import Place, problems_of, shape_of, without_nulls
 
 T = TypeVar("T")
 

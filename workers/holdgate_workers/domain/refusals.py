@@ -7,7 +7,7 @@ from datetime import datetime
 
 from holdgate_schema.answers.holds import FieldProblem, HoldState, NotOnSale, Reason, Refused
 from holdgate_schema.errors import FieldError
-from holdgate_schema.views import QuoteRef
+from holdgate_schema.values.views import QuoteRef
 
 from .bookings.booking import Booking
 from .decision import Decision

@@ -5,8 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from holdgate_schema.answers.holds import HoldState, HoldView
-from holdgate_schema.quotes import PriceStep, Quote, QuoteLine, sealed
-from holdgate_schema.views import BookedOrder, BookingState, BookingView, Payment, QuoteRef, QuoteView, RefundState
+from holdgate_schema.values.quotes import PriceStep, Quote, QuoteLine, sealed
+from holdgate_schema.values.views import (
+    BookedOrder,
+    BookingState,
+    BookingView,
+    Payment,
+    QuoteRef,
+    QuoteView,
+    RefundState,
+)
 
 OCCURRENCE = "tour-42.2026-12-05T10"
 PRODUCT = "harbour-tour"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from holdgate_schema.quotes import Quote, QuoteLine
+from holdgate_schema.values.quotes import Quote, QuoteLine
 from holdgate_workers.app.notifications.facts import Booking, Piece, Slot
 from holdgate_workers.app.notifications.people import Customer
 

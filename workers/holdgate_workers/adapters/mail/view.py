@@ -11,8 +11,8 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_timezone_name
 from babel.numbers import format_currency
 
-from holdgate_schema.currencies import MINOR_DIGITS
-from holdgate_schema.quotes import Quote
+from holdgate_schema.values.currencies import MINOR_DIGITS
+from holdgate_schema.values.quotes import Quote
 from holdgate_workers.app.notifications.facts import Booking, Piece
 from holdgate_workers.app.notifications.people import Customer, Sender
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from holdgate_schema.currencies import MINOR_DIGITS
+from holdgate_schema.values.currencies import MINOR_DIGITS
 
 _DECIMAL = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,15}))?\Z")
 

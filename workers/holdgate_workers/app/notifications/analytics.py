@@ -14,7 +14,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Literal
 
-from holdgate_schema.currencies import MINOR_DIGITS
+from holdgate_schema.values.currencies import MINOR_DIGITS
 
 from .facts import Booking, Piece
 

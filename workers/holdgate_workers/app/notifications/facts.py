@@ -9,7 +9,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from holdgate_schema.answers.holds import OccurrenceStatus
-from holdgate_schema.quotes import Quote
+from holdgate_schema.values.quotes import Quote
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

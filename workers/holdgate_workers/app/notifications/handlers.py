@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from holdgate_schema.commands.selling import Customer as SaidCustomer
-from holdgate_schema.prepared import Prepared
+from holdgate_schema.decoding.prepared import Prepared
 from holdgate_workers.app.tasks.tasks import Again, Done, Task, TaskOutcome
 
 from .analytics import analytics_after

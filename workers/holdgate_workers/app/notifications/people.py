@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from holdgate_schema.characters import hidden_in_text
 from holdgate_schema.errors import FieldError
+from holdgate_schema.values.characters import hidden_in_text
 
 NAME_CHARS_MAX = 200
 ADDRESS_BYTES_MAX = 254

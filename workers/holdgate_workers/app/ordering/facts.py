@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from holdgate_schema.views import BookedOrder
+from holdgate_schema.values.views import BookedOrder
 from holdgate_workers.domain.bookings.booking import Booking
 
 from .orders import CancelResult, CreateResult, FindResult, NewOrder, NewRefund, RefundResult, ShopOrder

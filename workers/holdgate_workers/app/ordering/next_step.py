@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from holdgate_schema.commands.selling import NoteOrder, ResolveBooking, SettleBooking
-from holdgate_schema.views import BookedOrder
+from holdgate_schema.values.views import BookedOrder
 from holdgate_workers.domain.bookings.booking import Booking
 from holdgate_workers.domain.pricing.money import shown
 from holdgate_workers.ids import derived_id

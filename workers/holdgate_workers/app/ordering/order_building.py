@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
-from holdgate_schema.quotes import Quote, QuoteLine, is_intact
+from holdgate_schema.values.quotes import Quote, QuoteLine, is_intact
 
 from .orders import Coupon, Customer, NewOrder, OrderFee, OrderLine, Payment
 

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from holdgate_schema.currencies import MINOR_DIGITS
+from holdgate_schema.values.currencies import MINOR_DIGITS
 
 REFERENCE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}\Z")
 """Long enough that no search of a shop takes it for a part of something else."""

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdgate_schema.commands.selling import Customer as Buyer
-from holdgate_schema.quotes import Quote, is_intact
+from holdgate_schema.values.quotes import Quote, is_intact
 from holdgate_workers.app.ports import Outgoing
 from holdgate_workers.app.seals import Seals, internal_message
 from holdgate_workers.app.tasks.tasks import Task

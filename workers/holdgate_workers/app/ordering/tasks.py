@@ -15,7 +15,7 @@ from holdgate_schema.events.selling import (
     BookingParked,
     BookingReduced,
 )
-from holdgate_schema.views import BookingView
+from holdgate_schema.values.views import BookingView
 from holdgate_workers.app.tasks.tasks import ORDERS, DecidedRow, NewTask
 
 CREATE = "order.create"

@@ -11,10 +11,10 @@ from msgspec import Struct
 from holdgate_schema.answers.holds import HoldState
 from holdgate_schema.codec import BODY_BYTES_MAX, encode
 from holdgate_schema.commands.selling import PriceHold, Pricing, PutQuote
-from holdgate_schema.prepared import Prepared
-from holdgate_schema.products import Product, Voucher
-from holdgate_schema.quotes import PriceProblem, Quote, Unpriced
-from holdgate_schema.views import QuoteView
+from holdgate_schema.decoding.prepared import Prepared
+from holdgate_schema.values.products import Product, Voucher
+from holdgate_schema.values.quotes import PriceProblem, Quote, Unpriced
+from holdgate_schema.values.views import QuoteView
 from holdgate_workers.domain.pricing.basket import Basket
 from holdgate_workers.domain.pricing.engine import price
 from holdgate_workers.domain.pricing.fees import Fees

@@ -14,10 +14,10 @@ import msgspec
 
 from holdgate_schema.answers.holds import HoldView
 from holdgate_schema.commands.selling import PriceHold, Pricing, PutQuote
+from holdgate_schema.decoding.prepared import Prepared
 from holdgate_schema.events.holds import HoldChanged, HoldCreated
 from holdgate_schema.events.selling import QuoteRequested
-from holdgate_schema.prepared import Prepared
-from holdgate_schema.quotes import Quote
+from holdgate_schema.values.quotes import Quote
 from holdgate_workers.app.ports import Publisher
 from holdgate_workers.app.seals import Seals, internal_message
 from holdgate_workers.app.tasks.tasks import (

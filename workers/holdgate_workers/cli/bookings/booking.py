@@ -185,7 +185,7 @@ def _refund_amount(said: str | None, currency: str) -> int | None:
     """In minor units; None: all that is left."""
     from decimal import Decimal, InvalidOperation
 
-    from holdgate_schema.currencies import MINOR_DIGITS
+    from holdgate_schema.values.currencies import MINOR_DIGITS
 
     if said is None or said == "yes":
         return None

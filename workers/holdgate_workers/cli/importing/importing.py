@@ -300,9 +300,9 @@ def _read(
     zone_maps: tuple[str, ...],
     encoding: str | None,
 ) -> Reading:
+    from .reading.calendar.zone_maps import explained
     from .reading.files import HowToRead, form_of, read
     from .reading.rows import Window
-    from .reading.zone_maps import explained
 
     known = "ics" if form == "ics" else "csv" if form == "csv" else form_of(file)
     if known is None:

@@ -11,9 +11,9 @@ import msgspec
 
 from holdgate_schema.answers.holds import Refused
 from holdgate_schema.commands.holds import AlertOverrides, PutOccurrence
+from holdgate_schema.decoding.prepared import Prepared
+from holdgate_schema.decoding.problems import problems_of, shape_of, without_nulls
 from holdgate_schema.errors import FieldError
-from holdgate_schema.prepared import Prepared
-from holdgate_schema.problems import problems_of, shape_of, without_nulls
 from holdgate_workers.domain.decide import decide
 from holdgate_workers.domain.decision import Context, LimitKey
 from holdgate_workers.domain.holds.sessions import SessionKeys

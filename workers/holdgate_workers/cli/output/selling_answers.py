@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from holdgate_producer.core.answers import TwoAnswers
     from holdgate_producer.core.entry import Answers
-    from holdgate_schema.quotes import Quote
-    from holdgate_schema.views import BookingView, QuoteRef, QuoteView
+    from holdgate_schema.values.quotes import Quote
+    from holdgate_schema.values.views import BookingView, QuoteRef, QuoteView
 
 
 def tell_selling(out: Output, answer: Answer) -> None:

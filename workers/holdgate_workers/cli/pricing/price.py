@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from holdgate_schema.quotes import PriceProblem, Quote, Unpriced
+from holdgate_schema.values.quotes import PriceProblem, Quote, Unpriced
 from holdgate_workers.cli import exits
 from holdgate_workers.cli.access import Access, pass_access
 from holdgate_workers.cli.failures import Failure
@@ -18,7 +18,7 @@ from holdgate_workers.cli.output.selling_answers import tell_lines
 from holdgate_workers.cli.params import QUANTITY, TIME, example, quantities
 
 if TYPE_CHECKING:
-    from holdgate_schema.products import Product
+    from holdgate_schema.values.products import Product
     from holdgate_workers.adapters.postgres.pricing.products import Basis, Version
     from holdgate_workers.domain.pricing.basket import Basket
     from holdgate_workers.domain.pricing.price_context import Occasion

@@ -16,7 +16,7 @@ from holdgate_workers.cli.params import by_option, example, limit_option
 from .price import no_product, price, version_option
 
 if TYPE_CHECKING:
-    from holdgate_schema.products import Product
+    from holdgate_schema.values.products import Product
     from holdgate_workers.adapters.postgres.pricing.products import Version
 
 VERSIONS_SHOWN = 50

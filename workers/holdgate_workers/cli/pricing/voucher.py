@@ -18,7 +18,7 @@ from holdgate_workers.cli.params import by_option, example, limit_option
 from .price import version_option
 
 if TYPE_CHECKING:
-    from holdgate_schema.products import Voucher
+    from holdgate_schema.values.products import Voucher
     from holdgate_workers.adapters.postgres.pricing.products import Version
 
 

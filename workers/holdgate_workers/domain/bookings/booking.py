@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdgate_schema.commands.selling import Customer
-from holdgate_schema.views import (
+from holdgate_schema.values.views import (
     BookedOrder,
     BookingState,
     BookingView,

@@ -15,7 +15,7 @@ from holdgate_schema.answers.selling import Cancelled, Converting
 from holdgate_schema.commands.selling import CancelBooking, ConvertBooking, GetBooking, SettleBooking
 from holdgate_schema.events.holds import HoldReleased
 from holdgate_schema.events.selling import BookingConverting
-from holdgate_schema.views import Payment
+from holdgate_schema.values.views import Payment
 from holdgate_workers.domain.decision import Decision
 from holdgate_workers.domain.draft import Draft
 from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence

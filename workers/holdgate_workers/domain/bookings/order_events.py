@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from holdgate_schema.commands.selling import NoteOrder, ResolveBooking
 from holdgate_schema.errors import FieldError
-from holdgate_schema.views import BookedOrder, OrderStatus
+from holdgate_schema.values.views import BookedOrder, OrderStatus
 from holdgate_workers.domain.decision import Decision
 from holdgate_workers.domain.draft import Draft
 from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence

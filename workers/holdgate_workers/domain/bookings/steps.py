@@ -20,7 +20,7 @@ from holdgate_schema.events.selling import (
     BookingFailed,
     BookingParked,
 )
-from holdgate_schema.views import BookingState
+from holdgate_schema.values.views import BookingState
 from holdgate_workers.domain.decision import Decision
 from holdgate_workers.domain.draft import Draft
 from holdgate_workers.domain.holds.placing import no_room

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from holdgate_schema.products import Product
+from holdgate_schema.values.products import Product
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

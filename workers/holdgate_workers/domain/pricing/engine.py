@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import localcontext
 from typing import Literal
 
-from holdgate_schema.products import Product, Voucher
-from holdgate_schema.quotes import PriceProblem, Quote, Unpriced, sealed
+from holdgate_schema.values.products import Product, Voucher
+from holdgate_schema.values.quotes import PriceProblem, Quote, Unpriced, sealed
 
 from .basket import Basket
 from .extras import extra_lines

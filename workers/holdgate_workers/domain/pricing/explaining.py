@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
-from holdgate_schema.quotes import Quote, QuoteLine
-from holdgate_schema.views import QuoteView
+from holdgate_schema.values.quotes import Quote, QuoteLine
+from holdgate_schema.values.views import QuoteView
 
 from .money import EXACT, shown
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from holdgate_schema.currencies import CurrencyCode
-from holdgate_schema.fields import AMOUNT_MAX
-from holdgate_schema.quotes import PriceProblem, QuoteLine
+from holdgate_schema.values.currencies import CurrencyCode
+from holdgate_schema.values.fields import AMOUNT_MAX
+from holdgate_schema.values.quotes import PriceProblem, QuoteLine
 
 from .money import half_up, percent_shown, share, shown
 

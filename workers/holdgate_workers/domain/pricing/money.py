@@ -13,8 +13,8 @@ from decimal import (
     Overflow,
 )
 
-from holdgate_schema.currencies import MINOR_DIGITS
-from holdgate_schema.quotes import ExactAmount
+from holdgate_schema.values.currencies import MINOR_DIGITS
+from holdgate_schema.values.quotes import ExactAmount
 
 EXACT = Context(prec=60, traps=[DivisionByZero, FloatOperation, Inexact, InvalidOperation, Overflow])
 """Prices are worked out under this context: whatever would lose a digit is a bug, and crashes."""

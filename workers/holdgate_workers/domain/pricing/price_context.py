@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from holdgate_schema.products import Days, EveryYear, Weekday
+from holdgate_schema.values.products import Days, EveryYear, Weekday
 from holdgate_workers.domain.occurrences.wall_time import instant_of
 
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -10,7 +10,7 @@ from holdgate_schema.answers.selling import Priced, Quoted, Quoting
 from holdgate_schema.commands.selling import GetQuote, PriceHold, Pricing, PutQuote
 from holdgate_schema.errors import ProblemCode
 from holdgate_schema.events.selling import HoldPriced, QuoteRequested
-from holdgate_schema.quotes import PriceProblem
+from holdgate_schema.values.quotes import PriceProblem
 from holdgate_workers.domain.bookings.booking import HoldQuote
 from holdgate_workers.domain.decision import Decision
 from holdgate_workers.domain.draft import Draft

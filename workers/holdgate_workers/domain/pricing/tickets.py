@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from holdgate_schema.products import GroupTier, PriceRules, Product
-from holdgate_schema.quotes import QuoteLine
+from holdgate_schema.values.products import GroupTier, PriceRules, Product
+from holdgate_schema.values.quotes import QuoteLine
 
 from .basket import Basket
 from .money import half_up, percent_signed, share, shown, signed, written

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
-from holdgate_schema.products import Clamp, DemandTier, PriceRules, Season, TicketPrice
-from holdgate_schema.quotes import PriceStep, StepRule
+from holdgate_schema.values.products import Clamp, DemandTier, PriceRules, Season, TicketPrice
+from holdgate_schema.values.quotes import PriceStep, StepRule
 
 from .money import half_up, percent_shown, percent_signed, share, signed, written
 from .price_context import Occasion, has

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from holdgate_schema.products import Product, Voucher
-from holdgate_schema.quotes import NoPrice, PriceProblem, QuoteLine
+from holdgate_schema.values.products import Product, Voucher
+from holdgate_schema.values.quotes import NoPrice, PriceProblem, QuoteLine
 
 from .money import half_up, percent_signed, share, shown
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol, TypeGuard
 
 import msgspec
 
+from holdgate_schema.decoding.prepared import Prepared
 from holdgate_schema.errors import FieldError
-from holdgate_schema.prepared import Prepared
 from holdgate_workers.domain.documents import InvalidDocument, converted, decoded
 from holdgate_workers.domain.pricing.definitions.checks import fee_errors
 from holdgate_workers.domain.pricing.fees import Fees, Method, PaymentFee

@@ -10,7 +10,7 @@ from msgspec import Struct
 from psycopg import Connection
 
 from holdgate_schema.commands.selling import Customer
-from holdgate_schema.quotes import Quote, QuoteLine
+from holdgate_schema.values.quotes import Quote, QuoteLine
 from holdgate_workers.adapters.postgres.gate.rows import Basket
 from holdgate_workers.adapters.postgres.session import Session
 from holdgate_workers.app.notifications.facts import Booking

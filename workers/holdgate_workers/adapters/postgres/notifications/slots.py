@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from psycopg import Connection, ServerCursor
 
-from holdgate_schema.products import PRODUCT, Product
+from holdgate_schema.values.products import PRODUCT, Product
 from holdgate_workers.adapters.postgres.gate.rows import definition_from
 from holdgate_workers.adapters.postgres.session import Session
 from holdgate_workers.app.notifications.facts import Piece, ProductSlots, Slot

@@ -10,7 +10,7 @@ import msgspec
 from psycopg import Connection
 
 from holdgate_schema.commands.selling import Customer
-from holdgate_schema.quotes import Quote
+from holdgate_schema.values.quotes import Quote
 from holdgate_workers.adapters.postgres.gate.rows import booking_from
 from holdgate_workers.adapters.postgres.session import Session
 from holdgate_workers.app.ordering.facts import Saga

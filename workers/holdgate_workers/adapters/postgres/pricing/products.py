@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from psycopg import Connection
 
-from holdgate_schema.prepared import Prepared
-from holdgate_schema.products import PRODUCT, VOUCHER, Product, Voucher
+from holdgate_schema.decoding.prepared import Prepared
+from holdgate_schema.values.products import PRODUCT, VOUCHER, Product, Voucher
 from holdgate_workers.adapters.postgres.session import Session
 from holdgate_workers.domain.pricing.fees import Fees
 from holdgate_workers.domain.pricing.price_context import Occasion

@@ -9,8 +9,8 @@ import msgspec
 from psycopg import Connection
 
 from holdgate_schema.commands.selling import Pricing
-from holdgate_schema.products import PRODUCT, VOUCHER
-from holdgate_schema.quotes import Quote
+from holdgate_schema.values.products import PRODUCT, VOUCHER
+from holdgate_schema.values.quotes import Quote
 from holdgate_workers.adapters.postgres.session import Session
 from holdgate_workers.app.pricing.quoting import HoldSeen, KeptQuote, PriceLook, Wanted, terms_of
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from .calendar.zones import ZoneNames
 from .rows import Reading, UnreadableFile, Window
 from .text import NotText, decoded
-from .zones import ZoneNames
 
 Form = Literal["csv", "ics"]
 FORMS: tuple[Form, ...] = ("csv", "ics")
@@ -51,11 +51,11 @@ def read(data: bytes, name: str, form: Form, how: HowToRead) -> Reading:
             )
         names = ZoneNames(how.zone_map)
         if form == "csv":
-            from . import tables
+            from .table import table as tables
 
             tables.read(text.content, reading, names)
         else:
-            from . import calendars
+            from .calendar import calendar as calendars
 
             calendars.read(text.content, reading, names, how.window, how.now)
     except NotText as exc:

@@ -6,7 +6,7 @@ from calendar import monthrange
 from collections.abc import Iterator, Sequence
 
 from holdgate_schema.errors import FieldError
-from holdgate_schema.products import Days
+from holdgate_schema.values.products import Days
 
 _LEAP_YEAR = 2024
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Protocol
 
-from holdgate_schema.currencies import MINOR_DIGITS
 from holdgate_schema.errors import FieldError
-from holdgate_schema.products import DemandTier, ExtraPrice, PriceRules, Product, Season, Voucher
+from holdgate_schema.values.currencies import MINOR_DIGITS
+from holdgate_schema.values.products import DemandTier, ExtraPrice, PriceRules, Product, Season, Voucher
 from holdgate_workers.domain.occurrences.wall_time import zone_exists
 from holdgate_workers.domain.pricing.fees import Fees
 

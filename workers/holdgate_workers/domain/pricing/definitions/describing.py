@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from holdgate_schema.products import Days, ExtraPrice, PriceRules, Product, Season, Voucher
+from holdgate_schema.values.products import Days, ExtraPrice, PriceRules, Product, Season, Voucher
 from holdgate_workers.domain.pricing.money import percent_shown, percent_signed, shown, signed
 
 

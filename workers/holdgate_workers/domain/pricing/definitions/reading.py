@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdgate_schema.products import PRODUCT, VOUCHER, Product, Voucher
+from holdgate_schema.values.products import PRODUCT, VOUCHER, Product, Voucher
 from holdgate_workers.domain.documents import InvalidDocument, converted
 
 from .checks import product_errors, voucher_errors

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .characters import hidden_in_id, hidden_in_text, is_composed
-from .commands.selling import EMAIL_PATTERN, LOCALE_PATTERN
-from .currencies import CurrencyCode
-from .errors import ProblemCode
-from .fields import TEXT_PATTERN, Address, VoucherCode
-from .ids import NAME_PATTERN, REQUEST_ID_PATTERN, UUID_PATTERN, VISIBLE_PATTERN
-from .products import DayOfYear
-from .quotes import ExactAmount, QuoteHash
+from holdgate_schema.commands.selling import EMAIL_PATTERN, LOCALE_PATTERN
+from holdgate_schema.errors import ProblemCode
+from holdgate_schema.ids import NAME_PATTERN, REQUEST_ID_PATTERN, UUID_PATTERN, VISIBLE_PATTERN
+from holdgate_schema.values.characters import hidden_in_id, hidden_in_text, is_composed
+from holdgate_schema.values.currencies import CurrencyCode
+from holdgate_schema.values.fields import TEXT_PATTERN, Address, VoucherCode
+from holdgate_schema.values.products import DayOfYear
+from holdgate_schema.values.quotes import ExactAmount, QuoteHash
 
 
 def _pattern(annotated: object) -> str:

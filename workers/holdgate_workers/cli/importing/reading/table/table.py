@@ -10,13 +10,13 @@ from io import StringIO
 from typing import Any, NamedTuple
 
 from holdgate_schema.errors import FieldError
+from holdgate_workers.cli.importing.reading.calendar.zones import ZoneNames
+from holdgate_workers.cli.importing.reading.rows import Length, Reading, Row, UnreadableFile
+from holdgate_workers.cli.importing.reading.text import lines_of
 from holdgate_workers.cli.occurrences import specs
 from holdgate_workers.cli.occurrences.definition import parsed
 
 from . import cells
-from .rows import Length, Reading, Row, UnreadableFile
-from .text import lines_of
-from .zones import ZoneNames
 
 COLUMNS: dict[str, str] = {
     "occurrence_id": "up to 64 visible characters without blanks (required)",

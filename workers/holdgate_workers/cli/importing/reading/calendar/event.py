@@ -11,13 +11,13 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from holdgate_schema.ids import VISIBLE_PATTERN
+from holdgate_workers.cli.importing.reading.rows import Length, Reading, RowStatus
+from holdgate_workers.cli.importing.reading.table import cells
 from holdgate_workers.cli.occurrences import specs
 
-from . import cells
 from .calendar_zones import CalendarZones, UnknownZone
 from .content_lines import Component, Property
 from .moments import Moment, length, moment
-from .rows import Length, Reading, RowStatus
 
 T = TypeVar("T")
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from holdgate_schema.ids import NAME_PATTERN, ExtraKey, OccurrenceId, RequestId, TicketKey
+
 from .characters import TEXT_CLASS
-from .ids import NAME_PATTERN, ExtraKey, OccurrenceId, RequestId, TicketKey
 
 QUANTITY_MAX = 500
 CAPACITY_MAX = 1_000_000

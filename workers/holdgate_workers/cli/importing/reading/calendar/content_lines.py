@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .text import lines_of
+from holdgate_workers.cli.importing.reading.text import lines_of
 
 _NAME = re.compile(r"[A-Za-z0-9-]+\s*(?=[;:])")
 _PARAM = re.compile(r';\s*(?P<name>[A-Za-z0-9-]+)\s*=\s*(?P<value>(?:"[^"]*"|[^;:"])*)')

@@ -9,8 +9,9 @@ from itertools import islice
 
 from dateutil.rrule import rrule, rruleset, rrulestr
 
+from holdgate_workers.cli.importing.reading.rows import Window
+
 from .moments import FLOATING, Moment, Place, moment
-from .rows import Window
 
 DATES_MAX = 2_000
 """Of one series within its window: five years of every day."""

@@ -13,10 +13,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from holdgate_schema.decoding.prepared import Prepared
+from holdgate_schema.ids import ExtraKey, ProductId, TicketKey
+
 from .currencies import CurrencyCode
 from .fields import AMOUNT_MAX, QUANTITY_MAX, Amount, AwareTime, Label, VoucherCode
-from .ids import ExtraKey, ProductId, TicketKey
-from .prepared import Prepared
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 PriceRule = Literal["early_bird", "last_minute", "weekday", "season", "demand", "other"]

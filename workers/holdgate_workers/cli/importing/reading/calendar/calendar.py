@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from holdgate_workers.cli.importing.reading.rows import Length, Reading, Row, UnreadableFile, Window
+
 from .calendar_zones import CalendarZones
 from .content_lines import Component, tree
 from .event import Event, made_up_id, occurrence_id
 from .moments import Moment
 from .repeating import dates_of
-from .rows import Length, Reading, Row, UnreadableFile, Window
 from .zones import ZoneNames
 
 _ANSWERS = ("REPLY", "COUNTER", "DECLINECOUNTER", "REFRESH")

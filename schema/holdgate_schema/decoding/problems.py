@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import inspect
 
-from .errors import FieldError, ProblemCode
+from holdgate_schema.errors import FieldError, ProblemCode
+
 from .wording import unfit
 
 SHOWN_CHARS_MAX = 64

@@ -7,7 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .errors import FieldError, pointer_of
+from holdgate_schema.errors import FieldError, pointer_of
+
 from .quotes import QuoteLine
 
 HoldState = Literal["active", "converting", "confirmed", "released", "expired", "cancelled"]

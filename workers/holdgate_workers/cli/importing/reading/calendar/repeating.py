@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from holdgate_workers.cli.importing.reading.rows import Length, Reading, Window
+
 from .event import Event
 from .moments import AT_UTC, Moment
-from .rows import Length, Reading, Window
 from .series import HORIZON, InvalidSeries, Series
 
 

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from holdgate_workers.cli.importing.reading.rows import Length
 from holdgate_workers.domain.occurrences.wall_time import instant_of
-
-from .rows import Length
 
 _TIME = re.compile(
     r"(?P<year>\d{4})-?(?P<month>\d{2})-?(?P<day>\d{2})"

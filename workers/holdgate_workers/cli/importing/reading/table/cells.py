@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from .rows import RowStatus
+from holdgate_workers.cli.importing.reading.rows import RowStatus
 
 NUMBER_DIGITS_MAX = 9
 TIME_FORM = "2030-05-01T10:00"

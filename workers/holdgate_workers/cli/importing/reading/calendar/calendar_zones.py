@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
+from holdgate_workers.cli.importing.reading.rows import Reading
+
 from .content_lines import Component, Property
 from .moments import AT_UTC, FLOATING, Place
-from .rows import Reading
 from .zones import Meant, ZoneNames
 
 if TYPE_CHECKING:
