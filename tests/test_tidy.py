@@ -12,6 +12,7 @@ SOURCES = ("schema", "producer", "workers")
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 450
 """A module is split by concept; this bound only asks whether there is a second one in it."""
+FOLDER_MODULES_MAX = 12
 LAYS_OUT = re.compile(r"^[ \t].*\bmsgspec\.(?:convert|json\.decode|json\.Decoder)\(", re.MULTILINE)
 MAY_LAY_OUT = ("prepared.py", "documents.py")
 SLEEPS = re.compile(r"\btime\.sleep\(")
@@ -41,6 +42,27 @@ def test_modules_have_a_seam_before_they_are_long() -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MODULE_LINES_MAX
     }
     assert long == {}
+
+
+def test_a_folder_is_small_enough_to_be_looked_through() -> None:
+    wide = {
+        str(folder.relative_to(ROOT)): count
+        for folder in {path.parent for path in sources()}
+        if "versions" not in folder.parts
+        and (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > FOLDER_MODULES_MAX
+    }
+    assert wide == {}
+
+
+def test_every_folder_says_what_it_is_for() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if path.name == "__init__.py"
+        and "versions" not in path.parts
+        and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert silent == []
 
 
 def test_nobody_imports_the_front_door() -> None:

@@ -74,7 +74,7 @@ def test_the_wheel_has_our_three_packages_and_nothing_at_the_top(wheel: Path) ->
         "holdgate_workers/py.typed",
         "holdgate_workers/adapters/postgres/gate/commit.py",
         "holdgate_workers/cli/main.py",
-        "holdgate_workers/onsale/season.ics",
+        "holdgate_workers/demo/season.ics",
     ],
 )
 def test_the_wheel_has_what_runs_need(wheel: Path, needed: str) -> None:

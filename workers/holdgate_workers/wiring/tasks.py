@@ -26,11 +26,11 @@ PLANNERS: Sequence[Planner] = (pricing_tasks, cart_tasks, order_tasks)
 """Asked in this order about each row of the journal."""
 
 HANDLERS: Mapping[str, RoleHandlers] = {PRICING: pricing_handlers, ORDERS: cart_handlers}
-"""Per role. `entrypoints.orders_worker` adds what makes orders and `entrypoints.notices_worker` has what tells the
+"""Per role. `roles.orders` adds what makes orders and `roles.notifications` has what tells the
 world: they have metrics of their own."""
 
 RETRIES: Mapping[str, Retries] = {**PRICE_RETRIES, **NOTICE_RETRIES, **CART_RETRIES, **BOOKING_RETRIES}
-"""Per kind of task, where it is not `app.tasks.USUAL`."""
+"""Per kind of task, where it is not `app.tasks.tasks.USUAL`."""
 
 
 def planners(site: Site) -> Sequence[Planner]:

@@ -16,7 +16,7 @@ from .worker import DramatiqWorker, queue_name, wakeup
 
 
 class InProcessWakeups:
-    """`app.task_ports.WakeupLine` between the threads of one process. Thread-safe."""
+    """`app.tasks.ports.WakeupLine` between the threads of one process. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

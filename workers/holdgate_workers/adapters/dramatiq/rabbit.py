@@ -84,7 +84,7 @@ class _Broker(RabbitmqBroker):
 
 
 class RabbitWakeups:
-    """`app.task_ports.WakeupLine` on RabbitMQ. Sending is for one thread; it connects at its first message."""
+    """`app.tasks.ports.WakeupLine` on RabbitMQ. Sending is for one thread; it connects at its first message."""
 
     def __init__(self, url: str, installation: Installation | None = None) -> None:
         self._url = url

@@ -55,7 +55,7 @@ class _Desks(dramatiq.Middleware):
 
 
 class DramatiqWorker:
-    """`app.task_ports.TaskWorker`: takes one role's wake-ups from a broker that belongs to it alone."""
+    """`app.tasks.ports.TaskWorker`: takes one role's wake-ups from a broker that belongs to it alone."""
 
     def __init__(
         self,

@@ -198,7 +198,7 @@ class CartRows(Protocol):
 
 
 class CartHandler:
-    """`app.tasks.Handler` of the kinds `cart.advance` and `cart.reconcile`: one of them each."""
+    """`app.tasks.tasks.Handler` of the kinds `cart.advance` and `cart.reconcile`: one of them each."""
 
     def __init__(self, kind: str, rows: CartRows, publisher: Publisher, seals: Seals) -> None:
         assert kind in (ADVANCE, RECONCILE), kind

@@ -65,7 +65,7 @@ class OrderObserver(Protocol):
 
 
 class OrderHandler:
-    """`app.tasks.Handler` of the kinds in `ORDER_KINDS`: one of them each."""
+    """`app.tasks.tasks.Handler` of the kinds in `ORDER_KINDS`: one of them each."""
 
     def __init__(
         self,

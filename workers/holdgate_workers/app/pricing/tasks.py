@@ -120,7 +120,7 @@ class PriceRows(Protocol):
 
 
 class PricingHandler:
-    """`app.tasks.Handler` of the kinds `hold.price` and `quote.price`: one of them each."""
+    """`app.tasks.tasks.Handler` of the kinds `hold.price` and `quote.price`: one of them each."""
 
     def __init__(self, kind: str, rows: PriceRows, publisher: Publisher, seals: Seals) -> None:
         assert kind in (PRICE_HOLD, PRICE_QUOTE), kind

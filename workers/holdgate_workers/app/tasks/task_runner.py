@@ -25,7 +25,7 @@ class DeskObserver(Protocol):
 
 
 class HandlerDesk:
-    """`app.task_ports.Desk`: one thread's handlers."""
+    """`app.tasks.ports.Desk`: one thread's handlers."""
 
     def __init__(
         self,

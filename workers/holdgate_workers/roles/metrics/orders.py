@@ -13,7 +13,7 @@ CIRCUITS: Mapping[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
 
 
 class OrderMetrics:
-    """`app.order_handler.OrderObserver`, and what the role looks up. Thread-safe."""
+    """`app.ordering.handler.OrderObserver`, and what the role looks up. Thread-safe."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._settled = Counter(

@@ -18,7 +18,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 
 
 class WorkMetrics:
-    """`app.desk.DeskObserver`: counts what one role does, and knows what its threads are at. Thread-safe."""
+    """`app.tasks.task_runner.DeskObserver`: counts what one role does, and what its threads are at. Thread-safe."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._claimed = Counter("holdgate_tasks_claimed", "Tasks taken in hand", ["kind"], registry=registry)

@@ -54,7 +54,7 @@ _verdicts = msgspec.json.Decoder(Verdict)
 
 
 class CartBook:
-    """`app.cart_saga.CartRows` on PostgreSQL. Not thread-safe.
+    """`app.carts.protocol.CartRows` on PostgreSQL. Not thread-safe.
 
     Every call raises `DatabaseUnavailable` or `DatabaseError`.
     """

@@ -75,7 +75,7 @@ class HeldUp:
 
 
 class SagaBook:
-    """`app.order_handler.SagaRows` on PostgreSQL. Not thread-safe.
+    """`app.ordering.handler.SagaRows` on PostgreSQL. Not thread-safe.
 
     Every call raises `DatabaseUnavailable` or `DatabaseError`.
     """

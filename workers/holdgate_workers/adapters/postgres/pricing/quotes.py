@@ -35,7 +35,7 @@ _terms = msgspec.json.Decoder(Pricing)
 
 
 class QuoteBook:
-    """`app.pricing_tasks.PriceRows` on PostgreSQL. Not thread-safe.
+    """`app.pricing.tasks.PriceRows` on PostgreSQL. Not thread-safe.
 
     Every call raises `DatabaseUnavailable` or `DatabaseError`, `look` also `InvalidSettings`.
     """

@@ -100,7 +100,7 @@ class TaskCount:
 
 
 class TaskBook:
-    """`app.task_ports.TaskSource`, and what operators need. Not thread-safe.
+    """`app.tasks.ports.TaskSource`, and what operators need. Not thread-safe.
 
     Every call raises `DatabaseUnavailable` or `DatabaseError`.
     """
