@@ -14,6 +14,7 @@ from tests.checker.instants import micros
 from tests.checker.jsonl import loads
 from tests.checker.model import ENDED_MAX, Body, left, on_sale
 from tests.checker.over import expire, swept
+from tests.checker.refused_money import CONVERT, with_refused_money
 from tests.checker.rooms import alerted, alerts, rooms
 from tests.checker.shown import view_problems
 from tests.checker.turns import AFTER_THE_LINE, UNSERVED, Parts, Turn, offered, parts_of
@@ -210,7 +211,7 @@ class Judge:
             return [refused("invalid", errors=ANYTHING)]
         if "request_id" in body:
             if faults(body):
-                return [refused("invalid", errors=ANYTHING)]
+                return with_refused_money(self.world, [refused("invalid", errors=ANYTHING)], body)
             if (body["request_id"], body["occurrence_id"]) != (row["request_id"], row["occurrence_id"]):
                 return [Option(f"nothing: the body is about {body['request_id']} at {body['occurrence_id']}")]
             if body["type"] != kind:
@@ -219,6 +220,10 @@ class Judge:
 
     def of_kind(self, occasion: Occasion | None, kind: str, body: Body, ended: int, now: int) -> list[Option]:
         """What the contract allows for a valid command, once so many holds that were over have `ended`."""
+        options = self._of_kind(occasion, kind, body, ended, now)
+        return with_refused_money(self.world, options, body) if kind == CONVERT else options
+
+    def _of_kind(self, occasion: Occasion | None, kind: str, body: Body, ended: int, now: int) -> list[Option]:
         session = body.get("session_id")
         if session is not None and session.startswith("hgs.") and session not in self.world.issued:
             return [refused("forbidden")]

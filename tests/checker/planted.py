@@ -192,6 +192,15 @@ class OwesTooMuchForATicket(Service):
         return options[0]
 
 
+class ForgetsMoneyThatItRefuses(Service):
+    """Refuses what was paid and tells nobody of the money."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        option = options[0]
+        option.events = [event for event in option.events if event["type"] != "payment.refused.v1"]
+        return option
+
+
 PLANTED: tuple[tuple[type[Service], str], ...] = (
     *LINES_AND_CARTS,
     (RefusesThoughSeatsAreFree, "P5"),
@@ -210,4 +219,5 @@ PLANTED: tuple[tuple[type[Service], str], ...] = (
     (SellsToWhoeverComesTooLate, "P5"),
     (FreesSeatsOfABookingTwice, "P10"),
     (SellsAgainWhatWasGivenBack, "P5"),
+    (ForgetsMoneyThatItRefuses, "P5"),
 )

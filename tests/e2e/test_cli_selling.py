@@ -205,6 +205,24 @@ def test_money_that_is_open_is_on_one_list(terminal: Terminal) -> None:
     assert "in all: " in terminal("booking", "money").out
 
 
+def test_a_payment_that_is_refused_is_on_the_list_until_somebody_settles_it(terminal: Terminal) -> None:
+    hold_id = held(terminal, put(terminal), "--payment-method", "credit_card")
+    wrong = ("booking", "convert", hold_id, "--paid", "--amount", "1", "--reference", "pi_1")
+    assert "payment_mismatch" in terminal(*wrong).out
+    listed = terminal.json("booking", "money")
+    [mine] = [item for item in listed["open"] if item["hold_id"] == hold_id]
+    assert (mine["kind"], mine["amount"], mine["booking_id"]) == ("refused", 1, None)
+    assert (mine["reason"], mine["reference"], mine["method"]) == ("payment_mismatch", "pi_1", "credit_card")
+    assert listed["totals"]["EUR"]["refused"] == 1
+    assert "pi_1" in terminal("booking", "money").out
+    assert "which was not taken" in terminal("history", "--hold", hold_id).out
+    settle = ("booking", "payment-settled", mine["payment_id"])
+    assert terminal(*settle).code == 2
+    assert terminal.json(*settle, "--note", "by bank")["note"] == "by bank"
+    assert terminal(*settle, "--note", "by bank").code == 1
+    assert hold_id not in {item["hold_id"] for item in terminal.json("booking", "money")["open"]}
+
+
 def test_a_cart_is_held_as_a_whole_and_can_be_looked_at(terminal: Terminal) -> None:
     first, second, full = put(terminal), put(terminal), put(terminal, 1)
     legs = ("--leg", f"{first} adult=1", "--leg", f"{second} adult=2 +wine=1")

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from tests.support.domain import NOW, a_place, a_put, request_id
 from tests.support.drive import Station, held_of
 from tests.support.postgres import migrated_database
@@ -24,10 +25,13 @@ from holdgate_schema.commands.selling import (
     PriceHold,
     Pricing,
     ReduceBooking,
+    ResolveBooking,
     SettleBooking,
 )
 from holdgate_schema.values.views import BookedOrder, QuoteView
 from holdgate_workers.adapters.postgres.expiry.due import DueHolds
+from holdgate_workers.adapters.postgres.reports.money import Money
+from holdgate_workers.cli.doctor import selling as checks_selling
 from holdgate_workers.ids import derived_id
 
 pytestmark = pytest.mark.services
@@ -232,3 +236,86 @@ def test_who_settles_too_late_answers_nobody_however_often(station: Station) -> 
         station.work(command)
     outcomes = [answer["outcome"] for answer in station.answers_to(convert())]
     assert outcomes == ["converting", "confirmed"]
+
+
+# --- money that is not taken ----------------------------------------------------------------------------------------
+
+
+def test_a_refused_payment_is_in_the_rows_once_until_a_booking_has_it_or_somebody_settles_it(
+    station: Station,
+) -> None:
+    """Every list of what is open and every sum of it say the same."""
+    paid = PaymentNotice(method="card", amount=4000, currency="EUR", status="paid", reference="pi_1")
+    nameless = PaymentNotice(method="card", amount=4100, currency="EUR", status="paid")
+    station.work(place(), price())
+    for number, payment in enumerate((paid, paid, replace(paid, amount=4500), nameless, nameless), start=20):
+        assert held_of(station.work(convert(request_id=request_id(number), payment=payment))) == [
+            "payment_mismatch"
+        ]
+    book = Money(station.url)
+    with closing(book):
+        assert [(item.reference, item.amount, item.since.tzinfo is not None) for item in book.refused()] == [
+            ("pi_1", 4500, True),
+            ("", 4100, True),
+        ]
+        assert open_money(station) == {("refused", "EUR"): (2, 8600)}
+        [check] = [check for check in checks_selling.bookings(station.url) if check.status != "ok"]
+        assert (check.name, check.mend) == ("refused payments", "holdgate booking money")
+        assert check.detail == "paid, and nothing was sold for it: 2 in EUR"
+        station.work(convert(payment=replace(paid, amount=5000)), settle())
+        [left] = book.refused()
+        assert (left.name, left.reference, left.hold_id) == (request_id(23), "", HOLD)
+        assert book.payments_like(left.name[:35]) == [request_id(20), left.name]
+        assert book.settle(left.name, "ada", "given back by bank")
+        assert not book.settle(left.name, "ada", "given back by bank")
+        station.work(convert(request_id=request_id(30), payment=nameless))
+        assert book.refused() == []
+    assert open_money(station) == {}
+    assert station.problems() == []
+
+
+def test_many_refused_payments_of_one_batch_and_of_no_occurrence_are_written_down(station: Station) -> None:
+    station.work(place(), price())
+    payment = PaymentNotice(method="card", amount=1, currency="XXX", status="paid", reference="شكرا “pi”\\")
+    wrong = [convert(request_id=request_id(40 + number), payment=payment) for number in range(3)]
+    nowhere = replace(wrong[0], request_id=request_id(50), occurrence_id="nowhere", hold_id=request_id(51))
+    station.work(*wrong, nowhere)
+    with closing(Money(station.url)) as book:
+        assert [(item.occurrence_id, item.reason, item.reference) for item in book.refused()] == [
+            (OCCURRENCE, "payment_mismatch", payment.reference),
+            ("nowhere", "unknown_occurrence", payment.reference),
+        ]
+    assert station.problems() == []
+
+
+def test_the_sums_of_open_money_are_those_of_the_list(station: Station) -> None:
+    """Whatever state a booking is in."""
+    station.work(place(), price(), convert())
+    listed(station, {})
+    station.work(settle("unknown", reason="nobody knows"))
+    listed(station, {("undecided", "EUR"): (1, 5000)})
+    resolve = ResolveBooking(
+        request_id=request_id(60), occurrence_id=OCCURRENCE, booking_id=HOLD, action="cancel", by="ada"
+    )
+    station.work(replace(resolve, refund_amount=1200))
+    listed(station, {("due", "EUR"): (1, 1200)})
+    station.work(replace(resolve, request_id=request_id(61), action="refunded", refund_amount=500))
+    listed(station, {("due", "EUR"): (1, 700)})
+    station.work(replace(resolve, request_id=request_id(62), action="refunded"))
+    listed(station, {})
+
+
+def listed(station: Station, expected: dict[tuple[str, str], tuple[int, int]]) -> None:
+    """What is open, by the list and by the sums."""
+    with closing(Money(station.url)) as book:
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for item in (*book.open(), *book.refused()):
+            number, amount = found.get((item.kind, item.currency), (0, 0))
+            found[item.kind, item.currency] = number + 1, amount + item.amount
+    assert (found, open_money(station)) == (expected, expected)
+
+
+def open_money(station: Station) -> dict[tuple[str, str], tuple[int, int]]:
+    """What the metric and the doctor are made of."""
+    with closing(DueHolds(station.url)) as due:
+        return dict(due.open_work().money)

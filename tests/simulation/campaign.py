@@ -27,6 +27,7 @@ EXPECTED = (
     "a conversion was settled once more, and otherwise",
     "a leave came too late for the channel that it meant",
     "a page of events was not confirmed",
+    "a payment was refused",
     "a price was told twice, and not the same one",
     "a release came just before the expiry",
     "a second answer was given again",

@@ -109,8 +109,8 @@ class Oracle(Ledger):
         book.version = row.version
         if request is not None and reply.outcome == "occurrence_stored":
             book.store(request)
-        for number, (_, body) in enumerate(row.events):
-            event = read_event(body)
+        events = [read_event(body) for _, body in row.events]
+        for number, event in enumerate(events):
             if event.event_id != f"{row.request_id}/{number}" or event.version != row.version:
                 raise Violation(f"event {event.event_id} in the row of {row.request_id}/{number}")
             book.events[event.event_id] = len(book.events)
@@ -123,6 +123,7 @@ class Oracle(Ledger):
             self._sales[book.id].nobody_was_passed_over(self._most_used(transaction))
         if request is not None:
             self._answered(book, request, reply, transaction, before)
+            self._sales[book.id].money_is_told(request, reply, events)
             self._in_order(request)
 
     def _happen(

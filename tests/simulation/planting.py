@@ -54,6 +54,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(selling_mutants.order_event_out_of_order, "selling", 300),
     Mutant(selling_mutants.full_refund_forgotten, "selling", 300),
     Mutant(selling_mutants.partial_refund_forgotten, "selling", 300),
+    Mutant(selling_mutants.refused_money_not_told, "selling", 100),
     Mutant(selling_mutants.order_retried_without_search, "selling", 300),
     Mutant(selling_mutants.call_not_written_down_first, "selling", 200),
     Mutant(selling_mutants.second_answer_to_a_loser, "selling", 200),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -358,6 +358,23 @@ class Sales:
             case _:
                 return False
         return True
+
+    def money_is_told(self, request: Request, reply: Reply, events: Sequence[Told]) -> None:
+        """What was paid for a conversion that is refused is told of, unless a booking has it."""
+        told = [event for event in events if event.type == "payment.refused.v1"]
+        payment = request.fields.get("payment") if request.kind == "booking.convert.v1" else None
+        is_refused = reply.outcome == "refused" and reply.reason not in ("parked", "refund_required")
+        if payment is None or not is_refused or payment.status != "paid" or not payment.amount:
+            self._must(not told, f"{request.kind} tells of money that was not refused")
+            return
+        booking = self.bookings.get(request.fields["hold_id"])
+        if booking is not None and booking.payment.amount == payment.amount:
+            self._must(not told, f"{booking.booking_id} has that money")
+            return
+        said = [(event.hold_id, event.payment and event.payment.amount, event.reason) for event in told]
+        expected = [(request.fields["hold_id"], payment.amount, reply.reason)]
+        self._must(said == expected, f"MONEY WAS REFUSED and {said or 'nothing'} is told of it, not {expected}")
+        self.world.sometimes("a payment was refused")
 
     def _must(self, ok: bool, otherwise: str) -> None:
         if not ok:

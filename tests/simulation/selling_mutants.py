@@ -126,6 +126,11 @@ def partial_refund_forgotten(plant: Plant) -> None:
     replaced(plant, Booking, "kept", property(lambda self: self.paid))
 
 
+def refused_money_not_told(plant: Plant) -> None:
+    """A conversion is refused, and nobody hears that it was paid."""
+    replaced(plant, decide, "tell_refused_payment", lambda *_, **__: None)
+
+
 def order_event_out_of_order(plant: Plant) -> None:
     """Whatever the shop says is taken for the latest."""
 

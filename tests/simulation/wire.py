@@ -102,6 +102,8 @@ class Told(Struct):
     version: int
     hold: HoldSeen | None = None
     booking: BookingSeen | None = None
+    payment: PaymentSeen | None = None
+    hold_id: str = ""
     reason: str = ""
     late: bool = False
     entry_id: str = ""

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from holdgate_schema.commands.selling import CartLeg
-from holdgate_schema.values.views import BookingView, HoldView, QuoteView, RefundState
+from holdgate_schema.values.views import BookingView, HoldView, Payment, QuoteView, RefundState
 
 
 class EventBase(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
@@ -81,6 +81,16 @@ class BookingChanged(EventBase, frozen=True, kw_only=True, tag="booking.changed.
     """Something of a booking changed that moves no seats: its order's state, a refund that was made."""
 
     booking: BookingView
+
+
+class PaymentRefused(EventBase, frozen=True, kw_only=True, tag="payment.refused.v1"):
+    """A conversion was refused although it says that it was paid. `reason`: as in the answer."""
+
+    hold_id: str
+    payment: Payment
+    reason: str
+    message: str
+    session_id: str | None = None
 
 
 class _PoolEvent(EventBase, frozen=True, kw_only=True):
@@ -168,6 +178,7 @@ SellingEvent = (
     | BookingReduced
     | BookingParked
     | BookingChanged
+    | PaymentRefused
     | CapacityLow
     | CapacityNearlyFull
     | CapacityFull
@@ -189,6 +200,7 @@ SELLING_EVENT_TYPES: tuple[type[SellingEvent], ...] = (
     BookingReduced,
     BookingParked,
     BookingChanged,
+    PaymentRefused,
     CapacityLow,
     CapacityNearlyFull,
     CapacityFull,

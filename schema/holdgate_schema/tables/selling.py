@@ -136,6 +136,36 @@ orders = Table(
     comment="Orders of whoever has no shop of their own",
 )
 
+refused_payments = Table(
+    "refused_payments",
+    metadata,
+    Column("request_id", UUID(as_uuid=False), primary_key=True),
+    Column("occurrence_id", Text, nullable=False),
+    Column("hold_id", UUID(as_uuid=False), nullable=False),
+    Column(
+        "payment",
+        Text,
+        nullable=False,
+        comment="what tells one payment for a hold from another: its reference, or how much it is",
+    ),
+    Column("session_id", Text),
+    Column("method", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("refused_at", Time, nullable=False),
+    Column("settled_at", Time, comment="when a person said what became of the money"),
+    Column("settled_by", Text),
+    Column("note", Text),
+    UniqueConstraint("hold_id", "payment"),
+    CheckConstraint("amount > 0", name="is_money"),
+    CheckConstraint("(settled_at IS NULL) = (settled_by IS NULL)", name="settled_by_somebody"),
+    Index("refused_payments_open_idx", "refused_at", postgresql_where=text("settled_at IS NULL")),
+    comment="Conversions that were refused although they said that they were paid; written with the refusal",
+)
+
 order_refunds = Table(
     "order_refunds",
     metadata,

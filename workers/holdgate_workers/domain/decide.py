@@ -27,6 +27,7 @@ from holdgate_schema.commands.selling import (
     JoinWaitlist,
     LeaveWaitlist,
     NoteOrder,
+    PaymentNotice,
     PriceHold,
     PutQuote,
     ReduceBooking,
@@ -38,6 +39,7 @@ from holdgate_schema.errors import FieldError
 from .bookings.conversion import cancel, convert, settle, show
 from .bookings.order_events import note_order, resolve
 from .bookings.reducing import reduce
+from .bookings.refused_payments import tell_refused_payment
 from .carts.cart import CART_COMMANDS, decide_cart
 from .decision import Context, Decision
 from .draft import Draft
@@ -61,6 +63,10 @@ def decide(occurrence: Occurrence | None, command: Command, context: Context) ->
     `AssertionError` if an invariant does not hold: the message must then be isolated, not answered.
     """
     decision = _decided(occurrence, command, context)
+    if type(command) is ConvertBooking:
+        tell_refused_payment(
+            decision, command.hold_id, command.payment, context.bookings, session_id=command.session_id
+        )
     tell_crossings(occurrence, decision, context.settings)
     return decision
 
@@ -99,13 +105,17 @@ def refuse_unreadable(
     context: Context,
     *,
     recorded: bool = True,
+    payment: tuple[str, PaymentNotice] | None = None,
 ) -> Decision:
     """The refusal of a message whose ids could be read and nothing else can be trusted.
 
     Not `recorded` where only the message's properties are wrong: then its sender corrects them and sends the same
-    body under the same id.
+    body under the same id. `payment`: the hold and what was paid for it, if so much could be read.
     """
-    return Refusal(Draft(request_id, occurrence_id, occurrence, context)).invalid(errors, recorded=recorded)
+    decision = Refusal(Draft(request_id, occurrence_id, occurrence, context)).invalid(errors, recorded=recorded)
+    if payment is not None:
+        tell_refused_payment(decision, *payment, context.bookings)
+    return decision
 
 
 def refuse_unsealed(

@@ -52,7 +52,6 @@ class ExpiryWorker(LoopWorker):
         )
         self._recount_at = 0.0
         self._open_work_at = 0.0
-        self._currencies_owed: set[str] = set()
         self._clean_at = 0.0
         self._was_paused = False
 
@@ -136,13 +135,7 @@ class ExpiryWorker(LoopWorker):
         for state, number in work.bookings.items():
             self.metrics.bookings_open.labels(state).set(number)
         self.metrics.conversions_overdue.set(work.conversions_overdue)
-        for currency in self._currencies_owed - work.refunds_due.keys():
-            self.metrics.refunds_due.labels(currency).set(0)
-            self.metrics.refunds_due_minor.labels(currency).set(0)
-        self._currencies_owed |= work.refunds_due.keys()
-        for currency, (number, amount) in work.refunds_due.items():
-            self.metrics.refunds_due.labels(currency).set(number)
-            self.metrics.refunds_due_minor.labels(currency).set(amount)
+        self.metrics.count_money(work.money)
 
     def _clean(self) -> None:
         if time.monotonic() < self._clean_at:

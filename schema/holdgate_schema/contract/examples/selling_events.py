@@ -24,6 +24,7 @@ from holdgate_schema.events.selling import (
     CartLegRefused,
     CartSettled,
     HoldPriced,
+    PaymentRefused,
     QuoteRequested,
     SellingEvent,
     WaitlistJoined,
@@ -100,6 +101,14 @@ def _of_bookings() -> list[SellingEvent]:
             booking=example_booking("parked", reason="Nobody knows whether there is an order"),
         ),
         BookingChanged(**_head(example_id(83), 10, days=2, minutes=1), booking=repaid),
+        PaymentRefused(
+            **_head(CONVERT, 4, minutes=5),
+            hold_id=repaid.hold_id,
+            payment=replace(repaid.payment, amount=repaid.payment.amount - 400),
+            reason="payment_mismatch",
+            message="payment.amount is not what the quote says",
+            session_id=repaid.session_id,
+        ),
     ]
 
 

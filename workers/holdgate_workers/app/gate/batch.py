@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from holdgate_schema.answers.holds import Refused
 from holdgate_schema.codec import encode
 from holdgate_schema.events.holds import event_type
+from holdgate_schema.events.selling import PaymentRefused
 from holdgate_workers.app.ports import Outgoing
 from holdgate_workers.domain.bookings.booking import Booking
 from holdgate_workers.domain.decision import Claim, Context, Decision, LimitKey
@@ -62,6 +63,7 @@ class Batch:
         self._claims: dict[LimitKey, tuple[int, int]] = {}
         self._created: set[str] = set()
         self._booked: set[str] = set()
+        self._refused_payments: list[PaymentRefused] = []
 
     def take_in(self, loaded: Loaded) -> None:
         """Use what was read."""
@@ -92,6 +94,9 @@ class Batch:
             self.known[item.request_id] = recorded
             self.recorded[item.request_id] = recorded
             self._journal.append(_journal_row(item, decision, recorded))
+            if decision.events and type(decision.answer) is Refused:
+                told = (event for event in decision.events if type(event) is PaymentRefused)
+                self._refused_payments += told
 
     def reply(self, item: Incoming, recorded: Recorded) -> None:
         """Answer, if an answer is wanted."""
@@ -100,7 +105,11 @@ class Batch:
 
     def commit(self) -> Commit:
         """The rows."""
-        commit = Commit(journal=self._journal, bookings=[self.bookings[key] for key in sorted(self._booked)])
+        commit = Commit(
+            journal=self._journal,
+            bookings=[self.bookings[key] for key in sorted(self._booked)],
+            refused_payments=self._refused_payments,
+        )
         for occurrence in self.occurrences.values():
             unsaved = occurrence.unsaved
             if unsaved is None:

@@ -160,7 +160,9 @@ class Decider:
                 return decide(occurrence, item.command, batch.context)
             ids = item.request_id, item.occurrence_id
             recorded = not item.has_good_body
-            return refuse_unreadable(occurrence, *ids, item.errors, batch.context, recorded=recorded)
+            return refuse_unreadable(
+                occurrence, *ids, item.errors, batch.context, recorded=recorded, payment=item.payment
+            )
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this message's
             batch.settled.dead.append((item, "poison", f"{type(exc).__name__}: {exc}"))
             return None

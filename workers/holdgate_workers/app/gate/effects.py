@@ -12,6 +12,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from holdgate_schema.events.selling import PaymentRefused
 from holdgate_workers.app.ports import ChannelId, Outgoing
 from holdgate_workers.domain.bookings.booking import Booking
 from holdgate_workers.domain.decision import Claim, LimitKey
@@ -131,6 +132,7 @@ class Commit:
     new_holds: list[Hold] = field(default_factory=list)
     changed_holds: list[Hold] = field(default_factory=list)
     bookings: list[Booking] = field(default_factory=list)
+    refused_payments: list[PaymentRefused] = field(default_factory=list)
     new_entries: list[WaitEntry] = field(default_factory=list)
     ended_entries: list[WaitEntry] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)

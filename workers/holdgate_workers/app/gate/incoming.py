@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import msgspec
 from msgspec import Struct
 
 from holdgate_schema.codec import BODY_BYTES_MAX, decode_command
@@ -24,6 +27,7 @@ from holdgate_schema.commands.selling import (
     JoinWaitlist,
     LeaveWaitlist,
     NoteOrder,
+    PaymentNotice,
     PlaceCart,
     PriceHold,
     ReduceBooking,
@@ -33,6 +37,7 @@ from holdgate_schema.commands.selling import (
 )
 from holdgate_schema.envelope import property_errors
 from holdgate_schema.errors import FieldError, InvalidMessage
+from holdgate_schema.ids import HoldId
 from holdgate_schema.topology import may_reply_to
 from holdgate_workers.app.ports import Delivery
 
@@ -56,6 +61,8 @@ class Incoming(Struct, gc=False):
     reply_to: str | None
     received_at: float = 0.0
     """Monotonic seconds; set by whoever took it in, for measuring."""
+    payment: tuple[str, PaymentNotice] | None = None
+    """Of a conversion that could not be read: its hold and what was paid for it, if so much could."""
 
     @property
     def kind(self) -> str:
@@ -86,12 +93,33 @@ def read(delivery: Delivery) -> Incoming:
     try:
         command, fingerprint = decode_command(delivery.body)
     except InvalidMessage as exc:
-        errors = exc.errors
-        return Incoming(delivery, exc.request_id, exc.occurrence_id, b"", None, errors, reply_to)
+        read_so_far = delivery, exc.request_id, exc.occurrence_id, b"", None, exc.errors, reply_to
+        return Incoming(*read_so_far, payment=_paid(delivery.body))
     errors = property_errors(properties, request_id=command.request_id, message_type=type_name(command))
     if errors:
         return Incoming(delivery, command.request_id, command.occurrence_id, fingerprint, None, errors, reply_to)
     return Incoming(delivery, command.request_id, command.occurrence_id, fingerprint, command, errors, reply_to)
+
+
+class _Paid(Struct):
+    """What must be readable of a broken conversion, so that the money is not forgotten."""
+
+    type: Literal["booking.convert.v1"]
+    hold_id: HoldId
+    payment: PaymentNotice
+
+
+_paid_decoder = msgspec.json.Decoder(_Paid)
+
+
+def _paid(body: bytes) -> tuple[str, PaymentNotice] | None:
+    if len(body) > BODY_BYTES_MAX or b"booking.convert" not in body:
+        return None
+    try:
+        said = _paid_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return said.hold_id, said.payment
 
 
 _ANSWERED_TWICE = {GetQuote, ConvertBooking, PlaceCart}

@@ -25,6 +25,8 @@ from holdgate_workers.cli.params import (
 )
 from holdgate_workers.cli.sealed import ask_sealed
 
+from .open_money import money_, payment_settled
+
 if TYPE_CHECKING:
     from holdgate_schema.commands.selling import PaymentNotice
     from holdgate_workers.adapters.postgres.reports.sales import BookingRow, Sales
@@ -353,56 +355,8 @@ def resolve(
     tell_selling(out, ask_sealed(access, command, timeout_seconds))
 
 
-@booking.command(name="money", epilog=example("holdgate booking money", "holdgate booking money --output json"))
-@output_option
-@pass_access
-def money_(access: Access, out: Output) -> None:
-    """Money that is open: what has to be given back, and what was paid for something undecided; what to do for each."""
-    from holdgate_workers.adapters.postgres.reports.money import Money
-
-    with access.opened(Money) as book:
-        found = book.open()
-    totals: dict[str, dict[str, int]] = {}
-    for item in found:
-        sums = totals.setdefault(item.booking.payment.currency, {"due": 0, "undecided": 0, "waiting": 0})
-        sums[item.kind] += item.amount
-    if out.is_json:
-        open_ = [
-            {
-                "booking_id": item.booking.id,
-                "occurrence_id": item.booking.occurrence_id,
-                "state": item.booking.state,
-                "kind": item.kind,
-                "amount": item.amount,
-                "currency": item.booking.payment.currency,
-                "since": item.since,
-                "reason": item.booking.reason,
-                "trouble": item.trouble,
-                "to_do": item.to_do,
-            }
-            for item in found
-        ]
-        out.json({"open": open_, "totals": totals})
-        return
-    if not found:
-        out.line("No money is open: nothing is owed, and nothing that was paid is undecided.")
-        return
-    out.table(
-        ["booking", "state", "kind", Column("amount", right=True), Column("what to do", wrap=True)],
-        [
-            (
-                short(item.booking.id),
-                item.booking.state,
-                item.kind,
-                money(item.amount, item.booking.payment.currency),
-                item.to_do,
-            )
-            for item in found
-        ],
-    )
-    for currency, sums in sorted(totals.items()):
-        said = ", ".join(f"{kind} {money(amount, currency)}" for kind, amount in sums.items() if amount)
-        out.line(f"in all: {said}")
+booking.add_command(money_)
+booking.add_command(payment_settled)
 
 
 def _found(access: Access, part: str) -> BookingRow:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 OVERDUE_WARN_SECONDS = 60.0
 WAITING = ("parked", "refund_required")
+MONEY = (
+    ("due", "refunds", "still to be given back"),
+    ("refused", "refused payments", "paid, and nothing was sold for it"),
+)
 
 
 def tasks(url: str) -> Checks:
@@ -44,10 +48,11 @@ def bookings(url: str) -> Checks:
         detail = f"{work.conversions_overdue} still under way after their time; what was paid waits for the shop"
         mend = "are the workers feeder and orders running, and the shop? holdgate task list --role orders"
         yield Check("selling", "conversions", "warn", detail, mend)
-    if work.refunds_due:
-        owed = (f"{number} in {currency}" for currency, (number, _) in sorted(work.refunds_due.items()))
-        detail = f"still to be given back: {', '.join(owed)}"
-        yield Check("selling", "refunds", "warn", detail, "holdgate booking money")
+    for kind, name, what in MONEY:
+        found = {currency: sums for (of, currency), sums in work.money.items() if of == kind}
+        if found:
+            said = ", ".join(f"{number} in {currency}" for currency, (number, _) in sorted(found.items()))
+            yield Check("selling", name, "warn", f"{what}: {said}", "holdgate booking money")
     states = work.bookings
     waiting = {state: states[state] for state in WAITING if states.get(state)}
     if not waiting:

@@ -20,13 +20,14 @@ def is_about(event: Told, thing_id: str) -> bool:
         booking.get("hold_id"),
         event.get("cart_id"),
         event.get("entry_id"),
+        event.get("hold_id"),
     )
 
 
 def id_of(event: Told) -> str | None:
     """The hold, booking, cart or entry that the event is about; None if it is about the occurrence."""
     found: str | None = event.get("hold", {}).get("hold_id") or event.get("booking", {}).get("booking_id")
-    return found or event.get("entry_id") or event.get("cart_id")
+    return found or event.get("entry_id") or event.get("cart_id") or event.get("hold_id")
 
 
 def in_words(event: Told, outcome: str) -> str:
@@ -80,6 +81,10 @@ def _occurrence(_name: str, event: Told, _outcome: str) -> str:
     return "created" if event.get("created") else f"now {event['status']}"
 
 
+def _payment(_name: str, event: Told, _outcome: str) -> str:
+    return f"paid {_amount(event['payment']['amount'], event['payment'])}, which was not taken{_why(event)}"
+
+
 def _quote(_name: str, event: Told, _outcome: str) -> str:
     return f"price of {_basket(event)}"
 
@@ -101,9 +106,9 @@ def _money(quote: Told) -> str:
 
 
 def _amount(minor: int, quote: Told) -> str:
-    from holdgate_workers.domain.pricing.money import shown
+    from .selling_answers import money
 
-    return f"{shown(minor, quote['currency'])} {quote['currency']}"
+    return money(minor, quote["currency"])
 
 
 _GROUPS: dict[str, Callable[[str, Told, str], str]] = {
@@ -114,4 +119,5 @@ _GROUPS: dict[str, Callable[[str, Told, str], str]] = {
     "cart": _cart,
     "occurrence": _occurrence,
     "quote": _quote,
+    "payment": _payment,
 }

@@ -108,9 +108,12 @@ def _tell_people(out: Output, answer: Answer) -> None:
 
 
 def money(total: int, currency: str) -> str:
-    """An amount with its currency."""
+    """An amount with its currency. Of a currency that nobody has, as a payment may claim one, it is what was said."""
+    from holdgate_schema.values.currencies import MINOR_DIGITS
     from holdgate_workers.domain.pricing.money import shown
 
+    if currency not in MINOR_DIGITS:
+        return f"{total} of {currency}"
     return f"{shown(total, currency)} {currency}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
@@ -138,13 +138,25 @@ class Metrics:
         self.conversions_overdue = self._gauge(
             "holdgate_conversions_overdue", "Conversions that are still under way after their time"
         )
-        self.refunds_due = self._gauge(
-            "holdgate_refunds_due", "Bookings whose money has still to be given back", "currency"
+        about = "refunds that are due, payments that were refused, and what waits for a person or for its order"
+        self.money_open = self._gauge(
+            "holdgate_money_open", f"How often money is not where it belongs: {about}", "kind", "currency"
         )
-        self.refunds_due_minor = self._gauge(
-            "holdgate_refunds_due_minor_units", "How much has still to be given back, in minor units", "currency"
+        self.money_open_minor = self._gauge(
+            "holdgate_money_open_minor_units", "How much money that is, in minor units", "kind", "currency"
         )
+        self._money_seen: set[tuple[str, str]] = set()
         self.waitlist = self._gauge("holdgate_waitlist_entries", "Who stands in a waiting list")
+
+    def count_money(self, sums: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """How often money is open now and how much, by kind and currency; what is not any more goes to 0."""
+        for labels in self._money_seen - sums.keys():
+            self.money_open.labels(*labels).set(0)
+            self.money_open_minor.labels(*labels).set(0)
+        self._money_seen |= sums.keys()
+        for labels, (number, amount) in sums.items():
+            self.money_open.labels(*labels).set(number)
+            self.money_open_minor.labels(*labels).set(amount)
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, registry=self.registry)

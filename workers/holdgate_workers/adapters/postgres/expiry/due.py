@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
-from holdgate_workers.adapters.postgres.reports.money import CONVERSIONS_OVERDUE, REFUNDS_DUE
+from holdgate_workers.adapters.postgres.reports.money import CONVERSIONS_OVERDUE, Sums, sums
 from holdgate_workers.adapters.postgres.session import Session
 from holdgate_workers.app.expiry.sweep import Due, ReadDue, ReadWorked
 from holdgate_workers.app.gate.effects import Unavailable
@@ -95,14 +95,14 @@ class SessionDifference:
 
 @dataclass(slots=True, frozen=True)
 class OpenWork:
-    """Bookings by state, as far as they are not over, how many stand in a waiting list, and what is owed."""
+    """Bookings by state, as far as they are not over, how many stand in a waiting list, and what money is open."""
 
     bookings: dict[str, int]
     waiting: int
     conversions_overdue: int
     """Still `converting` after their time: they were paid, or nobody works on them."""
-    refunds_due: dict[str, tuple[int, int]]
-    """Per currency, how many bookings owe money and how much, in minor units."""
+    money: Sums
+    """How much money is open."""
 
 
 class DueHolds:
@@ -160,11 +160,9 @@ class DueHolds:
             bookings = connection.execute(_OPEN_BOOKINGS, [list(OPEN_STATES)]).fetchall()
             waiting = connection.execute(_WAITING).fetchone()
             overdue = connection.execute(CONVERSIONS_OVERDUE).fetchone()
-            refunds = connection.execute(REFUNDS_DUE).fetchall()
             assert waiting is not None
             assert overdue is not None
-            due = {currency: (number, amount or 0) for currency, number, amount in refunds}
-            return OpenWork(dict(bookings), waiting[0], overdue[0], due)
+            return OpenWork(dict(bookings), waiting[0], overdue[0], sums(connection))
 
         return self._session.run_outside(work)
 

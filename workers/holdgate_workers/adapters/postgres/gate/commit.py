@@ -18,7 +18,7 @@ from holdgate_workers.app.gate.effects import Commit, Committed, Fence
 from holdgate_workers.domain.decision import Claim, LimitKey
 
 from .rows import definition_text
-from .saving_bookings import link_answers, save_bookings
+from .saving_bookings import link_answers, save_bookings, save_refused_payments
 from .saving_holds import save_changed_holds, save_new_holds
 from .sqlstates import BROKEN_MOVE, EARLY, LIMIT, STALE
 from .waitlist import save_line
@@ -135,6 +135,7 @@ class PackedCommit:
         save_new_holds(trip, plan.new_holds)
         save_changed_holds(trip, plan.changed_holds)
         save_bookings(trip, plan.bookings)
+        save_refused_payments(trip, plan.refused_payments)
         save_line(trip, plan.new_entries, plan.ended_entries)
         self._claimed = _claim(trip, plan)
         self._clock = trip.execute(_NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from holdgate_schema.events.selling import PaymentRefused
 from holdgate_workers.adapters.postgres import arrays
 from holdgate_workers.adapters.postgres.pipeline import Trip
 from holdgate_workers.app.gate.effects import JournalRow
@@ -27,6 +28,16 @@ SELECT *, clock_timestamp() FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::
   %s::timestamptz[])
 ON CONFLICT (id) DO UPDATE SET hold_id = excluded.hold_id, state = excluded.state, document = excluded.document,
   timeout_at = excluded.timeout_at, changed_at = excluded.changed_at"""
+
+# Said once more it is the same money, settled or not; what is said last of it counts.
+_REFUSED_PAYMENTS = """
+INSERT INTO refused_payments AS r (request_id, occurrence_id, hold_id, payment, session_id, method, amount, currency,
+  reference, reason, message, refused_at)
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[],
+  %s::text[], %s::text[], %s::text[], %s::timestamptz[])
+ON CONFLICT (hold_id, payment) DO UPDATE SET method = excluded.method, amount = excluded.amount,
+  currency = excluded.currency, reason = excluded.reason, message = excluded.message
+WHERE r.settled_at IS NULL"""
 
 _EXPECT = """
 INSERT INTO follow_ups (request_id, reply_to, correlation_id, wish)
@@ -57,6 +68,36 @@ def save_bookings(trip: Trip, bookings: Sequence[Booking]) -> None:
             arrays.times(booking.timeout_at for booking in bookings),
         ],
     )
+
+
+def save_refused_payments(trip: Trip, refused: Sequence[PaymentRefused]) -> None:
+    """Write down the money that was not taken."""
+    if not refused:
+        return
+    rows = {(event.hold_id, _payment_key(event)): event for event in refused}
+    events = rows.values()
+    trip.execute(
+        _REFUSED_PAYMENTS,
+        [
+            arrays.plain(event.event_id.partition("/")[0] for event in events),
+            arrays.quoted(event.occurrence_id for event in events),
+            arrays.plain(hold_id for hold_id, _ in rows),
+            arrays.quoted(payment for _, payment in rows),
+            arrays.quoted(event.session_id for event in events),
+            arrays.quoted(event.payment.method for event in events),
+            arrays.plain(event.payment.amount for event in events),
+            arrays.quoted(event.payment.currency for event in events),
+            arrays.quoted(event.payment.reference for event in events),
+            arrays.quoted(event.reason for event in events),
+            arrays.quoted(event.message for event in events),
+            arrays.times(event.occurred_at for event in events),
+        ],
+    )
+
+
+def _payment_key(event: PaymentRefused) -> str:
+    """What tells one payment for a hold from another."""
+    return event.payment.reference or f"{event.payment.amount} {event.payment.currency}"
 
 
 def dress_new_holds(trip: Trip, holds: Sequence[Hold]) -> None:
