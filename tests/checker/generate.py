@@ -39,8 +39,10 @@ class Sale:
         service: type[Service] = Service,
         sells: bool = True,
         reduces: bool = False,
+        puts_again: bool = False,
     ) -> None:
         self._sells = sells
+        self._puts_again = puts_again
         self._sink, self._batch, self._clients, self._pause = sink, batch, clients, pause
         self._random = random.Random(seed)
         self._service = service(sink, seed + 1)
@@ -49,13 +51,15 @@ class Sale:
         self._waiter = Waiter(self._body, self._random)
         self._now = START
         self._live: list[tuple[int, str, str, str]] = []
+        self._puts: dict[str, Body] = {}
+        self._moved = 0
         self._ids = [f"occ-{number}" for number in range(occurrences)]
         for number, occurrence_id in enumerate(self._ids):
             self._round([self._put(occurrence_id, number, capacity)], client="operator")
         self.faults: list[dict[str, Any]] = []
 
-    def _put(self, occurrence_id: str, number: int, capacity: int) -> Body:
-        return self._body(
+    def _put(self, occurrence_id: str, number: int, capacity: int, **more: Any) -> Body:
+        body = self._body(
             "occurrence.put.v1",
             occurrence_id,
             product_id="show",
@@ -66,7 +70,22 @@ class Sale:
             ticket_types=[{"key": "adult"}, {"key": "child", "pools": ["kids"]}],
             pools=[{"key": "kids", "capacity": capacity // 4}],
             extras=[{"key": "guide", "stock": {"key": "guides", "cap": max(4, capacity // 5)}}],
+            **more,
         )
+        self._puts[occurrence_id] = body
+        return body
+
+    def _put_again(self, occurrence_id: str) -> Body:
+        """As it is, giving its start away, or an hour later."""
+        body = {**self._puts[occurrence_id], **self._body("occurrence.put.v1", occurrence_id)}
+        match self._random.randrange(3):
+            case 0:
+                body["yields_start"] = not body.get("yields_start", False)
+            case 1:
+                self._moved += 1
+                body["starts_at"] = stamp(START + 10**14 + (10_000 + self._moved) * 3600 * SECOND)
+        self._puts[occurrence_id] = body
+        return body
 
     def _body(self, kind: str, occurrence_id: str, **more: Any) -> Body:
         return {"type": kind, "request_id": self._service.uuid(), "occurrence_id": occurrence_id, **more}
@@ -187,6 +206,8 @@ class Sale:
         if chance < 45 and len(self._ids) < 10:
             capacity = self._random.choice((20, 30, 40, 60))
             return self._body("occurrence.capacity.v1", self._random.choice(self._ids), capacity=capacity)
+        if self._puts_again and chance < 50:
+            return self._put_again(self._random.choice(self._ids))
         return self._place()
 
     def _fullest(self) -> str:
@@ -229,12 +250,17 @@ class Sale:
 
 
 def small(
-    requests: int = 150, seed: int = 1, service: type[Service] = Service, *, reduces: bool = False
+    requests: int = 150,
+    seed: int = 1,
+    service: type[Service] = Service,
+    *,
+    reduces: bool = False,
+    puts_again: bool = False,
 ) -> History:
     """A history for the tests, in memory."""
     history = History()
     size: dict[str, Any] = {"occurrences": 2, "capacity": 40, "batch": 5, "clients": 3, "pause": 250_000}
-    sale = Sale(history, **size, seed=seed, service=service, reduces=reduces)
+    sale = Sale(history, **size, seed=seed, service=service, reduces=reduces, puts_again=puts_again)
     sale.run(requests)
     history.run, history.final, history.nemesis = sale.finish()
     history.run["clients"] = sorted(history.clients)

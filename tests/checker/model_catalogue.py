@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.checker.allowed import ANYTHING, Option, refused
+from tests.checker.allowed import ANYTHING, AnyOf, Option, refused
 from tests.checker.instants import micros, of_wall, stamp
 from tests.checker.model import Body
 from tests.checker.pool import Pool
 from tests.checker.world import MINUTE, TOTAL, Entry, Occasion, Ticket, World
 
 _FINAL = ("cancelled", "completed")
+_CHANGED, _UNCHANGED = AnyOf((None, True)), AnyOf((False,))
+"""It is left out where it is true."""
 
 
 def _instant(text: str) -> int:
@@ -91,11 +93,18 @@ def put(world: World, occasion: Occasion | None, body: Body) -> list[Option]:
     after = occasion or Occasion(body["occurrence_id"])
     numbers = _pools(body)
     deficits = _deficits(after, numbers)
+    says = _definition(body)
+    is_new = (
+        occasion is None
+        or (occasion.definition, occasion.status) != (says, body.get("status") or "active")
+        or _numbers(occasion.pools) != _numbers(numbers)
+    )
 
     def apply() -> None:
         world.occasions[after.id] = after
         _leave_start(world, after)
         _define(after, body)
+        after.definition = says
         if not body.get("yields_start"):
             world.starts[after.product, after.starts] = after.id
         _count(after, numbers)
@@ -111,11 +120,30 @@ def put(world: World, occasion: Occasion | None, body: Body) -> list[Option]:
     }
     fields = {
         "created": created,
+        "changed": _CHANGED if is_new else _UNCHANGED,
         "status": status,
         "sellable": {key: _sellable(after, key, pool) for key, pool in numbers.items()},
         "deficit": {event["pool"]: event["taken"] - event["target"] for event in deficits},
     }
-    return [Option("occurrence_stored", None, fields, [*deficits, changed], apply)]
+    return [Option("occurrence_stored", None, fields, [*deficits, changed] if is_new else [], apply)]
+
+
+def _definition(body: Body) -> list[Any]:
+    """What a put says, its status and its numbers aside. Who says it again in other words says the same."""
+    probe = Occasion(body["occurrence_id"])
+    _define(probe, body)
+    tickets, extras = body["ticket_types"], body.get("extras") or ()
+    return [
+        (probe.product, probe.starts, probe.ends, body["timezone"], probe.opens, probe.closes),
+        (probe.overrides, probe.alerts, bool(body.get("yields_start"))),
+        [(key, one.least, one.most, one.pools) for key, one in probe.tickets.items()],
+        [(key, one.most, one.pools, one.stock) for key, one in probe.extras.items()],
+        [one.get("label") or "" for one in (*tickets, *extras)],
+    ]
+
+
+def _numbers(pools: dict[str, Pool]) -> list[tuple[str, int | None, int, int]]:
+    return [(key, pool.capacity, pool.overbooking, pool.buffer) for key, pool in pools.items()]
 
 
 def _leave_start(world: World, occasion: Occasion) -> None:
@@ -199,6 +227,9 @@ def _changed(occasion: Occasion, status: str) -> dict[str, Any]:
 def _stored(occasion: Occasion, status: str, pools: dict[str, Pool]) -> dict[str, Any]:
     return {
         "created": False,
+        "changed": _CHANGED
+        if status != occasion.status or _numbers(pools) != _numbers(occasion.pools)
+        else _UNCHANGED,
         "status": status,
         "sellable": {key: _sellable(occasion, key, pool) for key, pool in pools.items()},
         "deficit": {event["pool"]: event["taken"] - event["target"] for event in _deficits(occasion, pools)},
@@ -249,5 +280,6 @@ def capacity(occasion: Occasion, body: Body) -> list[Option]:
 
     deficits = [event for event in _deficits(occasion, pools) if event["pool"] == key]
     fields = _stored(occasion, occasion.status, pools)
-    stored = Option("occurrence_stored", None, fields, [*deficits, _changed(occasion, occasion.status)], apply)
+    told = [*deficits, _changed(occasion, occasion.status)] if fields["changed"] is _CHANGED else []
+    stored = Option("occurrence_stored", None, fields, told, apply)
     return [stored] if occasion.status not in _FINAL else [stored, refused("invalid", errors=ANYTHING)]

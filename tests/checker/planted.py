@@ -201,6 +201,15 @@ class ForgetsMoneyThatItRefuses(Service):
         return option
 
 
+class TellsWhatIsOld(Service):
+    """Calls a definition that was there already another one."""
+
+    def choose(self, options: list[Option], occasion: Occasion | None, body: Body, now: int) -> Option:
+        if body["type"] == "occurrence.put.v1" and options[0].outcome == "occurrence_stored":
+            options[0].fields.pop("changed")
+        return options[0]
+
+
 PLANTED: tuple[tuple[type[Service], str], ...] = (
     *LINES_AND_CARTS,
     (RefusesThoughSeatsAreFree, "P5"),

@@ -17,7 +17,7 @@ from tests.checker.generate import Sale, small
 from tests.checker.history import FolderSink, History, lines_of
 from tests.checker.instants import micros, of_wall, row_stamp, stamp
 from tests.checker.mutate import MUTATIONS
-from tests.checker.planted import PLANTED, OwesTooMuchForATicket
+from tests.checker.planted import PLANTED, OwesTooMuchForATicket, TellsWhatIsOld
 from tests.checker.service import Service
 
 HERE = Path(__file__).parent
@@ -39,6 +39,21 @@ def test_a_good_history_whose_buyers_give_single_tickets_back_is_valid(seed: int
     assert any('"booking.reduce.v1"' in note["body"] for note in history.tap_requests)
     report = check(history.recording())
     assert report.verdict == "valid", report.table()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_good_history_whose_catalogue_is_put_again_and_again_is_valid(seed: int) -> None:
+    """As it was, with a start that is given away, at another time."""
+    history = small(300, seed, puts_again=True)
+    answers = [note["got"] for notes in history.clients.values() for note in notes if "got" in note]
+    assert any('"changed":false' in answer for answer in answers)
+    report = check(history.recording())
+    assert report.verdict == "valid", report.table()
+
+
+def test_a_service_that_tells_what_has_not_changed_is_found() -> None:
+    reports = (check(small(300, seed, TellsWhatIsOld, puts_again=True).recording()) for seed in range(4))
+    assert all(report.violations["P5"] for report in reports)
 
 
 def test_a_service_that_owes_too_much_for_a_ticket_is_found() -> None:

@@ -212,6 +212,7 @@ _COMMANDS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
             "status": _one_of("active", "closed"),
             "hold": _HOLD,
             "alerts": _ALERTS,
+            "yields_start": lambda value: type(value) is bool,
         },
     ),
     "quote.get.v1": (

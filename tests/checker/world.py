@@ -104,8 +104,8 @@ class Occasion:
     """One occurrence."""
 
     __slots__ = (
-        "alerts", "closes", "ends", "extras", "heaps", "id", "line", "live", "opens", "overrides", "pools", "product",
-        "sold", "starts", "status", "tickets", "version",
+        "alerts", "closes", "definition", "ends", "extras", "heaps", "id", "line", "live", "opens", "overrides",
+        "pools", "product", "sold", "starts", "status", "tickets", "version",
     )  # fmt: skip
 
     def __init__(self, occurrence_id: str) -> None:
@@ -114,6 +114,8 @@ class Occasion:
         self.product, self.status = "", "active"
         self.starts = self.ends = self.closes = 0
         self.opens: int | None = None
+        self.definition: list[Any] | None = None
+        """What the last put said, in the form in which two puts are compared; None: not known."""
         self.overrides: dict[str, int] = {}
         self.alerts: dict[str, int] = {}
         self.tickets: dict[str, Ticket] = {}

@@ -90,6 +90,19 @@ def test_what_moves_keeps_its_id_and_has_a_later_sequence(teller: Teller, port: 
     assert after["DTSTART"].dt == teller.starts_at.astimezone(ZoneInfo(ZONE))
 
 
+def test_what_is_put_again_as_it_was_is_no_change_for_calendars(teller: Teller, port: int) -> None:
+    _, headers, content = ask(port)
+    [before] = events(content)
+    teller.put()
+    _, again, content = ask(port)
+    [after] = events(content)
+    assert (after["SEQUENCE"], after["DTSTAMP"], again["ETag"]) == (
+        before["SEQUENCE"],
+        before["DTSTAMP"],
+        headers["ETag"],
+    )
+
+
 def test_what_was_cancelled_stays_in_it_as_such(teller: Teller, port: int) -> None:
     teller.close_occurrence("cancelled")
     [event] = events(ask(port)[2])

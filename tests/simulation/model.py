@@ -213,18 +213,20 @@ class Book:
                     f"of {self.capacity[pool]}",
                 )
 
-    def store(self, request: Request) -> None:
-        """Take in a definition; what the same decision offers, it offers under this one."""
+    def store(self, request: Request) -> bool:
+        """Take in a definition; what the same decision offers, it offers under this one. Whether it is another one."""
         fields = request.fields
+        before = self.capacity, self.status
         match request.kind:
             case "occurrence.put.v1":
                 self.capacity = {"total": fields["capacity"]}
                 self.capacity |= {pool.key: pool.capacity for pool in fields["pools"]}
                 self.status = fields["status"]
             case "occurrence.capacity.v1":
-                self.capacity["total"] = fields["capacity"]
+                self.capacity = self.capacity | {"total": fields["capacity"]}
             case _:
                 self.status = fields["status"]
+        return before != (self.capacity, self.status)
 
     # --- what was refused ---------------------------------------------------------------------------------------
 

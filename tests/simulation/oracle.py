@@ -108,7 +108,10 @@ class Oracle(Ledger):
             raise Violation(f"{row.occurrence_id}: version {row.version} after {book.version}")
         book.version = row.version
         if request is not None and reply.outcome == "occurrence_stored":
-            book.store(request)
+            is_another = book.store(request)
+            is_told = any(kind == "occurrence.changed.v1" for kind, _ in row.events)
+            if not is_another == is_told == reply.changed:
+                raise Violation(f"{row.occurrence_id}: another definition {is_another}, told {is_told}")
         events = [read_event(body) for _, body in row.events]
         for number, event in enumerate(events):
             if event.event_id != f"{row.request_id}/{number}" or event.version != row.version:

@@ -91,6 +91,7 @@ class Reply(Struct):
     booking: BookingSeen | None = None
     position: int = 0
     entry_id: str = ""
+    changed: bool = True
 
 
 class Told(Struct):

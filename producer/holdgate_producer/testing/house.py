@@ -222,22 +222,27 @@ class FakeHouse:
     def _put(self, command: PutOccurrence) -> Answer:
         created = command.occurrence_id not in self.occurrences
         occurrence = self.occurrences.setdefault(command.occurrence_id, Occurrence(command.capacity))
+        before = occurrence.capacity, occurrence.status
         occurrence.capacity, occurrence.status = command.capacity, command.status
-        return self._stored(command, occurrence, created=created)
+        return self._stored(command, occurrence, before, created=created)
 
     def _catalogue(self, command: CloseOccurrence | SetCapacity, occurrence: Occurrence) -> Answer:
+        before = occurrence.capacity, occurrence.status
         if isinstance(command, CloseOccurrence):
             occurrence.status = command.status
         elif command.capacity is not None and command.pool == TOTAL_POOL:
             occurrence.capacity = command.capacity
-        return self._stored(command, occurrence, created=False)
+        return self._stored(command, occurrence, before, created=False)
 
-    def _stored(self, command: Command, occurrence: Occurrence, *, created: bool) -> OccurrenceStored:
+    def _stored(
+        self, command: Command, occurrence: Occurrence, before: tuple[int, str], *, created: bool
+    ) -> OccurrenceStored:
         occurrence.version += 1
         missing = occurrence.held - occurrence.capacity
         return OccurrenceStored(
             **self.base(command),
             created=created,
+            changed=created or before != (occurrence.capacity, occurrence.status),
             status=occurrence.status,
             sellable={TOTAL_POOL: max(occurrence.capacity, occurrence.held)},
             deficit={TOTAL_POOL: missing} if missing > 0 else {},

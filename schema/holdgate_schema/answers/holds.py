@@ -160,12 +160,16 @@ class Availability(AnswerBase, frozen=True, kw_only=True, tag="availability"):
 
 
 class OccurrenceStored(AnswerBase, frozen=True, kw_only=True, tag="occurrence_stored"):
-    """The occurrence is as the command says; `deficit` per pool where capacity is below what is taken."""
+    """The occurrence is as the command says; `deficit` per pool where capacity is below what is taken.
+
+    `changed` is false if it was so before: then nothing is told to anybody.
+    """
 
     created: bool
     status: OccurrenceStatus
     sellable: dict[str, int | None]
     deficit: dict[str, int] = {}
+    changed: bool = True
 
 
 class Refused(AnswerBase, frozen=True, kw_only=True, tag="refused"):

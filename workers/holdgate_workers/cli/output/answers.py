@@ -181,7 +181,8 @@ def tell_availability(out: Output, answer: Availability) -> None:
 
 
 def _tell_stored(out: Output, answer: OccurrenceStored) -> None:
-    out.line("Created" if answer.created else "Stored", style="bold green")
+    done = "Created" if answer.created else "Stored" if answer.changed else "Unchanged: it was so already"
+    out.line(done, style="bold green")
     out.details(
         [
             ("occurrence", answer.occurrence_id),

@@ -8,7 +8,14 @@ from datetime import UTC, timedelta
 from msgspec.structs import replace
 
 from holdgate_schema.answers.holds import OccurrenceStored
-from holdgate_schema.commands.holds import CloseOccurrence, PoolDefinition, PutOccurrence, SetCapacity
+from holdgate_schema.commands.holds import (
+    AlertOverrides,
+    CloseOccurrence,
+    HoldOverrides,
+    PoolDefinition,
+    PutOccurrence,
+    SetCapacity,
+)
 from holdgate_schema.errors import FieldError, ProblemCode
 from holdgate_schema.events.holds import CapacityDeficit, OccurrenceChanged
 from holdgate_schema.ids import TOTAL_POOL
@@ -78,24 +85,75 @@ def set_capacity(draft: Draft, occurrence: Occurrence, command: SetCapacity) -> 
 def _store(
     draft: Draft, occurrence: Occurrence | None, definition: Definition, pools: dict[str, Pool]
 ) -> Decision:
+    """Store what is different. What is stored already is answered as unchanged, and is no news to anybody."""
     version = 1 if occurrence is None else draft.version
     now = draft.context.now
-    deficit: dict[str, int] = {}
-    for pool in pools.values():
-        target, taken = pool.target, pool.held + pool.sold
-        if target is not None and taken > target:
-            deficit[pool.key] = taken - target
-            draft.events.append(
-                CapacityDeficit(
-                    event_id=draft.event_id(),
-                    occurrence_id=draft.occurrence_id,
-                    version=version,
-                    occurred_at=now,
-                    pool=pool.key,
-                    target=target,
-                    taken=taken,
-                )
+    deficit = {
+        pool.key: pool.held + pool.sold - pool.target
+        for pool in pools.values()
+        if pool.target is not None and pool.held + pool.sold > pool.target
+    }
+    changed = (
+        occurrence is None
+        or not _is_same(definition, occurrence.definition)
+        or _numbers(pools) != _numbers(occurrence.pools)
+    )
+    if changed:
+        _tell(draft, definition, pools, deficit, version=version, created=occurrence is None)
+    answer = OccurrenceStored(
+        request_id=draft.request_id,
+        occurrence_id=draft.occurrence_id,
+        version=version,
+        decided_at=now,
+        created=occurrence is None,
+        changed=changed,
+        status=definition.status,
+        sellable={key: pool.sellable for key, pool in pools.items()},
+        deficit=deficit,
+    )
+    if not changed:
+        return draft.decided(answer)
+    return draft.decided(answer, definition=definition, pools=pools)
+
+
+def _is_same(definition: Definition, before: Definition) -> bool:
+    """In another order, ticket types and extras are shown differently."""
+    return (
+        definition == before
+        and list(definition.ticket_types) == list(before.ticket_types)
+        and list(definition.extras) == list(before.extras)
+    )
+
+
+def _numbers(pools: Mapping[str, Pool]) -> list[tuple[str, int | None, int, int]]:
+    """What operations set of each pool, in their order."""
+    return [(key, pool.capacity, pool.overbooking_percent, pool.buffer) for key, pool in pools.items()]
+
+
+def _tell(
+    draft: Draft,
+    definition: Definition,
+    pools: Mapping[str, Pool],
+    deficit: Mapping[str, int],
+    *,
+    version: int,
+    created: bool,
+) -> None:
+    now = draft.context.now
+    for key in deficit:
+        pool = pools[key]
+        assert pool.target is not None
+        draft.events.append(
+            CapacityDeficit(
+                event_id=draft.event_id(),
+                occurrence_id=draft.occurrence_id,
+                version=version,
+                occurred_at=now,
+                pool=key,
+                target=pool.target,
+                taken=pool.held + pool.sold,
             )
+        )
     draft.events.append(
         OccurrenceChanged(
             event_id=draft.event_id(),
@@ -106,20 +164,9 @@ def _store(
             status=definition.status,
             starts_at=definition.starts_at,
             ends_at=definition.ends_at,
-            created=occurrence is None,
+            created=created,
         )
     )
-    answer = OccurrenceStored(
-        request_id=draft.request_id,
-        occurrence_id=draft.occurrence_id,
-        version=version,
-        decided_at=now,
-        created=occurrence is None,
-        status=definition.status,
-        sellable={key: pool.sellable for key, pool in pools.items()},
-        deficit=deficit,
-    )
-    return draft.decided(answer, definition=definition, pools=pools)
 
 
 def _definition_errors(command: PutOccurrence) -> list[FieldError]:
@@ -224,8 +271,8 @@ def _definition(command: PutOccurrence) -> Definition:
         closes_at=closes_at,
         ticket_types=shared_ticket_types({ticket.key: ticket for ticket in command.ticket_types}),
         extras=shared_extras({extra.key: extra for extra in command.extras}),
-        hold=command.hold,
-        alerts=command.alerts,
+        hold=None if command.hold == HoldOverrides() else command.hold,
+        alerts=None if command.alerts == AlertOverrides() else command.alerts,
         yields_start=command.yields_start,
     )
 

@@ -28,9 +28,10 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
   SELECT j.version, j.decided_at FROM journal j
   WHERE j.occurrence_id = o.id AND j.kind IN ('occurrence.put.v1', 'occurrence.close.v1')
-    AND j.outcome = 'occurrence_stored'
+    AND position('"occurrence.changed.v1"' IN j.events::text) > 0
   ORDER BY j.version DESC LIMIT 1) s ON true"""
-"""An occurrence's own version counts every hold; what people are told changes with the catalogue alone."""
+"""An occurrence's own version counts every hold; what people are told changes with the catalogue alone, and
+not with a put of what was there already."""
 
 _WINDOW = """
 (%(since)s::timestamptz IS NULL OR o.starts_at >= %(since)s)
