@@ -139,6 +139,8 @@ def _resolve(booker: Booker, deal: Deal, body: Body) -> list[Option]:
             return [booker.ended(back, "staff", due=0, **said)]
         is_news = deal.view.get("refund") == "due" and (left, gone) != (due, deal.gone)
         return [booker.changed(back)] if is_news else _final(deal)
+    if body["action"] == "reduce":
+        return reduce(booker, deal, {"items": {}, **body}, by_staff=True)
     if body["action"] in ("refund", "cancel"):
         return _give_back(booker, deal, body, said)
     if deal.state not in ("parked", "refund_required"):

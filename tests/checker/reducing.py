@@ -10,38 +10,51 @@ from tests.checker.model import Body
 from tests.checker.world import Hold, Taken
 
 
-def reduce(booker: Booker, deal: Deal, body: Body) -> list[Option]:
-    """`booking.reduce.v1`."""
+def reduce(booker: Booker, deal: Deal, body: Body, *, by_staff: bool = False) -> list[Option]:
+    """`booking.reduce.v1`, and the same by a person, whom neither the clock nor a buyer's limits bind."""
     had = {"items": deal.view["items"], "extras": deal.view.get("extras") or {}}
     kept = {"items": body["items"], "extras": body.get("extras") or {}}
     more = any(number > had[part].get(key, 0) for part, counts in kept.items() for key, number in counts.items())
     booking = {"booking_id": deal.view["booking_id"]}
-    if more or kept == had:
+    if more or kept == had or not kept["items"]:
         return [refused("invalid", errors=ANYTHING)]
     if deal.state != "confirmed":
         return [refused("booking_final", subject=deal.state, **booking)]
-    if booker.now >= booker.occasion.starts:
+    if booker.now >= booker.occasion.starts and not by_staff:
         return [refused("too_late", **booking)]
+    gone = {part: _less(had[part], kept[part]) for part in had}
+    left, said = deal.kept - int(deal.view.get("refund_due", 0)), body.get("refund_amount")
+    if by_staff and said is not None:
+        if said and said >= left:
+            return [refused("invalid", errors=ANYTHING)]
+        return [_reduced(booker, deal, kept, gone, said, body.get("note"))]
     if deal.price["total"] and not deal.is_paid:
         return [refused("unpaid", **booking)]
-    gone = {part: _less(had[part], kept[part]) for part in had}
     shares = deal.price.get("shares") or {}
     pieces = {f"{part[:-1].replace('item', 'ticket')}.{key}": n for part in gone for key, n in gone[part].items()}
     unknown = [name for name in pieces if name not in shares]
     if unknown and deal.price["total"]:
         return [refused("unpriced", subject=unknown[0], **booking)]
-    for key, number in body["items"].items():
+    share = sum(shares.get(name, 0) * n for name, n in pieces.items())
+    if share and share >= left:
+        return [refused("unpriced", **booking)]
+    for key, number in () if by_staff else body["items"].items():
         ticket = booker.occasion.tickets.get(key)
         if ticket is not None and number < ticket.least:
             return [refused("below_min", subject=key, limit=ticket.least, requested=number)]
-    return [_reduced(booker, deal, kept, gone, sum(shares.get(name, 0) * n for name, n in pieces.items()))]
+    return [_reduced(booker, deal, kept, gone, share, body.get("note") if by_staff else None)]
 
 
-def _reduced(booker: Booker, deal: Deal, kept: dict[str, Taken], gone: dict[str, Taken], amount: int) -> Option:
+def _reduced(
+    booker: Booker, deal: Deal, kept: dict[str, Taken], gone: dict[str, Taken], amount: int, note: str | None
+) -> Option:
     hold = booker.occasion.sold[deal.view["hold_id"]]
     before = int(deal.view.get("refund_due", 0))
     due = min(before + amount, deal.kept)
-    done = deal.but(items=kept["items"], extras=kept["extras"], seats=sum(kept["items"].values())).owing(due)
+    said = {"reason": note} if note else {}
+    done = deal.but(**said, items=kept["items"], extras=kept["extras"], seats=sum(kept["items"].values())).owing(
+        due
+    )
     done.ended_by = deal.ended_by
     told = Shown(done.view)
     event: dict[str, Any] = {"type": "booking.reduced.v1", "booking": told, "items": gone["items"]}

@@ -205,6 +205,22 @@ def test_money_that_is_open_is_on_one_list(terminal: Terminal) -> None:
     assert "in all: " in terminal("booking", "money").out
 
 
+def test_staff_gives_some_of_a_booking_back_and_says_how_much_goes_back(terminal: Terminal) -> None:
+    booking_id = sold(terminal, put(terminal))
+    command = ("booking", "reduce", booking_id, "adult=1", "--as-staff")
+    assert terminal(*command).code == 2
+    assert terminal("booking", "reduce", booking_id, "adult=1", "--refund", "no").code == 2
+    done = terminal.json(*command, "--reason", "One seat was wet", "--refund", "10.00", "--by", "ada")
+    booking = done["booking"]
+    assert (booking["state"], booking["items"], booking["reason"]) == (
+        "confirmed",
+        {"adult": 1},
+        "One seat was wet",
+    )
+    assert booking["refund_due"] + booking["refunded"] == 1000
+    assert terminal(*command, "--reason", "so", "--refund", "yes").code == 1, "nothing is left to be given back"
+
+
 def test_a_payment_that_is_refused_is_on_the_list_until_somebody_settles_it(terminal: Terminal) -> None:
     hold_id = held(terminal, put(terminal), "--payment-method", "credit_card")
     wrong = ("booking", "convert", hold_id, "--paid", "--amount", "1", "--reference", "pi_1")

@@ -142,7 +142,7 @@ class BoxOffice:
             )
         )
 
-    def resolve(self, booking_id: str, action: Any, amount: int | None = None) -> Answer:
+    def resolve(self, booking_id: str, action: Any, amount: int | None = None, **fields: Any) -> Answer:
         """What a person says."""
         return self.do(
             ResolveBooking(
@@ -152,6 +152,7 @@ class BoxOffice:
                 action=action,
                 by="bob",
                 refund_amount=amount,
+                **fields,
             )
         )
 

@@ -190,16 +190,19 @@ class ResolveBooking(CommandBase, frozen=True, kw_only=True, tag="booking.resolv
     """Internal: what a person decided about a parked booking, or that a refund was made.
 
     `fulfil` sells the seats if they can be had; `refund` gives the money back and ends it; `refunded` notes that it
-    was given back; `cancel` gives the seats of a confirmed booking back, also after the start. `refund_amount` is what
-    is to be given back by `refund` or `cancel`, in minor units: at most what was paid less what went back. Left out,
-    it is all of that.
+    was given back; `cancel` gives the seats of a confirmed booking back, also after the start; `reduce` gives some of
+    them back: `items` and `extras` are what it keeps. `refund_amount` is what is to be given back by `refund`, `cancel`
+    or `reduce`, in minor units: at most what was paid less what went back. Left out, it is all of that, or the share of
+    what is given back.
     """
 
     booking_id: BookingId
-    action: Literal["fulfil", "refund", "refunded", "cancel"]
+    action: Literal["fulfil", "refund", "refunded", "cancel", "reduce"]
     by: Label
     note: Label = ""
     refund_amount: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | None = None
+    items: Extras = {}
+    extras: Extras = {}
 
 
 # --- carts -------------------------------------------------------------------------------------------------------

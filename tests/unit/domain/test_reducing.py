@@ -66,12 +66,50 @@ def test_what_is_left_of_the_money_goes_back_with_what_is_left_of_the_booking() 
     assert box.seats == (0, 0)
 
 
-def test_two_reductions_before_the_money_went_back_are_owed_together_and_never_more_than_was_paid() -> None:
+def test_two_reductions_before_the_money_went_back_are_owed_together_and_never_all_that_is_left() -> None:
+    """What is given back completely is over: nobody could keep a ticket of it."""
     box, booking_id = a_family()
     box.note(booking_id, "paid", 5, refunded=TOTAL - 1000)
     box.reduce(booking_id, {"adult": 2, "child": 1}, extras={"guide": 2})
-    box.reduce(booking_id, {"adult": 1, "child": 1}, extras={"guide": 2})
-    assert box.bookings[booking_id].refund_due == 1000
+    assert refusal(box.reduce(booking_id, {"adult": 1, "child": 1}, extras={"guide": 2})) is Reason.UNPRICED
+    assert box.bookings[booking_id].refund_due == 700
+
+
+@pytest.mark.parametrize("when", ["before the start", "after the end", "called off"])
+def test_a_person_gives_some_of_it_back_at_any_time_and_below_a_buyers_minimum(when: str) -> None:
+    box, booking_id = a_family(ticket_types=[TicketType(key="adult", min_per_order=2), *PUT["ticket_types"][1:]])
+    if when == "after the end":
+        box.pass_its("ends_at")
+    elif when == "called off":
+        box.call_off()
+    box.resolve(booking_id, "reduce", items={"adult": 1}, extras={"guide": 2}, note="The bus was full")
+    booking = box.bookings[booking_id]
+    assert (booking.state, booking.items, booking.reason) == ("confirmed", {"adult": 1}, "The bus was full")
+    assert (booking.refund_due, box.seats) == (1500 + 2 * 700, (0, 1))
+    assert isinstance(box.events[-1], BookingReduced)
+
+
+def test_a_person_says_how_much_goes_back_but_never_all_and_not_of_what_is_not_sold() -> None:
+    box, booking_id = a_family()
+    kept: dict[str, Any] = {"items": {"adult": 2, "child": 1}, "extras": {"guide": 2}}
+    assert refusal(box.resolve(booking_id, "reduce", TOTAL, **kept)) is Reason.INVALID
+    assert refusal(box.resolve(booking_id, "reduce", items={})) is Reason.INVALID
+    box.resolve(booking_id, "reduce", 0, **kept)
+    assert (box.bookings[booking_id].refund, box.seats) == ("none", (0, 3))
+    box.resolve(booking_id, "reduce", TOTAL - 1, items={"adult": 1})
+    assert (box.bookings[booking_id].refund_due, box.seats) == (TOTAL - 1, (0, 1))
+    box.cancel(booking_id)
+    assert refusal(box.resolve(booking_id, "reduce", items={"adult": 1})) is Reason.INVALID
+
+
+def test_a_person_says_how_much_goes_back_where_the_share_is_not_known() -> None:
+    box = BoxOffice()
+    booking_id = box.hold(2)
+    box.convert(booking_id)
+    box.settle(booking_id)
+    assert refusal(box.resolve(booking_id, "reduce", items={"adult": 1})) is Reason.UNPRICED
+    box.resolve(booking_id, "reduce", 100, items={"adult": 1})
+    assert box.bookings[booking_id].refund_due == 100
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,11 @@ class Refusal:
         message = f"What {subject} comes to of the price is not known; a person can give it back"
         return self._refuse(Reason.UNPRICED, message, subject=subject, booking_id=booking.id)
 
+    def share_gone(self, booking: Booking) -> Decision:
+        """So much went back already that with this all of the money would be gone, and tickets kept for nothing."""
+        message = "No more than the share of these tickets is left of the money; a person can give it back"
+        return self._refuse(Reason.UNPRICED, message, booking_id=booking.id)
+
     def order_failed(self, booking: Booking) -> Decision:
         """There is no order, and the seats were given back."""
         message = f"There is no order: {booking.reason or 'it was refused'}; the seats were given back"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,8 +29,9 @@ from holdgate_workers.cli.sealed import ask_sealed
 from .open_money import money_, payment_settled
 
 if TYPE_CHECKING:
-    from holdgate_schema.commands.selling import PaymentNotice
+    from holdgate_schema.commands.selling import PaymentNotice, ResolveBooking
     from holdgate_workers.adapters.postgres.reports.sales import BookingRow, Sales
+    from holdgate_workers.domain.bookings.booking import Booking
     from holdgate_workers.domain.occurrences.occurrence import Hold
 
 STATES = ("converting", "confirmed", "cancelled", "failed", "parked", "refund_required")
@@ -45,6 +47,19 @@ def booking() -> None:
 
 def _sending(command: Any) -> Any:
     return output_option(timeout_option(request_id_option(command)))
+
+
+def _by_staff(about_refund: str) -> Callable[[Any], Any]:
+    """What a person of the house may say beside a buyer's own command."""
+
+    def options(command: Any) -> Any:
+        about = "By the house, under your name: also after the start, parked or called off."
+        command = by_option(command)
+        command = click.option("--refund", metavar="yes|no|AMOUNT", help=about_refund)(command)
+        command = click.option("--as-staff", is_flag=True, help=about)(command)
+        return click.option("--reason", default="", help="For whoever looks later; --as-staff needs it.")(command)
+
+    return options
 
 
 @booking.command(
@@ -130,16 +145,7 @@ def _payment(
     )
 )
 @click.argument("booking_id", metavar="BOOKING", type=ID_PART)
-@click.option("--reason", default="", help="For whoever looks later; --as-staff needs it.")
-@click.option(
-    "--as-staff", is_flag=True, help="By the house, under your name: also after the start, parked or called off."
-)
-@click.option(
-    "--refund",
-    metavar="yes|no|AMOUNT",
-    help="With --as-staff: what goes back of what was paid. [default: yes, all]",
-)
-@by_option
+@_by_staff("With --as-staff: what goes back of what was paid. [default: yes, all]")
 @_sending
 @pass_access
 def cancel(
@@ -155,25 +161,9 @@ def cancel(
 ) -> None:
     """Give the seats of BOOKING back. What was paid is due to be given back, too."""
     row = _found(access, booking_id).booking
-    if refund is not None and not as_staff:
-        raise click.UsageError(
-            "--refund goes with --as-staff: a buyer's own cancellation gives back what was paid"
-        )
+    _check_staff(refund, reason, as_staff=as_staff)
     if as_staff:
-        from holdgate_schema.commands.selling import ResolveBooking
-        from holdgate_workers.ids import new_request_id
-
-        if not reason.strip():
-            raise click.UsageError("--as-staff needs a --reason: it is kept with the booking")
-        command = ResolveBooking(
-            request_id=request_id or new_request_id(),
-            occurrence_id=row.occurrence_id,
-            booking_id=row.id,
-            action="cancel",
-            by=changed_by,
-            note=reason,
-            refund_amount=_refund_amount(refund, row.payment.currency),
-        )
+        command = _by_the_house(row, "cancel", changed_by, reason, refund, request_id)
         tell_selling(out, ask_sealed(access, command, timeout_seconds))
         return
     with access.client(timeout_seconds) as client:
@@ -208,12 +198,13 @@ def _refund_amount(said: str | None, currency: str) -> int | None:
     epilog=example(
         "holdgate booking reduce 01a20730-122e-7691 adult=2",
         "holdgate booking reduce 01a20730-122e-7691 adult=1 --extra guide=1 --reason 'The child is ill'",
+        "holdgate booking reduce 01a20730-122e-7691 adult=1 --as-staff --reason 'One seat was wet' --refund 25.00",
     )
 )
 @click.argument("booking_id", metavar="BOOKING", type=ID_PART)
 @click.argument("items", nargs=-1, required=True, type=QUANTITY, metavar="TICKET=NUMBER...")
 @click.option("--extra", "extras", multiple=True, type=QUANTITY, help="An extra that it keeps; may be repeated.")
-@click.option("--reason", default="", help="For whoever looks later.")
+@_by_staff("With --as-staff: what goes back, less than all of it. [default: yes, their share of the price]")
 @_sending
 @pass_access
 def reduce(
@@ -222,6 +213,9 @@ def reduce(
     items: tuple[tuple[str, int], ...],
     extras: tuple[tuple[str, int], ...],
     reason: str,
+    as_staff: bool,
+    refund: str | None,
+    changed_by: str,
     request_id: str | None,
     timeout_seconds: float,
     out: Output,
@@ -232,11 +226,47 @@ def reduce(
     """
     tickets, more = quantities(items, "TICKET=NUMBER"), quantities(extras, "--extra")
     row = _found(access, booking_id).booking
+    _check_staff(refund, reason, as_staff=as_staff)
+    if as_staff:
+        command = _by_the_house(row, "reduce", changed_by, reason, refund, request_id, items=tickets, extras=more)
+        tell_selling(out, ask_sealed(access, command, timeout_seconds))
+        return
     with access.client(timeout_seconds) as client:
         answer = client.reduce_booking(
             row.occurrence_id, row.session_id, row.id, tickets, extras=more, reason=reason, request_id=request_id
         )
     tell_selling(out, answer)
+
+
+def _check_staff(refund: str | None, reason: str, *, as_staff: bool) -> None:
+    if refund is not None and not as_staff:
+        raise click.UsageError("--refund goes with --as-staff: what a buyer gives back has its price")
+    if as_staff and not reason.strip():
+        raise click.UsageError("--as-staff needs a --reason: it is kept with the booking")
+
+
+def _by_the_house(
+    row: Booking,
+    action: Any,
+    by: str,
+    reason: str,
+    refund: str | None,
+    request_id: str | None,
+    **kept: Any,
+) -> ResolveBooking:
+    from holdgate_schema.commands.selling import ResolveBooking
+    from holdgate_workers.ids import new_request_id
+
+    return ResolveBooking(
+        request_id=request_id or new_request_id(),
+        occurrence_id=row.occurrence_id,
+        booking_id=row.id,
+        action=action,
+        by=by,
+        note=reason,
+        refund_amount=_refund_amount(refund, row.payment.currency),
+        **kept,
+    )
 
 
 @booking.command(

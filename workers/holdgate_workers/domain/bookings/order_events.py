@@ -20,6 +20,7 @@ from holdgate_workers.domain.occurrences.occurrence import Hold, Occurrence
 from holdgate_workers.domain.refusals import Refusal
 
 from .booking import Booking
+from .reducing import reduce_by_staff
 from .steps import (
     DEAD_ORDERS,
     GIVEN_BACK,
@@ -85,6 +86,8 @@ def resolve(draft: Draft, occurrence: Occurrence, command: ResolveBooking) -> De
         return _went_back(draft, booking, command, said)
     if command.action in ("refund", "cancel"):
         return _give_back(draft, occurrence, booking, command, said)
+    if command.action == "reduce":
+        return reduce_by_staff(draft, occurrence, booking, command)
     if booking.state not in ("parked", "refund_required"):
         return Refusal(draft).booking_final(booking)
     if occurrence.definition.status == "cancelled":
