@@ -88,6 +88,34 @@ def test_a_booking_is_reported_step_by_step(reporter: Teller, peer: HttpPeer) ->
     assert len({event["client_id"] for event in events}) == 1
 
 
+def test_what_is_given_back_part_by_part_is_a_refund_of_its_items_and_the_rest_another(
+    reporter: Teller, peer: HttpPeer
+) -> None:
+    """Together they are what was paid, to the cent; a free part and what was never bought are no refund."""
+    booking_id = reporter.sell(adults=3)
+    reporter.resolve(booking_id, "reduce", items={"adult": 2}, refund_amount=1700)
+    reporter.resolve(booking_id, "reduce", items={"adult": 1}, refund_amount=0)
+    reporter.tell()
+    reporter.cancel(booking_id)
+    reporter.resolve(reporter.park("session-of-ida"), "refund")
+    reporter.tell()
+    refunds = [event["params"] for event in reported(peer) if event["name"] == "refund"]
+    told = sorted((one["value"], [item["quantity"] for item in one["items"]]) for one in refunds)
+    assert told == [(17.0, [1]), (33.0, [1])]
+    assert {item["item_variant"] for one in refunds for item in one["items"]} == {"Adult"}
+    assert len({one["transaction_id"] for one in refunds}) == 1
+
+
+def test_a_booking_that_is_parked_because_its_money_went_back_is_a_refund_once(
+    reporter: Teller, peer: HttpPeer
+) -> None:
+    booking_id = reporter.sell()
+    reporter.note_order(booking_id, "paid", soon(1), refunded=5000)
+    reporter.resolve(booking_id, "refund")
+    reporter.tell()
+    assert [event["params"]["value"] for event in reported(peer) if event["name"] == "refund"] == [50.0]
+
+
 def test_nobody_is_in_what_is_reported(reporter: Teller, peer: HttpPeer) -> None:
     reporter.sell()
     reporter.tell()
@@ -156,6 +184,16 @@ def test_each_target_gets_each_event_that_it_asked_for_signed(caller: Teller, pe
     assert set(bookings) < set(types(posts(peer, "/all")))
     assert "occurrence.changed.v1" in types(posts(peer, "/all"))
     assert all(is_signed(request) for request in peer.requests)
+
+
+def test_a_part_that_is_given_back_is_posted_as_it_was_decided(caller: Teller, peer: HttpPeer) -> None:
+    booking_id = caller.sell()
+    caller.resolve(booking_id, "reduce", items={"adult": 1}, refund_amount=1700)
+    caller.tell()
+    for path in {request.path for request in peer.requests}:
+        told = [request.json()["data"] for request in posts(peer, path)]
+        reduced = [event for event in told if event["type"] == "booking.reduced.v1"]
+        assert [(event["items"], event["amount"]) for event in reduced] == [({"adult": 1}, 1700)], path
 
 
 def test_the_event_arrives_as_the_journal_has_it_byte_for_byte(caller: Teller, peer: HttpPeer) -> None:

@@ -281,11 +281,54 @@ def test_what_is_called_off_while_it_is_booked_is_told(teller: Teller, inbox: In
     assert is_plain(message)
 
 
-def test_a_booking_that_fails_while_its_occurrence_takes_place_gets_no_mail(teller: Teller, inbox: Inbox) -> None:
-    booking_id = teller.convert()
+@pytest.mark.parametrize("status", ["paid", "pending"])
+def test_a_booking_that_fails_is_told_if_it_was_paid(teller: Teller, inbox: Inbox, status: str) -> None:
+    """Without money the answer to the request says all there is; with it, somebody waits for what comes of it."""
+    booking_id = teller.convert(status=status)
     teller.settle(booking_id, outcome="failed")
     teller.tell()
-    assert inbox.messages() == []
+    if status == "pending":
+        assert inbox.messages() == []
+        return
+    [message] = inbox.messages()
+    assert message["Subject"].startswith("Cancelled:")
+    assert is_plain(message)
+    assert "We refund €50.00." in text_of(message)
+
+
+def test_a_booking_that_is_parked_because_all_of_its_money_went_back_is_told_and_leaves_the_calendar(
+    teller: Teller, inbox: Inbox
+) -> None:
+    """Once; and if a person sells it again, that is told, too."""
+    booking_id = teller.sell()
+    teller.tell()
+    teller.note_order(booking_id, "paid", soon(1), refunded=5000)
+    ((state,),) = teller.rows("SELECT state FROM bookings WHERE id = %s", booking_id)
+    assert state == "parked"
+    for _ in range(2):
+        teller.tell()
+        assert [event_of(message)[0] for message in inbox.messages()] == ["REQUEST", "CANCEL"]
+    assert "We refund €50.00." in text_of(inbox.messages()[-1])
+    assert teller.reminders() == []
+    teller.resolve(booking_id, "fulfil")
+    teller.tell()
+    assert [event_of(message)[0] for message in inbox.messages()] == ["REQUEST", "CANCEL", "REQUEST"]
+
+
+def test_a_part_that_is_given_back_is_told_with_what_is_left_also_in_the_calendar(
+    teller: Teller, inbox: Inbox
+) -> None:
+    """By the house, too, and after the end: it is about money."""
+    booking_id = teller.sell()
+    teller.tell()
+    teller.resolve(booking_id, "reduce", items={"adult": 1}, refund_amount=1700)
+    teller.tell()
+    first, second = inbox.messages()
+    assert second["Subject"].startswith("Changed:")
+    (_, before), (method, after) = event_of(first), event_of(second)
+    assert method == "REQUEST"
+    assert (before["UID"], after["SEQUENCE"] > before["SEQUENCE"]) == (after["UID"], True)
+    assert ("2 × Adult" in before["DESCRIPTION"], "1 × Adult" in after["DESCRIPTION"]) == (True, True)
 
 
 def is_plain(message: EmailMessage) -> bool:

@@ -25,6 +25,7 @@ from holdgate_schema.commands.selling import (
     NoteOrder,
     PaymentNotice,
     PriceHold,
+    ResolveBooking,
     SettleBooking,
 )
 from holdgate_schema.values.products import Product, TicketPrice
@@ -141,24 +142,29 @@ class Teller:
         self.starts_at = put.starts_at
         self.do(put)
 
-    def hold(self, session_id: str = "session-of-zoe") -> str:
-        """Two adults; the hold's id."""
+    def hold(self, session_id: str = "session-of-zoe", adults: int = 2) -> str:
+        """The hold's id."""
         hold_id = self._id("hold")
-        self.do(a_place(2, occurrence_id=OCCURRENCE, request_id=hold_id, session_id=session_id))
+        self.do(a_place(adults, occurrence_id=OCCURRENCE, request_id=hold_id, session_id=session_id))
         return hold_id
 
     def convert(
-        self, session_id: str = "session-of-zoe", customer: Customer | None = ZOE, status: Any = "paid"
+        self,
+        session_id: str = "session-of-zoe",
+        customer: Customer | None = ZOE,
+        status: Any = "paid",
+        *,
+        adults: int = 2,
     ) -> str:
         """A hold that is priced and on its way to an order."""
-        hold_id = self.hold(session_id)
+        hold_id = self.hold(session_id, adults)
         quote = QuoteView(hash=HASH, currency="EUR", total=5000, tickets_total=5000, extras_total=0)
         self.do(
             PriceHold(
                 request_id=self._id("price"),
                 occurrence_id=OCCURRENCE,
                 hold_id=hold_id,
-                items={"adult": 2},
+                items={"adult": adults},
                 quote=quote,
             ),
             ConvertBooking(
@@ -173,10 +179,16 @@ class Teller:
         )
         return hold_id
 
-    def sell(self, session_id: str = "session-of-zoe", customer: Customer | None = ZOE) -> str:
+    def sell(self, session_id: str = "session-of-zoe", customer: Customer | None = ZOE, *, adults: int = 2) -> str:
         """A confirmed booking; its id."""
-        booking_id = self.convert(session_id, customer)
+        booking_id = self.convert(session_id, customer, adults=adults)
         self.settle(booking_id)
+        return booking_id
+
+    def park(self, session_id: str) -> str:
+        """A booking of which nobody knows whether it has an order; its id."""
+        booking_id = self.convert(session_id)
+        self.settle(booking_id, outcome="unknown")
         return booking_id
 
     def settle(self, booking_id: str, status: Any = "paid", outcome: Any = "ordered") -> None:
@@ -202,21 +214,26 @@ class Teller:
             )
         )
 
-    def note_order(self, booking_id: str, status: Any, changed_at: datetime) -> None:
-        """What the shop says."""
+    def note_order(self, booking_id: str, status: Any, changed_at: datetime, *, refunded: int = 0) -> None:
+        """What the shop says. A booking that is parked by it is answered as refused."""
         ((order_id,),) = self.rows(
             "SELECT document -> 'order' ->> 'order_id' FROM bookings WHERE id = %s", booking_id
         )
-        self.do(
-            NoteOrder(
-                request_id=self._id("note"),
-                occurrence_id=OCCURRENCE,
-                booking_id=booking_id,
-                order_id=order_id,
-                status=status,
-                changed_at=changed_at,
-            )
+        command = NoteOrder(
+            request_id=self._id("note"),
+            occurrence_id=OCCURRENCE,
+            booking_id=booking_id,
+            order_id=order_id,
+            status=status,
+            changed_at=changed_at,
+            refunded=refunded,
         )
+        self.station.work(command, by=self._gate)
+
+    def resolve(self, booking_id: str, action: Any, **fields: Any) -> None:
+        """What a person says."""
+        ids = {"request_id": self._id("resolve"), "occurrence_id": OCCURRENCE, "booking_id": booking_id}
+        self.do(ResolveBooking(**ids, action=action, by="ada", **fields))
 
     def close_occurrence(self, status: Any = "cancelled") -> None:
         self.do(CloseOccurrence(request_id=self._id("close"), occurrence_id=OCCURRENCE, status=status))

@@ -35,7 +35,7 @@ def test_each_step_has_its_event_and_its_key(event: str, name: str) -> None:
     assert found.useless_after == NOW + timedelta(hours=72)
 
 
-@pytest.mark.parametrize("event", ["hold.changed", "hold.expired", "booking.parked", "capacity.full"])
+@pytest.mark.parametrize("event", ["hold.changed", "hold.expired", "booking.failed", "capacity.full"])
 def test_nothing_else_is_reported(event: str) -> None:
     assert analytics_after(event, a_booking(), NOW, salt=SALT) is None
 

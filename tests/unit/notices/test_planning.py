@@ -28,8 +28,9 @@ SECRETS = ("a secret of 24 bytes or more",)
 HEAD: dict[str, Any] = {"event_id": f"{BOOKING_ID}/0", "occurrence_id": "occ-1", "version": 7, "occurred_at": NOW}
 
 
-def a_view() -> BookingView:
+def a_view(**fields: Any) -> BookingView:
     return BookingView(
+        **fields,
         booking_id=BOOKING_ID,
         hold_id=BOOKING_ID,
         occurrence_id="occ-1",
@@ -61,7 +62,10 @@ def a_hold() -> HoldView:
 CREATED = HoldCreated(**HEAD, hold=a_hold())
 CONVERTING = BookingConverting(**HEAD, booking=a_view())
 CONFIRMED = BookingConfirmed(**HEAD, booking=a_view())
-CANCELLED = BookingCancelled(**HEAD, booking=a_view(), refund="due")
+SOLD: dict[str, Any] = {"confirmed_at": NOW, "refund": "due"}
+CANCELLED = BookingCancelled(**HEAD, booking=a_view(**SOLD), refund="due")
+NEVER_SOLD = BookingCancelled(**HEAD, booking=a_view(refund="due"), refund="due")
+GIVEN_BACK = BookingParked(**HEAD, booking=a_view(**SOLD))
 KEPT_MONEY = BookingCancelled(**HEAD, booking=a_view(), refund="none")
 PARKED = BookingParked(**HEAD, booking=a_view())
 TIMES: dict[str, Any] = {"product_id": "tour", "status": "active", "starts_at": START, "ends_at": START}
@@ -96,6 +100,8 @@ def planned(planner: Planner, *events: Event) -> list[NewTask]:
         (CONVERTING, "begin_checkout"),
         (CONFIRMED, "purchase"),
         (CANCELLED, "refund"),
+        (NEVER_SOLD, None),
+        (GIVEN_BACK, "refund"),
         (KEPT_MONEY, None),
         (PARKED, None),
         (MOVED, None),

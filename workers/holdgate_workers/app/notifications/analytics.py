@@ -1,8 +1,8 @@
 """Which analytics event follows from which domain event, in the words of GA4's e-commerce events.
 
 `hold.created` → `add_to_cart`, `booking.converting` → `begin_checkout`, `booking.confirmed` → `purchase`,
-`booking.cancelled` → `refund` of what was given back. Nothing in them says who booked: the session stands behind a
-keyed hash, and vouchers, which are as good as money, are left out.
+`booking.reduced`, `booking.cancelled` and `booking.parked` → `refund` of what was given back by it. Nothing in
+them says who booked: the session stands behind a keyed hash, and vouchers, which are as good as money, are left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ NAMES: Mapping[str, AnalyticsName] = {
     "hold.created": "add_to_cart",
     "booking.converting": "begin_checkout",
     "booking.confirmed": "purchase",
+    "booking.reduced": "refund",
     "booking.cancelled": "refund",
+    "booking.parked": "refund",
 }
 USELESS_AFTER = timedelta(hours=72)
 """What is reported later than this does not count at the time at which it happened."""

@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 from holdgate_schema.answers.holds import OccurrenceStatus
 from holdgate_schema.values.quotes import Quote
+from holdgate_workers.domain.bookings.booking import Booking as BookingDocument
+
+BuyerState = Literal["held", "confirmed", "cancelled"]
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -94,7 +97,7 @@ class Booking:
     version: int
     changed_at: datetime
     extras: tuple[Piece, ...] = ()
-    state: Literal["held", "confirmed", "cancelled"] = "confirmed"
+    state: BuyerState = "confirmed"
     quote: Quote | None = None
     refunded: int | None = None
     invited: bool = True
@@ -124,3 +127,13 @@ class Booking:
     def told_at(self) -> datetime:
         """When what there is to tell last changed."""
         return max(self.changed_at, self.slot.changed_at)
+
+
+def state_for_buyer(booking: BookingDocument) -> BuyerState:
+    """What a booking is to its buyer. Cancelled is also what was sold and is not any more (all of its money went
+    back, or it was paid after all and too late), and what was paid for and came to nothing."""
+    if booking.state == "confirmed" or booking.state == "cancelled":
+        return booking.state
+    is_lost = booking.state in ("parked", "refund_required") and booking.confirmed_at is not None
+    is_in_vain = booking.state == "failed" and booking.paid > 0
+    return "cancelled" if is_lost or is_in_vain else "held"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from holdgate_schema.commands.selling import Customer as SaidCustomer
 from holdgate_schema.decoding.prepared import Prepared
 from holdgate_workers.app.tasks.tasks import Again, Done, Task, TaskOutcome
 
-from .analytics import analytics_after
+from .analytics import NAMES, analytics_after
 from .delivery.composing import compose
 from .delivery.delivering import Deliverer, Dropped, Letter, Ready, Unfit
 from .delivery.mail import UnwritableMail
@@ -36,6 +36,9 @@ MAIL, ANALYTICS = "mail", "ga4"
 """Receivers, as the log of deliveries has them."""
 MOVED_MAX = 2000
 """Bookings of one occurrence that are looked at in one go."""
+
+Part = tuple[Mapping[str, int], Mapping[str, int]]
+"""Tickets and extras by their keys."""
 
 _mails_wanted: Prepared[MailsWanted] = Prepared(MailsWanted)
 _mail_wanted: Prepared[MailWanted] = Prepared(MailWanted)
@@ -63,8 +66,11 @@ class BookingNow:
 class NoticeFacts(Protocol):
     """How things stand."""
 
-    def booking(self, booking_id: str, version: int = 0) -> BookingNow | None:
-        """A booking, told of an event at this version of its occurrence."""
+    def booking(self, booking_id: str, version: int = 0, *, part: Part | None = None) -> BookingNow | None:
+        """A booking, told of an event at this version of its occurrence; with only this `part`, if given."""
+
+    def reduced(self, booking_id: str) -> int:
+        """How much became due for tickets and extras that were given back part by part, in minor units."""
 
     def hold(self, hold_id: str) -> Booking | None:
         """A hold as a booking that is not confirmed."""
@@ -199,6 +205,11 @@ class AnalyticsHandler(_Handler):
         booking = self._booking(reported)
         if booking is None:
             return Dropped("there is nothing of it any more")
+        if reported.amount is not None:
+            booking = replace(booking, refunded=reported.amount)
+        elif NAMES.get(reported.event) == "refund" and booking.refunded:
+            # What went back part by part was reported so.
+            booking = replace(booking, refunded=max(0, booking.refunded - self._facts.reduced(booking.booking_id)))
         event = analytics_after(reported.event, booking, reported.occurred_at, salt=self._salt)
         if event is None:
             return Dropped("nothing to report")
@@ -207,7 +218,8 @@ class AnalyticsHandler(_Handler):
     def _booking(self, reported: EventReported) -> Booking | None:
         if reported.event == "hold.created":
             return self._facts.hold(reported.booking_id)
-        found = self._facts.booking(reported.booking_id)
+        part = (reported.items, reported.extras) if reported.amount is not None else None
+        found = self._facts.booking(reported.booking_id, part=part)
         return None if found is None else found.booking
 
 

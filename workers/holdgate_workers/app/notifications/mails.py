@@ -6,8 +6,8 @@
 | `occurrence.changed` | other times: a change now, and new reminders; cancelled: a cancellation      |
 | `booking.reduced`    | what the booking still has, now                                              |
 | `booking.cancelled`  | a cancellation now; whatever still waits is withdrawn                        |
-| `booking.failed`,    | if the occurrence was cancelled: a cancellation now, for who has booked or   |
-| `booking.parked`     | paid and hears of nothing else                                               |
+| `booking.failed`     | if money was taken, or the occurrence was cancelled: a cancellation now      |
+| `booking.parked`     | if it was sold before, or the occurrence was cancelled: a cancellation now   |
 
 The same event may come any number of times: a mail's key is the same each time. Nothing that waits is believed: when
 it is due, `still_wanted` looks at the booking as it is then.
@@ -34,6 +34,10 @@ class MailKind(StrEnum):
     REMINDER = "reminder"
     REDUCTION = "reduction"
     CANCELLATION = "cancellation"
+
+
+_NEVER_USELESS = (MailKind.CANCELLATION, MailKind.REDUCTION)
+"""They tell what becomes of the money, also after the end."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -69,9 +73,9 @@ def mails_after(event: str, booking: Booking, now: datetime, *, told: Slot | Non
     match event:
         case "booking.confirmed" if booking.state == "confirmed" and not booking.is_cancelled:
             return MailPlan((_at_once(MailKind.CONFIRMATION, booking, now), *_reminders(booking, now)))
-        case "booking.confirmed" | "booking.failed" | "booking.parked" if booking.slot.status == "cancelled":
+        case "booking.confirmed" if booking.slot.status == "cancelled":
             return _cancelled(booking, now)  # called off while it was booked, or before anybody was told
-        case "booking.cancelled" if booking.state == "cancelled":
+        case "booking.cancelled" | "booking.failed" | "booking.parked" if booking.is_cancelled:
             return _cancelled(booking, now)
         case "booking.reduced" if booking.state == "confirmed" and not booking.is_cancelled:
             return MailPlan((_at_once(MailKind.REDUCTION, booking, now),))
@@ -111,8 +115,7 @@ def _at_once(kind: MailKind, booking: Booking, now: datetime) -> MailNotice:
         booking_id=booking.booking_id,
         starts_at=booking.slot.starts_at,
         due_at=now,
-        useless_after=None if kind is MailKind.CANCELLATION else booking.slot.ends_at,
-        invited=kind is not MailKind.REDUCTION,  # an invitation does not say for how many it is
+        useless_after=None if kind in _NEVER_USELESS else booking.slot.ends_at,
     )
 
 

@@ -52,11 +52,15 @@ class MailWanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class EventReported(Struct, frozen=True, kw_only=True):
-    """The payload of `REPORT_EVENT`. `booking_id` is a hold's while there is no booking."""
+    """The payload of `REPORT_EVENT`. `booking_id` is a hold's while there is no booking. Of a part that was given back:
+    `items` and `extras` of it, and its `amount` in minor units."""
 
     event: str
     booking_id: str
     occurred_at: datetime
+    items: dict[str, int] = {}
+    extras: dict[str, int] = {}
+    amount: int | None = None
 
 
 class EventPosted(Struct, frozen=True, kw_only=True):
@@ -95,20 +99,41 @@ def plan_mails(row: DecidedRow) -> Iterator[NewTask]:
 
 
 def plan_analytics(row: DecidedRow) -> Iterator[NewTask]:
-    """Have it reported, each step of a booking once. A cancelled booking whose money stays is no refund."""
+    """Have it reported, each step of a booking once. A booking that was never sold, or whose money stays, has no
+    refund."""
     for event in row.events:
         match event:
             case HoldCreated():
                 booking_id = event.hold.hold_id
-            case BookingCancelled(refund="none"):
+            case BookingReduced():
+                if event.amount:
+                    yield _reduced(event)
                 continue
-            case BookingConverting() | BookingConfirmed() | BookingCancelled():
+            case BookingCancelled() | BookingParked():
+                if event.booking.refund == "none" or event.booking.confirmed_at is None:
+                    continue
+                booking_id = event.booking.booking_id
+            case BookingConverting() | BookingConfirmed():
                 booking_id = event.booking.booking_id
             case _:
                 continue
         name = _name(event)
         reported = EventReported(event=name, booking_id=booking_id, occurred_at=event.occurred_at)
         yield _task(REPORT_EVENT, f"analytics/{NAMES[name]}/{booking_id}", reported)
+
+
+def _reduced(event: BookingReduced) -> NewTask:
+    """A part that was given back is a refund of its own, each time."""
+    booking_id = event.booking.booking_id
+    reported = EventReported(
+        event=_name(event),
+        booking_id=booking_id,
+        occurred_at=event.occurred_at,
+        items=event.items,
+        extras=event.extras,
+        amount=event.amount,
+    )
+    return _task(REPORT_EVENT, f"analytics/{NAMES[reported.event]}/{booking_id}/{event.event_id}", reported)
 
 
 class WebhookPlanner:

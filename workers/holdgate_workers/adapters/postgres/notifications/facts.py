@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -13,8 +14,8 @@ from holdgate_schema.commands.selling import Customer
 from holdgate_schema.values.quotes import Quote, QuoteLine
 from holdgate_workers.adapters.postgres.gate.rows import Basket
 from holdgate_workers.adapters.postgres.session import Session
-from holdgate_workers.app.notifications.facts import Booking
-from holdgate_workers.app.notifications.handlers import BookingNow
+from holdgate_workers.app.notifications.facts import Booking, state_for_buyer
+from holdgate_workers.app.notifications.handlers import BookingNow, Part
 from holdgate_workers.domain.bookings.booking import Booking as BookingDocument
 from holdgate_workers.domain.bookings.booking import HoldQuote
 
@@ -30,6 +31,10 @@ SELECT h.session_id, h.basket::text, h.quote::text, h.created_at, q.document::te
 FROM holds h JOIN occurrences o ON o.id = h.occurrence_id {WORDS}
 LEFT JOIN quotes q ON q.hash = h.quote ->> 'hash'
 WHERE h.id = %s"""
+_REDUCED = """
+SELECT coalesce(sum((e ->> 'amount')::bigint), 0) FROM journal j CROSS JOIN LATERAL json_array_elements(j.events) AS e
+WHERE j.occurrence_id = (SELECT occurrence_id FROM bookings WHERE id = %s) AND j.hold_id = %s
+  AND j.kind IN ('booking.reduce.v1', 'booking.resolve.v1') AND e ->> 'type' = 'booking.reduced.v1'"""
 _EVENTS = "SELECT events::text FROM journal WHERE request_id = %s"
 
 
@@ -62,9 +67,14 @@ class FactReader:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def booking(self, booking_id: str, version: int = 0) -> BookingNow | None:
-        """The booking; None if there is none."""
-        return self._session.run(lambda connection: booking_now(connection, booking_id, version))
+    def booking(self, booking_id: str, version: int = 0, *, part: Part | None = None) -> BookingNow | None:
+        """The booking, with only these tickets and extras if given; None if there is none."""
+        return self._session.run(lambda connection: booking_now(connection, booking_id, version, part))
+
+    def reduced(self, booking_id: str) -> int:
+        """How much became due for what was given back part by part."""
+        row = self._session.run(lambda connection: connection.execute(_REDUCED, [booking_id] * 2).fetchone())
+        return 0 if row is None else int(row[0])
 
     def hold(self, hold_id: str) -> Booking | None:
         """The hold as a booking that is not confirmed; None if there is none (any more)."""
@@ -97,13 +107,18 @@ class FactReader:
         return next((event for event in events if _heads.decode(event).event_id == event_id), None)
 
 
-def booking_now(connection: Connection[tuple[Any, ...]], booking_id: str, version: int = 0) -> BookingNow | None:
+def booking_now(
+    connection: Connection[tuple[Any, ...]], booking_id: str, version: int = 0, part: Part | None = None
+) -> BookingNow | None:
     """`FactReader.booking` inside somebody else's transaction."""
     row = connection.execute(_BOOKING, [booking_id]).fetchone()
     if row is None:
         return None
     document, customer, changed_at, now, quote = row[:5]
-    booking = _booking(_documents.decode(document), told_from(row[5:]), quote, version, changed_at)
+    told = told_from(row[5:])
+    booking = _booking(_documents.decode(document), told, quote, version, changed_at)
+    if part is not None:
+        booking = replace(booking, tickets=told.pieces(part[0], "ticket"), extras=told.pieces(part[1], "extra"))
     return BookingNow(booking, None if customer is None else _customers.decode(customer), now)
 
 
@@ -118,16 +133,10 @@ def _booking(known: BookingDocument, told: Told, quote: str | None, version: int
         extras=told.pieces(known.extras, "extra"),
         version=version,
         changed_at=changed_at,
-        state=_state(known),
+        state=state_for_buyer(known),
         quote=_quote(told, known.items, known.extras, known.quote, quote),
         refunded=known.refund_due + known.refunded,
     )
-
-
-def _state(known: BookingDocument) -> Literal["held", "confirmed", "cancelled"]:
-    if known.state == "confirmed" or known.state == "cancelled":
-        return known.state
-    return "held"
 
 
 def _quote(
