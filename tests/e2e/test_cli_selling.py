@@ -72,9 +72,9 @@ def test_what_has_no_price_is_held_and_ends_with_the_exit_code_of_a_refusal(term
     assert terminal("quote", "get", occurrence, "child=1").code == 1
 
 
-def held(terminal: Terminal, occurrence: str, *more: str) -> str:
+def held(terminal: Terminal, occurrence: str, *more: str, adults: int = 1) -> str:
     """A hold with a price."""
-    both = terminal.json("hold", "place", occurrence, "adult=1", "--price", *more)
+    both = terminal.json("hold", "place", occurrence, f"adult={adults}", "--price", *more)
     assert both["final"]["outcome"] == "priced", both
     return str(both["first"]["hold"]["hold_id"])
 
@@ -136,10 +136,10 @@ def test_a_parked_booking_stands_first_and_is_resolved_by_hand(terminal: Termina
     assert terminal("booking", "resolve", other, "refund").code == 1, "a hold is no booking"
 
 
-def sold(terminal: Terminal, occurrence: str) -> str:
+def sold(terminal: Terminal, occurrence: str, *more: str, adults: int = 1) -> str:
     """A booking that was paid."""
-    hold_id = held(terminal, occurrence, "--payment-method", "credit_card")
-    both = terminal.json("booking", "convert", hold_id, "--paid")
+    hold_id = held(terminal, occurrence, "--payment-method", "credit_card", adults=adults)
+    both = terminal.json("booking", "convert", hold_id, "--paid", *more)
     assert both["final"]["outcome"] == "confirmed", both
     return hold_id
 
@@ -191,6 +191,26 @@ def test_an_occurrence_is_called_off_with_all_its_bookings_and_again_does_nothin
     assert terminal("occurrence", "close", occurrence, "--refund").code == 2
 
 
+def test_a_cancellation_says_first_how_many_and_how_much_it_is_about(terminal: Terminal) -> None:
+    """Asked for or tried, nothing has happened until somebody says yes."""
+    occurrence = put(terminal)
+    paid = sum(
+        terminal.json("booking", "show", sold(terminal, occurrence, *more))["payment"]["amount"]
+        for more in ((), ("--email", "ada@example.org"))
+    )
+    close = ("occurrence", "close", occurrence, "--status", "cancelled")
+    for refund, words in (((), "left as they are"), (("--refund",), "cancelled and refunded")):
+        tried = terminal.json(*close, *refund, "--dry-run")
+        assert (tried["bookings"], tried["under_way"], tried["money"]) == (2, 0, {"EUR": paid})
+        assert tried["mailed"] == 1
+        asked = terminal(*close, *refund, given="n\n")
+        assert asked.code == 1
+        assert f"2 bookings are {words}" in asked.err
+        assert f"({paid / 100:.2f} EUR was paid)" in asked.err
+        assert "1 customers are written to" in terminal(*close, *refund, "--dry-run").out
+    assert terminal.json("occurrence", "show", occurrence)["definition"]["status"] == "active"
+
+
 def test_money_that_is_open_is_on_one_list(terminal: Terminal) -> None:
     occurrence = put(terminal)
     hold_id = held(terminal, occurrence, "--payment-method", "credit_card")
@@ -206,7 +226,7 @@ def test_money_that_is_open_is_on_one_list(terminal: Terminal) -> None:
 
 
 def test_staff_gives_some_of_a_booking_back_and_says_how_much_goes_back(terminal: Terminal) -> None:
-    booking_id = sold(terminal, put(terminal))
+    booking_id = sold(terminal, put(terminal), adults=2)
     command = ("booking", "reduce", booking_id, "adult=1", "--as-staff")
     assert terminal(*command).code == 2
     assert terminal("booking", "reduce", booking_id, "adult=1", "--refund", "no").code == 2
@@ -218,7 +238,7 @@ def test_staff_gives_some_of_a_booking_back_and_says_how_much_goes_back(terminal
         "One seat was wet",
     )
     assert booking["refund_due"] + booking["refunded"] == 1000
-    assert terminal(*command, "--reason", "so", "--refund", "yes").code == 1, "nothing is left to be given back"
+    assert terminal(*command, "--reason", "so").code == 1, "no ticket is left to be given back"
 
 
 def test_a_payment_that_is_refused_is_on_the_list_until_somebody_settles_it(terminal: Terminal) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holdgate_workers.cli.failures import Failure
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from holdgate_workers.domain.bookings.booking import Booking
 
 BOOKINGS_MAX = 1_000_000
+"""More than any occurrence has."""
 STOPPED = 130
 _OPEN = ("confirmed", "parked")
 
@@ -32,6 +34,43 @@ def open_bookings(access: Access, occurrence_id: str) -> list[Booking]:
     states = (*_OPEN, "converting")
     with access.opened(Sales) as sales:
         return sales.bookings(BOOKINGS_MAX, states=states, occurrence_id=occurrence_id)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What an occurrence's end means for those who booked. `money` is what was paid and has not gone back, in minor
+    units by currency; `mailed` how many customers can be written to."""
+
+    bookings: int
+    under_way: int
+    money: dict[str, int]
+    mailed: int
+
+    def in_words(self, *, refund: bool) -> str:
+        """What is about to be done."""
+        paid = ", ".join(money(amount, currency) for currency, amount in sorted(self.money.items())) or "nothing"
+        what = "cancelled and refunded" if refund else "left as they are: their money is not given back"
+        under_way = f", and {self.under_way} are being made and will not be sold" if self.under_way else ""
+        return (
+            f"{self.bookings} bookings are {what} ({paid} was paid){under_way}; "
+            f"{self.mailed} customers are written to, if mails are on"
+        )
+
+
+def extent(access: Access, occurrence_id: str, *, refund: bool) -> Extent:
+    """How many bookings, how much money and how many customers a cancellation is about."""
+    from holdgate_workers.adapters.postgres.reports.sales import Sales
+
+    found = open_bookings(access, occurrence_id)
+    paid: dict[str, int] = {}
+    for one in found:
+        if one.kept:
+            paid[one.payment.currency] = paid.get(one.payment.currency, 0) + one.kept
+    with access.opened(Sales) as sales:
+        told = (*_OPEN, "converting") if refund else ("confirmed", "converting")
+        mailed = sales.with_address(occurrence_id, told)
+    under_way = sum(one.state == "converting" for one in found)
+    return Extent(len(found) - under_way, under_way, paid, mailed)
 
 
 def call_off(

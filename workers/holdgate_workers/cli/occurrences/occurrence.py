@@ -16,10 +16,11 @@ from holdgate_workers.cli.importing.importing import import_
 from holdgate_workers.cli.output.answers import tell
 from holdgate_workers.cli.output.cutting import part_of, tell_cut
 from holdgate_workers.cli.output.formats import amount, local, moment, thresholds
-from holdgate_workers.cli.output.output import Column, Output, output_option
+from holdgate_workers.cli.output.output import Column, Output, output_option, plain
 from holdgate_workers.cli.params import SEATS, TIME, by_option, example, in_utc, limit_option, request_id_option
 
 from . import specs
+from .calling_off import Extent, call_off, extent
 
 
 @click.group()
@@ -142,6 +143,7 @@ def _from_flags(flags: dict[str, Any]) -> specs.Document:
     help="`closed` can be opened again by a put, the others are final.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before a final status.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and how many it is about; change nothing.")
 @click.option(
     "--refund",
     is_flag=True,
@@ -158,6 +160,7 @@ def close(
     occurrence_id: str,
     status: Any,
     yes: bool,
+    dry_run: bool,
     refund: bool,
     reason: str,
     changed_by: str,
@@ -172,17 +175,17 @@ def close(
         raise click.UsageError(
             "--refund goes with --status cancelled: what takes place is not given back as a whole"
         )
-    if refund and not yes:
-        from .calling_off import open_bookings
-
-        number = len(open_bookings(access, occurrence_id))
-        click.confirm(
-            f"{number} bookings of {occurrence_id} are cancelled and refunded. Go on?", abort=True, err=True
-        )
-    elif status != "closed" and not yes:
-        click.confirm(
-            f"{status} is final: {occurrence_id} can never be opened again. Go on?", abort=True, err=True
-        )
+    if dry_run or (status != "closed" and not yes):
+        about = f"{status} is final: {occurrence_id} can never be opened again"
+        if status == "closed":
+            about = f"{occurrence_id} is taken off sale, and can be opened again"
+        found = extent(access, occurrence_id, refund=refund) if status == "cancelled" else None
+        if found is not None:
+            about = f"{about}. {found.in_words(refund=refund)}"
+        if dry_run:
+            _tell_dry(out, occurrence_id, status, found, about)
+            return
+        click.confirm(f"{about}. Go on?", abort=True, err=True)
     command = CloseOccurrence(
         request_id=request_id or new_request_id(), occurrence_id=occurrence_id, status=status
     )
@@ -191,10 +194,16 @@ def close(
     if not refund or answer.__struct_config__.tag == "refused":
         tell(out, answer)
         return
-    from .calling_off import call_off
-
     said = reason or "the occurrence was cancelled"
     call_off(access, out, occurrence_id, by=changed_by, reason=said, timeout_seconds=timeout_seconds)
+
+
+def _tell_dry(out: Output, occurrence_id: str, status: str, found: Extent | None, about: str) -> None:
+    if out.is_json:
+        said = {"occurrence_id": occurrence_id, "status": status, "dry_run": True}
+        out.json({**said, **({} if found is None else plain(found))})
+    else:
+        out.line(f"Not done: {about}.")
 
 
 @occurrence.command(

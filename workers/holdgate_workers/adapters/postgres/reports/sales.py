@@ -27,6 +27,9 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
 ORDER BY CASE state WHEN 'parked' THEN 0 WHEN 'refund_required' THEN 0 WHEN 'converting' THEN 1 ELSE 2 END,
   CASE WHEN state IN ('parked', 'refund_required', 'converting') THEN timeout_at END, changed_at DESC, id
 LIMIT %(limit)s"""
+_WITH_ADDRESS = """
+SELECT count(*) FROM bookings
+WHERE occurrence_id = %s AND state = ANY(%s) AND coalesce(customer ->> 'email', '') <> ''"""
 _BOOKING = "SELECT document::text, customer::text, changed_at, clock_timestamp() FROM bookings WHERE id = %s"
 _BOOKINGS_LIKE = "SELECT id::text FROM bookings WHERE id BETWEEN %s::uuid AND %s::uuid ORDER BY id LIMIT 3"
 
@@ -110,6 +113,11 @@ class Sales(Reader):
         }
         rows = self._read(lambda connection: connection.execute(_BOOKINGS, values).fetchall())
         return [booking_from(row[0]) for row in rows]
+
+    def with_address(self, occurrence_id: str, states: Sequence[str]) -> int:
+        """How many bookings of the occurrence in these states have a customer who can be written to."""
+        row = self._one(_WITH_ADDRESS, [occurrence_id, list(states)])
+        return 0 if row is None else int(row[0])
 
     def booking(self, booking_id: str) -> BookingRow | None:
         """One booking; None if there is none."""
