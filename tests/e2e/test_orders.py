@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 
+import psycopg
 import pytest
 from tests.support.fake_woocommerce import FakeWooCommerce, fake_woocommerce
 from tests.support.http_peer import Fault, Request
@@ -172,6 +173,33 @@ def test_a_refund_that_the_shop_refuses_is_left_to_a_person_and_made_once_when_i
         [task] = [task for task in book.find(["dead"], 100) if task.key.startswith(booking_id)]
         assert "no money back" in str(task.last_error)
         assert book.retry(task.id)
+    eventually(lambda: document_of(house, booking_id).get("refund") == "done", "the refund is noted", LONG)
+    assert len(order["_refunds"]) == 1
+
+
+def test_a_persons_word_reaches_the_shop_though_another_look_writes_first(
+    house: TestSite, client: BookingClient, shop: FakeWooCommerce
+) -> None:
+    """The look that a person asked for stands at its first write, and another look at the booking is quicker there."""
+    sell(house, client, "word-first")
+    hold = priced(client, "word-first")
+    assert isinstance(client.follow(convert_of(hold)).final.result(LONG), Confirmed)
+    booking_id = hold.hold.hold_id
+    [order] = shop.under(f"hg-{booking_id}")
+    dead = "SELECT id FROM tasks WHERE kind = 'order.refund' AND state = 'dead' AND key LIKE %s"
+    shop.provider.refuses = True
+    try:
+        assert isinstance(client.call(cancel_of(hold)), Cancelled)
+        eventually(lambda: house.rows(dead, f"{booking_id}/%"), "a person has to look", LONG)
+    finally:
+        shop.provider.refuses = False
+    [(task_id,)] = house.rows(dead, f"{booking_id}/%")
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(house.database_url) as another, closing(TaskBook(house.database_url)) as book:
+        another.execute("SELECT FROM sagas WHERE booking_id = %s FOR UPDATE", [booking_id])
+        assert book.retry(task_id)
+        eventually(lambda: house.rows(waits), "the look stands at its first write", LONG)
+        another.execute("UPDATE sagas SET rev = rev + 1 WHERE booking_id = %s", [booking_id])
     eventually(lambda: document_of(house, booking_id).get("refund") == "done", "the refund is noted", LONG)
     assert len(order["_refunds"]) == 1
 
