@@ -280,6 +280,13 @@ def test_a_line_is_joined_shown_and_left(terminal: Terminal) -> None:
     assert terminal("hold", "place", occurrence, "adult=1").code == 0
     waiting = terminal.json("waitlist", "join", occurrence, "adult=1", "--session", "me")
     assert (waiting["outcome"], waiting["position"]) == ("waiting", 1)
+    shown = terminal.json("waitlist", "show", occurrence, "--session", "me")
+    assert (shown["outcome"], shown["state"], shown["position"]) == ("waitlist_entry", "waiting", 1)
+    stranger = terminal.json(
+        "waitlist", "show", occurrence, "--session", "you", "--entry", waiting["entry_id"], code=1
+    )
+    assert stranger["reason"] == "entry_not_found"
+    assert "1 adult" in terminal("waitlist", "show", occurrence, "--session", "me").out
     (entry,) = terminal.json("waitlist", "list", "--occurrence", occurrence)["entries"]
     assert (entry["entry_id"], entry["position"]) == (waiting["entry_id"], 1)
     assert "1 adult" in terminal("waitlist", "list").out

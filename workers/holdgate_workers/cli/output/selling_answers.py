@@ -18,6 +18,7 @@ from holdgate_schema.answers.selling import (
     Priced,
     Quoted,
     Waiting,
+    WaitlistPlace,
 )
 from holdgate_workers.cli import exits
 
@@ -97,6 +98,18 @@ def _tell_people(out: Output, answer: Answer) -> None:
                     ("session", answer.session_id),
                     ("position", answer.position),
                     ("seats", answer.seats),
+                ]
+            )
+        case WaitlistPlace():
+            out.line(answer.state.capitalize(), style="bold green")
+            out.details(
+                [
+                    ("entry", answer.entry_id),
+                    ("session", answer.session_id),
+                    ("position", answer.position),
+                    ("basket", basket(answer.items, answer.extras)),
+                    ("offer", answer.hold.state if answer.hold else None),
+                    ("until", moment(answer.hold.expires_at, now) if answer.hold else None),
                 ]
             )
         case LeftWaitlist():

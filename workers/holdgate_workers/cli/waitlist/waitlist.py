@@ -73,6 +73,28 @@ def leave(
     tell_selling(out, answer)
 
 
+@waitlist.command(epilog=example("holdgate waitlist show occ-1 --session cart-17"))
+@click.argument("occurrence_id", metavar="OCCURRENCE")
+@click.option("--session", required=True, metavar="ID", help="Who waits.")
+@click.option("--entry", "entry_id", metavar="UUID", help="Its place. [default: looked up in the database]")
+@timeout_option
+@output_option
+@pass_access
+def show(
+    access: Access,
+    occurrence_id: str,
+    session: str,
+    entry_id: str | None,
+    timeout_seconds: float,
+    out: Output,
+) -> None:
+    """The place in the line of OCCURRENCE, or what was offered there, as a shop is told it."""
+    found = entry_id or _entry(access, occurrence_id, session)
+    with access.client(timeout_seconds) as client:
+        answer = client.waitlist_entry(occurrence_id, session, found)
+    tell_selling(out, answer)
+
+
 def _entry(access: Access, occurrence_id: str, session: str) -> str:
     from holdgate_workers.adapters.postgres.reports.sales import Sales
 
