@@ -51,7 +51,6 @@ const TAUGHT = {
     ['subject', 'requested', 'available'],
     ['held', 'next_release_at', 'limit', 'used'],
   ],
-  busy: [[], []],
   unavailable: [[], []],
 };
 const ALWAYS = [
@@ -77,7 +76,7 @@ export function refusalProblems(answer) {
       .filter((field) => !known.has(field))
       .map((field) => `${field} is not due`),
   );
-  if (answer.retryable !== ['busy', 'unavailable'].includes(answer.reason)) problems.push('retryable is wrong');
+  if (answer.retryable !== (answer.reason === 'unavailable')) problems.push('retryable is wrong');
   if ((answer.not_on_sale === 'not_yet_open') !== 'opens_at' in answer) problems.push('opens_at is wrong');
   return problems;
 }

@@ -71,7 +71,7 @@ async function ask(step, body, wanted, { properties, malformed = false } = {}) {
 
 const check = (step, problems) => report(step, problems);
 
-// Every reason that a client can bring about. `busy` and `unavailable` it cannot.
+// Every reason that a client can bring about. `unavailable` it cannot.
 const WANTED = [
   ...['invalid', 'forbidden', 'request_conflict', 'unknown_occurrence', 'hold_not_found', 'hold_final'],
   ...['not_on_sale', 'unknown_ticket', 'unknown_extra', 'below_min', 'above_max', 'limit_per_request'],

@@ -332,7 +332,7 @@ class _Reader:
         elif answer.get("reason") == "request_conflict":
             asked.conflicts += 1
             return True
-        elif answer.get("retryable") and answer.get("reason") in ("busy", "unavailable"):
+        elif answer.get("retryable") and answer.get("reason") == "unavailable":
             asked.retryable += 1
         else:
             return False

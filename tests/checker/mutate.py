@@ -31,7 +31,7 @@ _OTHER = {
     "status": "closed",
     "outcome": "swept",
     "kind": "hold.touch.v1",
-    "reason": "busy",
+    "reason": "unavailable",
     "occurrence_id": "occ-x",
 }
 

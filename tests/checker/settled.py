@@ -163,7 +163,7 @@ class Settled:
                 self.report.flag(
                     "P4", f"{client} was told request_conflict for {asked.id}, which it always sent alike"
                 )
-        elif answer.get("reason") in ("busy", "unavailable") or answer["outcome"] in _AFRESH:
+        elif answer.get("reason") == "unavailable" or answer["outcome"] in _AFRESH:
             return  # decided afresh each time
         elif answer != loads(recorded):
             differs = ", ".join(sorted(_differing(answer, loads(recorded))))

@@ -311,7 +311,7 @@ def _answer_problems(
     name: str, entry: Note, recorded: Mapping[str, Any], second: Mapping[str, str]
 ) -> Iterable[str]:
     answer = entry["got"]
-    if answer["outcome"] in _NOT_RECORDED or answer.get("reason") in ("request_conflict", "busy", "unavailable"):
+    if answer["outcome"] in _NOT_RECORDED or answer.get("reason") in ("request_conflict", "unavailable"):
         return
     if answer["request_id"] != entry["for"] and answer["request_id"] != second.get(entry["for"]):
         yield f"{name}: the answer for {entry['for']} is about {answer['request_id']}"

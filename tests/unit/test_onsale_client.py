@@ -67,7 +67,7 @@ def test_a_request_without_an_answer_is_tried_again_under_its_id(path: Path) -> 
 
 def test_a_busy_service_is_asked_again(path: Path) -> None:
     gate = FakeGate({"occ-1": 5})
-    gate.refuse_next(Reason.BUSY)
+    gate.refuse_next(Reason.UNAVAILABLE)
     story = performed(gate, path, [Step(at_ms=0, why="place", command=PLACE)])[PLACE.request_id]
     assert story.tries == 1
     assert sum(story.answers.values()) == 2

@@ -77,11 +77,11 @@ def test_a_hold_lives_through_all_commands() -> None:
 
 def test_a_refusal_is_a_value_even_if_it_is_retryable() -> None:
     gate = FakeGate({"occ-1": 1})
-    gate.refuse_next(Reason.BUSY)
+    gate.refuse_next(Reason.UNAVAILABLE)
     with BookingClient(link=gate) as client:
         answer = client.place("occ-1", {"adult": 1})
         assert isinstance(answer, Refused)
-        assert answer.reason is Reason.BUSY
+        assert answer.reason is Reason.UNAVAILABLE
         assert answer.retryable
 
 

@@ -188,7 +188,7 @@ def test_a_repetition_that_is_not_taken_or_not_decided_ends_nothing() -> None:
         answers = client.place_priced("occ-1", {"adult": 1})
         held = answers.first.result(LONG)
         client._core.nacked(answers.request_id, "queue is full")
-        for reason in (Reason.BUSY, Reason.REQUEST_CONFLICT):
+        for reason in (Reason.UNAVAILABLE, Reason.REQUEST_CONFLICT):
             other = Refused(
                 request_id=answers.request_id,
                 occurrence_id="occ-1",

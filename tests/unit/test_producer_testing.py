@@ -57,12 +57,12 @@ def test_a_request_id_gets_its_answer_again_and_never_another_decision() -> None
 def test_a_refusal_is_remembered_unless_it_is_retryable() -> None:
     gate = FakeGate({"occ-1": 5})
     gate.refuse_next(Reason.SOLD_OUT)
-    gate.refuse_next(Reason.BUSY)
+    gate.refuse_next(Reason.UNAVAILABLE)
     with BookingClient(link=gate) as client:
         sticky, retryable = new_request_id(), new_request_id()
         for _ in range(2):
             assert refused(client.place("occ-1", {"adult": 1}, request_id=sticky)).reason is Reason.SOLD_OUT
-        assert refused(client.place("occ-1", {"adult": 1}, request_id=retryable)).reason is Reason.BUSY
+        assert refused(client.place("occ-1", {"adult": 1}, request_id=retryable)).reason is Reason.UNAVAILABLE
         held(client.place("occ-1", {"adult": 1}, request_id=retryable))
 
 

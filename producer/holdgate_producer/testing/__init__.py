@@ -21,7 +21,7 @@ whoever waits. Its time stands still until `advance`.
 
 What goes wrong in production can be played:
 
-    gate.refuse_next(Reason.BUSY)      the next request is refused, whatever is free
+    gate.refuse_next(Reason.SOLD_OUT)  the next request is refused, whatever is free
     gate.drop_next_answer()            the next request is decided, but its answer is lost: the call times out
     gate.hold_back_second_answers()    prices and orders take their time, until `gate.send_second_answers()`
     gate.fail_next_order("no stock")   the shop does not take the next order

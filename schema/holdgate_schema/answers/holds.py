@@ -61,13 +61,12 @@ class Reason(OpenEnum):
     PARKED = "parked"
     REFUND_REQUIRED = "refund_required"
     ORDER_FAILED = "order_failed"
-    BUSY = "busy"
     UNAVAILABLE = "unavailable"
 
     @property
     def retryable(self) -> bool:
         """Whether the same request under the same id could end differently: only where none was recorded."""
-        return self in (Reason.BUSY, Reason.UNAVAILABLE)
+        return self is Reason.UNAVAILABLE
 
 
 class NotOnSale(OpenEnum):

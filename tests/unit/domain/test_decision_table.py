@@ -335,7 +335,7 @@ def test_the_table_knows_every_reason_that_a_command_can_be_refused_for() -> Non
     found: set[str] = set()
     for story in STORIES.values():
         found |= Script().run(story).reasons
-    elsewhere = {Reason.REQUEST_CONFLICT, Reason.BUSY, Reason.UNAVAILABLE}
+    elsewhere = {Reason.REQUEST_CONFLICT, Reason.UNAVAILABLE}
     assert found == set(Reason) - elsewhere - OF_SELLING
 
 
@@ -481,7 +481,7 @@ def test_a_conflicting_request_leaves_no_trace() -> None:
 
 def test_only_what_was_not_recorded_may_be_asked_again() -> None:
     """A refusal is as sticky as a grant."""
-    assert {reason for reason in Reason if reason.retryable} == {Reason.BUSY, Reason.UNAVAILABLE}
+    assert {reason for reason in Reason if reason.retryable} == {Reason.UNAVAILABLE}
 
 
 def test_reads_leave_no_trace_even_when_refused() -> None:

@@ -160,7 +160,6 @@ _TAUGHT: Mapping[Reason, dict[str, Any]] = {
         "message": "There is no order: out of stock; the seats were given back",
         "booking_id": HOLD,
     },
-    Reason.BUSY: {"message": "Too much is waiting here; ask again with the same request_id", "version": 0},
     Reason.UNAVAILABLE: {
         "message": "The request could not be decided; it is kept in the dead letters and may be replayed",
         "version": 0,
