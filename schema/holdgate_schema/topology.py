@@ -15,7 +15,6 @@ from functools import lru_cache
 from .routing import SLOTS, partition_of, slot_key
 
 REQUESTS_EXCHANGE = "holdgate.requests"
-UNROUTABLE_EXCHANGE = "holdgate.unroutable"
 DEAD_EXCHANGE = "holdgate.dead"
 EVENTS_EXCHANGE = "holdgate.events"
 DEAD_QUEUE = "holdgate.dead"
@@ -76,8 +75,8 @@ class Binding:
 
 EXCHANGES: tuple[Exchange, ...] = (
     Exchange(DEAD_EXCHANGE, "fanout"),
-    Exchange(UNROUTABLE_EXCHANGE, "fanout"),
-    Exchange(REQUESTS_EXCHANGE, "direct", {"alternate-exchange": UNROUTABLE_EXCHANGE}),
+    # No alternate exchange: it would take what no queue takes, and then nothing is returned to whoever sent it.
+    Exchange(REQUESTS_EXCHANGE, "direct"),
     Exchange(EVENTS_EXCHANGE, "topic"),
 )
 
@@ -141,9 +140,8 @@ def task_queues() -> Iterator[Queue]:
 
 
 def bindings(partitions: int) -> Iterator[Binding]:
-    """Every slot to its partition's queue; what is unroutable or dead to the dead-letter queue."""
+    """Every slot to its partition's queue; what is dead to the dead-letter queue."""
     yield Binding(DEAD_QUEUE, DEAD_EXCHANGE, "")
-    yield Binding(DEAD_QUEUE, UNROUTABLE_EXCHANGE, "")
     for slot in range(SLOTS):
         yield Binding(partition_queue(partition_of(slot, partitions)), REQUESTS_EXCHANGE, slot_key(slot))
 

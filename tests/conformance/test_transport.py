@@ -23,7 +23,7 @@ from tests.support.rabbit import eventually
 
 from holdgate_schema.envelope import BODY_BYTES_KEPT, BODY_BYTES_MAX, Properties
 from holdgate_schema.routing import routing_key
-from holdgate_schema.topology import DEAD_EXCHANGE, REPLY_QUEUE_PREFIX
+from holdgate_schema.topology import DEAD_EXCHANGE, DEAD_QUEUE, REPLY_QUEUE_PREFIX
 from holdgate_workers.app.dead_letters.replay import REPLAYS_HEADER, replayable
 from holdgate_workers.app.ports import Consumer, DeadLetter, Outgoing, Oversized, Publisher
 
@@ -206,7 +206,7 @@ def test_a_letter_over_the_limit_is_shown_by_its_beginning_and_told_from_a_whole
     transport: TransportHarness,
 ) -> None:
     body = b"z" * (BODY_BYTES_MAX + 5)
-    message = replace(request(body), routing_key="slot.999")
+    message = replace(request(body), exchange="", routing_key=DEAD_QUEUE)
     publish(transport.publisher(), [message, letter(1, "occ-1")])
     found, small = transport.dead_letters().list(10)
     assert (found.body, found.oversized) == (
@@ -229,10 +229,11 @@ def test_a_sender_cannot_invent_why_a_letter_died(transport: TransportHarness) -
         "x-first-death-reason": "rejected",
         "traceparent": "00-a-b-01",
     }
-    message = replace(request(b"{}", headers=invented), routing_key="slot.999")
+    message = replace(request(b"{}", headers=invented), exchange="", routing_key=DEAD_QUEUE)
     publish(transport.publisher(), [message])
     (found,) = transport.dead_letters().list(10)
-    assert (found.reason, found.detail, found.routing_key, found.oversized) == ("unroutable", "", "slot.999", None)
+    assert (found.reason, found.detail, found.oversized) == ("unroutable", "", None)
+    assert found.routing_key == DEAD_QUEUE
     assert found.partition is None
     assert "1999" not in found.died_at
 
@@ -556,11 +557,11 @@ def test_a_dead_letter_says_why_it_died(transport: TransportHarness) -> None:
     assert found.headers["traceparent"] == "00-a-b-01"
 
 
-def test_a_request_without_a_queue_is_found_among_the_dead_letters(transport: TransportHarness) -> None:
+def test_a_request_without_a_queue_comes_back_and_is_no_dead_letter(transport: TransportHarness) -> None:
     message = replace(request(b"{}"), routing_key="slot.999")
-    publish(transport.publisher(), [message])
-    (found,) = transport.dead_letters().list(10)
-    assert (found.reason, found.routing_key, found.body) == ("unroutable", "slot.999", b"{}")
+    problems = transport.publisher().publish([message]).wait(PATIENCE_SECONDS)
+    assert [(problem.kind, problem.message) for problem in problems] == [("unroutable", message)]
+    assert transport.dead_letters().count() == 0
 
 
 def test_a_replayed_letter_is_a_request_again_and_no_letter_any_more(transport: TransportHarness) -> None:

@@ -23,7 +23,7 @@ from holdgate_schema.envelope import (
     property_errors,
 )
 from holdgate_schema.routing import slot_key
-from holdgate_schema.topology import DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
+from holdgate_schema.topology import DEAD_EXCHANGE, DEAD_QUEUE, REQUESTS_EXCHANGE, partition_queue
 from holdgate_workers.adapters.rabbit.amqp.frames import UNREADABLE_HEADER
 from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
 from holdgate_workers.adapters.rabbit.dead_letters import RabbitDeadLetters
@@ -436,9 +436,9 @@ def test_a_full_partition_refuses_and_takes_again_when_there_is_room(
         assert sink.wait_for_deliveries(taken)
 
 
-def test_an_unroutable_message_for_full_dead_letters_is_refused(url: str, publisher: Make) -> None:
+def test_a_message_for_full_dead_letters_is_refused(url: str, publisher: Make) -> None:
     sent = publisher(url)
-    astray = replace(request(b"{}"), routing_key="slot.999")
+    astray = replace(request(b"{}"), exchange=DEAD_EXCHANGE)
     with policy(url, DEAD_QUEUE, '{"max-length": 2}'):
         eventually(
             lambda: [problem.kind for problem in sent.publish([astray]).wait(WAIT)] == ["nacked"],

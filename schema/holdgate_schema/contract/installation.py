@@ -19,7 +19,7 @@ _EDGES = ("occ-28", "occ-26", "occ-153")
 
 NOTHING = "^$"
 _OURS = (
-    r"holdgate\.(requests(\.[0-9]{2})?|unroutable|dead|events|partitions\.[0-9]{2}|(installation|home)(\..+)?"
+    r"holdgate\.(requests(\.[0-9]{2})?|dead|events|partitions\.[0-9]{2}|(installation|home)(\..+)?"
     r"|tasks\..+)"
 )
 _STAMP = r"^holdgate\.(installation|home)$"

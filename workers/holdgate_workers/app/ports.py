@@ -200,6 +200,9 @@ class Transport(Protocol):
         """The partitions whose queue serves a consumer, by the queue's own word; whoever waits behind it does not
         count. Raises `TransportError`."""
 
+    def unbound(self, partitions: int) -> frozenset[int]:
+        """The slots whose requests no queue takes. Raises `TransportError`."""
+
     def publisher(self, *, name: str) -> Publisher:
         """A publisher with a connection of its own."""
 

@@ -48,7 +48,11 @@ class ExpiryWorker(LoopWorker):
         self._publisher = site.transport.publisher(name=self.name)
         self._sweeper = Sweeper(self._clock, time.monotonic, new_request_id)
         self._partitions = PartitionWatch(
-            site.transport.served, PartitionGaps(site.database_url), self.metrics, partitions=site.partitions
+            site.transport.served,
+            PartitionGaps(site.database_url),
+            self.metrics,
+            partitions=site.partitions,
+            unbound=site.transport.unbound,
         )
         self._recount_at = 0.0
         self._open_work_at = 0.0

@@ -19,6 +19,7 @@ from holdgate_workers.adapters.embedded.queue import tables as queue_tables
 from holdgate_workers.adapters.embedded.queue.consumer import EmbeddedConsumer
 from holdgate_workers.adapters.embedded.queue.dead_letters import EmbeddedDeadLetters
 from holdgate_workers.adapters.embedded.queue.health_checks import served as served_embedded
+from holdgate_workers.adapters.embedded.queue.health_checks import unbound as unbound_embedded
 from holdgate_workers.adapters.embedded.queue.link import EmbeddedLink
 from holdgate_workers.adapters.embedded.queue.publisher import EmbeddedPublisher
 from holdgate_workers.adapters.embedded.server.server import EmbeddedServer, find_running
@@ -28,6 +29,7 @@ from holdgate_workers.adapters.rabbit import topology as rabbit_topology
 from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
 from holdgate_workers.adapters.rabbit.dead_letters import RabbitDeadLetters
 from holdgate_workers.adapters.rabbit.publishing.answering import AnsweringPublisher
+from holdgate_workers.adapters.rabbit.slots import try_slots
 from holdgate_workers.adapters.rabbit.topology import served as served_rabbit
 from holdgate_workers.app.clock import DatabaseTime
 from holdgate_workers.app.installation import Installation, NotOurs, NotSetUp
@@ -78,6 +80,10 @@ class RabbitTransport:
         """By passive declarations."""
         return served_rabbit(self.url, partitions)
 
+    def unbound(self, partitions: int) -> frozenset[int]:
+        """By a read through each slot that comes back."""
+        return try_slots(self.url, partitions).unbound
+
     def publisher(self, *, name: str) -> Publisher:
         """Its own connection, with asynchronous confirms, and others for direct reply-to once they are needed."""
         return AnsweringPublisher(self.url, name=name, installation=self.installation)
@@ -120,6 +126,10 @@ class EmbeddedTransport:
     def served(self, partitions: int) -> frozenset[int]:
         """By the locks of the queues."""
         return served_embedded(self.url, partitions)
+
+    def unbound(self, partitions: int) -> frozenset[int]:
+        """By the table of bindings."""
+        return unbound_embedded(self.url, partitions)
 
     def publisher(self, *, name: str) -> Publisher:
         """Inserts."""

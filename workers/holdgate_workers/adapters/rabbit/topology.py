@@ -152,6 +152,11 @@ def served(url: str, partitions: int) -> frozenset[int]:
     return frozenset(partition for partition, queue in found.items() if queue.consumers)
 
 
+def look(connection: Any, queue: str) -> Found:
+    """What there is of a queue. Takes no right but to connect."""
+    return _Maker(connection).look("queue", queue)
+
+
 _marker = topology.partitions_mark
 """AMQP cannot list bindings, and trying out which of them are left over takes thousands of commands."""
 
@@ -243,5 +248,6 @@ __all__ = [
     "connected",
     "declare",
     "inspect",
+    "look",
     "served",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holdgate_schema import topology
+from holdgate_schema.routing import SLOTS, partition_of, slot_key
 from holdgate_workers.cli import exits
 from holdgate_workers.cli.failures import one_line
 from holdgate_workers.cli.output.formats import span
@@ -131,6 +132,34 @@ def _topology(broker: Broker, partitions: int) -> Checks:
         )
     elif not broker.missing:
         yield Check("broker", "arguments", "ok", "every queue and exchange has the right ones")
+
+
+def slots(url: str, partitions: int) -> Check:
+    """Whether a queue takes the requests of every slot: AMQP lists no bindings, so each is tried."""
+    from holdgate_workers.adapters.rabbit.slots import try_slots
+    from holdgate_workers.app.ports import TransportError
+
+    try:
+        tried = try_slots(url, partitions)
+    except TransportError as exc:
+        mend = "the login needs the right to write to holdgate.requests, as a producer's"
+        return Check("broker", "slots", "warn", f"they cannot be tried: {one_line(str(exc))}", mend)
+    found = tried.unbound
+    if not found and tried.untried:
+        detail = f"{len(tried.untried)} of {SLOTS} not tried: nobody reads their queues, or requests wait there"
+        return Check("broker", "slots", "skip", detail, "look again once the gate workers keep up")
+    if not found:
+        return Check("broker", "slots", "ok", f"each of the {SLOTS} has a queue that takes its requests")
+    names = _few(
+        [
+            f"{slot_key(slot)} ({topology.partition_queue(partition_of(slot, partitions))})"
+            for slot in sorted(found)
+        ]
+    )
+    detail = f"{len(found)} of {SLOTS} without a queue: {names}; their requests come back to who sent them"
+    return Check(
+        "broker", "slots", "fail", detail, "holdgate migrate makes the queues and bindings that are missing"
+    )
 
 
 def unreachable(problem: Exception) -> Check:

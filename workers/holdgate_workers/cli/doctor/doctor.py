@@ -92,6 +92,8 @@ def _site(access: Access, config: ServiceConfig, *, probe: bool) -> Checks:
     try:
         if config.amqp_url is not None:
             yield from checks_broker.rabbit(config.amqp_url, partitions)
+            if probe:
+                yield checks_broker.slots(config.amqp_url, partitions)
         elif url is not None:
             yield from checks_broker.embedded_queues(url, partitions)
     except TransportError as exc:

@@ -122,6 +122,11 @@ class Metrics:
             "holdgate_partitions_without_standby",
             "Partition queues with fewer than two living gates in line; NaN if it cannot be seen",
         )
+        self.slot_without_queue = self._gauge(
+            "holdgate_slot_without_queue",
+            "1 for each slot whose requests no queue takes: they come back to who sent them",
+            "slot",
+        )
         self.lines_corrected = self._counter(
             "holdgate_lines_corrected",
             "Partitions where this worker did not stand in line as it believed, put right; must be 0",

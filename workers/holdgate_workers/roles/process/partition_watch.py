@@ -1,13 +1,16 @@
-"""Whether every partition queue has a consumer and a second one behind it: told by a role that is neither of them."""
+"""Whether every partition queue has a consumer and a second one behind it, and every slot a queue: told by a role that
+is none of them."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Callable
+from time import monotonic
 
 import structlog
 
+from holdgate_schema.routing import slot_key
 from holdgate_workers.adapters.postgres.connection import DatabaseError, DatabaseUnavailable
 from holdgate_workers.adapters.postgres.partitions.gaps import PartitionGaps
 from holdgate_workers.app.ports import TransportError
@@ -16,6 +19,8 @@ from holdgate_workers.roles.metrics.metrics import Metrics
 log = structlog.get_logger("holdgate.partitions")
 
 LOOK_SECONDS = 5.0
+SLOTS_SECONDS = 60.0
+"""So often every slot is tried, with a request of its own; the first time after as long."""
 STOP_SECONDS = 1.0
 
 
@@ -30,7 +35,9 @@ class PartitionWatch:
         metrics: Metrics,
         *,
         partitions: int,
+        unbound: Callable[[int], frozenset[int]] = lambda _: frozenset(),
         interval_seconds: float = LOOK_SECONDS,
+        slots_seconds: float = SLOTS_SECONDS,
     ) -> None:
         self._served = served
         self._gaps = gaps
@@ -40,6 +47,10 @@ class PartitionWatch:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="partition-watch", daemon=True)
         self._without: frozenset[int] = frozenset()
+        self._unbound = unbound
+        self._unbound_before: frozenset[int] = frozenset()
+        self._slots_seconds = slots_seconds
+        self._slots_at = monotonic() + slots_seconds
 
     def start(self) -> None:
         """Begin."""
@@ -55,6 +66,9 @@ class PartitionWatch:
         try:
             while not self._stopping.is_set():
                 self._look()
+                if monotonic() >= self._slots_at:
+                    self._slots_at = monotonic() + self._slots_seconds
+                    self._look_at_slots()
                 self._stopping.wait(self._interval_seconds)
         finally:
             self._gaps.close()
@@ -73,6 +87,22 @@ class PartitionWatch:
             if gap.missing == "consumer" and gap.partition in self._without:
                 log.error("partition_without_consumer", partition=gap.partition, seconds=round(gap.seconds, 1))
         self._without = without
+
+    def _look_at_slots(self) -> None:
+        """What cannot be asked is shown as it was: whoever cannot ask says so with the other two numbers."""
+        try:
+            unbound = self._unbound(self._partitions)
+        except TransportError as exc:
+            log.warning("slots_not_seen", detail=str(exc))
+            return
+        for slot in self._unbound_before - unbound:
+            self._metrics.slot_without_queue.remove(slot_key(slot))
+        for slot in unbound:
+            self._metrics.slot_without_queue.labels(slot_key(slot)).set(1)
+        if unbound:
+            names = ", ".join(slot_key(slot) for slot in sorted(unbound))
+            log.error("slots_without_queue", slots=names, mend="holdgate migrate")
+        self._unbound_before = unbound
 
     def _tell(self, without_consumer: float, without_standby: float) -> None:
         self._metrics.without_consumer.set(without_consumer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdgate_schema import topology
+from holdgate_schema.routing import SLOTS, partition_of, slot_key
 
 from .session import connect, translated
 from .tables import LOCK_SPACE
@@ -48,7 +49,11 @@ def examine(url: str, partitions: int) -> EmbeddedQueues:
         exchanges = {name for (name,) in connection.execute("SELECT name FROM holdgate_queue.exchanges")}
         queues = {name: (waiting, age) for name, waiting, age in connection.execute(_QUEUES)}
         bindings = {(exchange, pattern, queue) for exchange, pattern, queue in connection.execute(_BINDINGS)}
-    ours = {binding for binding in bindings if binding[0] in {item.name for item in topology.EXCHANGES[:3]}}
+    ours = {
+        binding
+        for binding in bindings
+        if binding[0] in {item.name for item in topology.EXCHANGES if item.name != topology.EVENTS_EXCHANGE}
+    }
     missing = [name for name in names if name not in queues]
     missing += [item.name for item in topology.EXCHANGES if item.name not in exchanges]
     requests = [queues[name] for name in names if name in queues and name != topology.DEAD_QUEUE]
@@ -67,3 +72,13 @@ def served(url: str, partitions: int) -> frozenset[int]:
     names = {topology.partition_queue(partition): partition for partition in range(partitions)}
     with translated(), connect(url, "holdgate-partitions") as connection:
         return frozenset(names[name] for (name,) in connection.execute(_SERVED, (LOCK_SPACE, list(names))))
+
+
+def unbound(url: str, partitions: int) -> frozenset[int]:
+    """The slots that are bound to no queue of a house with so many partitions. Raises `TransportError`."""
+    with translated(), connect(url, "holdgate-slots") as connection:
+        bound = set(connection.execute(_BINDINGS))
+    wanted = {slot: topology.partition_queue(partition_of(slot, partitions)) for slot in range(SLOTS)}
+    return frozenset(
+        slot for slot, queue in wanted.items() if (topology.REQUESTS_EXCHANGE, slot_key(slot), queue) not in bound
+    )
