@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.cli import COMMAND, COMMAND_SECONDS, environment
@@ -286,28 +287,30 @@ def test_all_of_two_thousand_and_one_hundred_dates_are_exported(office: Office) 
 
 
 def test_ctrl_c_says_how_far_it_came_and_the_same_file_goes_on_from_there(office: Office) -> None:
-    """A row that moves by a slot, one date after the other; the gates are the only ones who hurry."""
-    times = [f"2030-{1 + n // 672:02}-{1 + n % 672 // 24:02}T{n % 24:02}:00" for n in range(901)]
-    office.imports(office.table(*((f"t{n}", times[n]) for n in range(900))))
-    shifted = office.table(*((f"t{n}", times[n + 1]) for n in range(900)))
+    """A row that moves by a slot, one date after the other from its end; one in the middle is held up."""
+    times = [f"2030-05-{1 + n // 24:02}T{n % 24:02}:00" for n in range(201)]
+    office.imports(office.table(*((f"t{n}", times[n]) for n in range(200))))
+    shifted = office.table(*((f"t{n}", times[n + 1]) for n in range(200)))
     before = office.journal()
-    process = subprocess.Popen(
-        [COMMAND, "occurrence", "import", shifted],
-        env=environment(office.folder / "data", **office.variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    eventually(lambda: office.journal() > before + 20)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=COMMAND_SECONDS)
+    with psycopg.connect(office.house.database_url) as locker:
+        locker.execute("SELECT 1 FROM occurrences WHERE id = %s FOR UPDATE", [office.key("t100")])
+        process = subprocess.Popen(
+            [COMMAND, "occurrence", "import", shifted],
+            env=environment(office.folder / "data", **office.variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        eventually(lambda: office.journal() > before + 20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == exits.STOPPED, (out, err)
-    assert "of 900 changes are known to be done" in err
+    assert "of 200 changes are known to be done" in err
     assert "Import the file again" in err
     again = office.counts(shifted)
-    assert again["moved"] + again["unchanged"] == 900
+    assert again["moved"] + again["unchanged"] == 200
     assert again["unchanged"] > 20
-    assert office.counts(shifted) == {"unchanged": 900}
+    assert office.counts(shifted) == {"unchanged": 200}
 
 
 def test_a_plan_fits_on_a_screen(office: Office) -> None:

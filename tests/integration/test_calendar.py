@@ -50,7 +50,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
     more: str = "",
 ) -> tuple[int, dict[str, str], bytes]:
-    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
         query = f"token={token.replace(' ', '%20')}{more}"
         connection.request(method, f"{path}?{query}", headers=dict(headers or {}))
         response = connection.getresponse()

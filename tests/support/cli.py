@@ -17,7 +17,7 @@ from typing import Any
 from holdgate_workers.adapters.embedded.server.server import EmbeddedServer, find_running, remove
 
 COMMAND = Path(sys.executable).parent / "holdgate"
-COMMAND_SECONDS = 60.0
+COMMAND_SECONDS = 120.0
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
 
