@@ -15,6 +15,7 @@ from holdgate_workers.adapters.postgres.maintenance.recounting import Recount
 from holdgate_workers.adapters.postgres.partitions.gaps import PartitionGaps
 from holdgate_workers.app.expiry.sweep import ReadDue, ReadWorked, Round, SendSweeps, SweepEffect, Sweeper
 from holdgate_workers.ids import new_request_id
+from holdgate_workers.wiring.faults import told
 from holdgate_workers.wiring.site import Site, database_time
 
 from .gate.membership import SharedSettings
@@ -40,6 +41,7 @@ class ExpiryWorker(LoopWorker):
     def __init__(self, site: Site, *, name: str | None = None) -> None:
         super().__init__(name)
         self._interval_seconds = site.config.sweep_interval_seconds
+        self._database_url = site.database_url
         self._due = DueHolds(site.database_url)
         self._house = House(site.database_url)
         self._counters = Recount(site.database_url)
@@ -74,7 +76,7 @@ class ExpiryWorker(LoopWorker):
             self._count_open_work()
             self._clean()
         except (DatabaseUnavailable, DatabaseError) as exc:
-            log.warning("recount_failed", detail=str(exc))
+            log.warning("recount_failed", detail=told(exc, self._database_url))
         if result.unfinished:
             return 0.0
         return min(BUSY_SECONDS, self._interval_seconds) if result.busy else self._interval_seconds

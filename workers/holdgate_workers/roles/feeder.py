@@ -12,6 +12,7 @@ from holdgate_workers.adapters.postgres.tasks.feed import TaskFeed
 from holdgate_workers.adapters.postgres.tasks.table import RESEND_SECONDS, TaskBook
 from holdgate_workers.app.ports import TransportError
 from holdgate_workers.app.tasks.tasks import Planner, Unplannable, Wakeup
+from holdgate_workers.wiring.faults import told
 from holdgate_workers.wiring.site import Site
 
 from .metrics.tasks import FeedMetrics
@@ -49,6 +50,7 @@ class FeederWorker(LoopWorker):
         resend_seconds: float = RESEND_SECONDS,
     ) -> None:
         super().__init__(name)
+        self._database_url = site.database_url
         self._feed = TaskFeed(site.database_url, planners, name=CURSOR, resend_seconds=resend_seconds)
         self._book = TaskBook(site.database_url, resend_seconds=resend_seconds)
         self._wakeups = site.wakeups
@@ -64,7 +66,7 @@ class FeederWorker(LoopWorker):
             try:
                 busy = step() or busy
             except (DatabaseUnavailable, DatabaseError, TransportError, Unplannable) as exc:
-                problems.append(str(exc))
+                problems.append(told(exc, self._database_url))
         self._tell(problems)
         return 0.0 if busy else FAILED_SECONDS if problems else IDLE_SECONDS
 

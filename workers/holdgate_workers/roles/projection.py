@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from holdgate_workers.adapters.postgres.projection.rows import CURSOR, ProjectionRows, TouchedCursor
+from holdgate_workers.adapters.redis.diagnosis import fault_of as cache_fault
 from holdgate_workers.adapters.redis.projection import CacheError, ProjectionCache
 from holdgate_workers.app.installation import NotOurs
 from holdgate_workers.app.projection.effects import (
@@ -73,7 +74,9 @@ class ProjectionWorker(LoopWorker):
         try:
             theirs = self._cache.owner()
         except CacheError as exc:
-            log.warning("cache_not_reached", problem=str(exc))  # it may come later, and is asked in each round
+            log.warning(
+                "cache_not_reached", problem=f"{cache_fault(exc)} ({exc})"
+            )  # it may come later, and is asked in each round
             return
         if theirs is not None and theirs.id != site.installation.id:
             raise NotOurs(

@@ -12,6 +12,7 @@ from holdgate_workers.adapters.postgres.tasks.table import RESEND_SECONDS, TaskB
 from holdgate_workers.app.tasks.ports import Desk
 from holdgate_workers.app.tasks.task_runner import HandlerDesk
 from holdgate_workers.app.tasks.tasks import Retries
+from holdgate_workers.wiring.faults import told
 from holdgate_workers.wiring.site import Site
 from holdgate_workers.wiring.tasks import HandlerMaker
 
@@ -94,7 +95,7 @@ class TaskRole(LoopWorker):
             else:
                 self._book.ping()
         except (DatabaseUnavailable, DatabaseError) as exc:
-            problem = f"the table of tasks cannot be read: {exc}"
+            problem = f"the table of tasks cannot be read: {told(exc)}"
         self.problem = problem
         return LOOK_SECONDS
 

@@ -38,6 +38,8 @@ from holdgate_workers.app.tasks.ports import WakeupLine
 from holdgate_workers.config.environment import ServiceConfig
 from holdgate_workers.ids import short_id
 
+from .faults import told
+
 log = structlog.get_logger("holdgate.bootstrap")
 
 VERSION = version("holdgate")
@@ -237,7 +239,7 @@ def _verify(transport: RabbitTransport | EmbeddedTransport) -> None:
         raise
     except TransportError as exc:
         # Every connection that is made later asks again, so a worker may wait for it.
-        log.warning("queue_not_reached", problem=str(exc))
+        log.warning("queue_not_reached", problem=told(exc))
 
 
 def _wakeups(config: ServiceConfig, installation: Installation) -> WakeupLine:

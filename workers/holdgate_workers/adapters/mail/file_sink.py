@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from holdgate_workers.app.faults import Fault
 from holdgate_workers.app.notifications.delivery.mail import Mail
 from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
 from holdgate_workers.app.notifications.people import Sender
@@ -24,6 +25,18 @@ class FileSink:
     def __init__(self, folder: Path, sender: Sender) -> None:
         self._folder = folder
         self._sender = sender
+
+    def fault(self) -> Fault | None:
+        """Write a file and take it away; None if that works."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with NamedTemporaryFile(dir=self._folder, prefix=".tried-", suffix=".part") as part:
+                part.write(b"tried")
+                part.flush()
+        except OSError as exc:
+            mend = "let this process write into it, make room, or name another in HOLDGATE_MAIL_URL"
+            return Fault("no_folder", f"mails cannot be written to the folder: {exc.strerror}", mend)
+        return None
 
     def send(self, mail: Mail) -> Outcome:
         """Write the file: all of it or nothing. A full disk may have room again later."""

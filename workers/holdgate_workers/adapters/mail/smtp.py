@@ -9,10 +9,12 @@ from enum import StrEnum
 
 from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPResponseException
 
+from holdgate_workers.app.faults import Fault
 from holdgate_workers.app.notifications.delivery.mail import Mail
 from holdgate_workers.app.notifications.delivery.outcomes import Delivered, Failed, Outcome
 from holdgate_workers.app.notifications.people import Sender, wire_address
 
+from .diagnosis import fault_of
 from .message import is_international, mime
 from .server import MailServer
 
@@ -46,6 +48,10 @@ class SmtpSender:
         """Hand the mail over, within `timeout_seconds` of the server. 250 means that the server will deliver it or say
         why not; a refusal of the recipient or of the message is final, everything else may be better next time."""
         return asyncio.run(_Delivery(self._server, self._sender, self._tls).run(mail))
+
+    def fault(self) -> Fault | None:
+        """Connect, agree on TLS, greet and log in, and send nothing; None if that works."""
+        return asyncio.run(_Delivery(self._server, self._sender, self._tls).try_out())
 
 
 class _Client(SMTP):
@@ -93,6 +99,23 @@ class _Delivery:
             self._client.close()
             await asyncio.sleep(0)  # the socket is closed in the loop's next turn
         return outcome
+
+    async def try_out(self) -> Fault | None:
+        """As `SmtpSender.fault`, within the server's time."""
+        try:
+            async with asyncio.timeout(self._server.timeout_seconds):
+                await self._client.connect()
+                if self._client.is_ehlo_or_helo_needed:
+                    await self._client.ehlo()
+        except (SMTPException, OSError) as exc:
+            return fault_of(exc)
+        else:
+            with suppress(SMTPException, OSError):
+                await self._client.quit(timeout=QUIT_SECONDS)
+            return None
+        finally:
+            self._client.close()
+            await asyncio.sleep(0)
 
     async def _hand_over(self, mail: Mail) -> Outcome:
         needs_utf8 = is_international(mail, self._sender)

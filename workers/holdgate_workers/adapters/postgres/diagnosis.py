@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import select
 import socket
+import ssl
 import tempfile
+import threading
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -14,6 +16,7 @@ import psycopg
 from psycopg import Connection, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from holdgate_workers.adapters.tls import certificate_fault
 from holdgate_workers.app.faults import Fault
 
 from .connection import DatabaseError, DatabaseUnavailable, connect, translated
@@ -22,6 +25,7 @@ CONNECT_SECONDS = 5
 URL = "HOLDGATE_DATABASE_URL"
 
 _STATE = re.compile(r'^B\t.*ErrorResponse\t.*? C "(?P<state>[0-9A-Z]{5})"', re.MULTILINE)
+_SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 _GRANTS = (
     "GRANT SELECT, INSERT, UPDATE, DELETE on its tables to the login (docs/operating.md, Rights in the database)"
 )
@@ -81,8 +85,42 @@ def diagnose(url: str) -> Fault | None:
     return fault_of(state) or _of_address(parts)
 
 
+COMMIT_SECONDS = 3.0
+_COMMITTED = "SELECT pg_logical_emit_message(true, 'holdgate', 'tried')"
+"""A line in the write-ahead log and in no table: its commit waits for whatever every commit waits for."""
+COMMIT_HANGS = Fault(
+    "commit_hangs",
+    f"a commit did not end within {COMMIT_SECONDS:g} s: a synchronous standby does not answer, or the disk is stuck",
+    "look at pg_stat_replication; start the standby, or take it out of synchronous_standby_names",
+)
+
+
+def try_commit(connection: Connection[tuple[Any, ...]]) -> Fault | None:
+    """Commit something that leaves nothing, in bounded time; None if that works. Outside of a transaction.
+
+    No timeout of the server ends a commit that waits for a standby; to be cancelled does.
+    """
+    is_late = threading.Event()
+
+    def cancel() -> None:
+        is_late.set()
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=COMMIT_SECONDS)
+
+    timer = threading.Timer(COMMIT_SECONDS, cancel)
+    timer.start()
+    try:
+        connection.execute(_COMMITTED)
+    except psycopg.errors.QueryCanceled:
+        return COMMIT_HANGS
+    finally:
+        timer.cancel()
+        timer.join()  # or a late word of it would cancel the next statement
+    return COMMIT_HANGS if is_late.is_set() else None
+
+
 def try_writing(url: str) -> Fault | None:
-    """Write a row with this login and take it back; None if that works."""
+    """Write a row with this login and take it back, and commit something that leaves nothing; None if that works."""
 
     def work(connection: Connection[tuple[Any, ...]]) -> None:
         with connection.transaction(force_rollback=True):
@@ -91,9 +129,9 @@ def try_writing(url: str) -> Fault | None:
     try:
         with translated(), connect(url, name="writing") as connection:
             work(connection)
+            return try_commit(connection)
     except (DatabaseUnavailable, DatabaseError) as exc:
         return explain(exc, url)
-    return None
 
 
 def explain(exc: DatabaseUnavailable | DatabaseError, url: str | None) -> Fault:
@@ -154,5 +192,26 @@ def _of_address(parts: dict[str, Any]) -> Fault:
             "no_answer", "the host does not answer", f"correct the host in {URL}, or the firewall between"
         )
     if str(parts.get("sslmode", "")) in ("require", "verify-ca", "verify-full"):
+        wrong = _of_certificate(host, port, parts)
+        if wrong is not None:
+            return wrong
         return Fault("no_tls", "TLS could not be agreed on", "let the server speak TLS, or correct sslmode")
     return Fault("no_postgres", "what listens there does not answer like PostgreSQL", f"correct the port in {URL}")
+
+
+def _of_certificate(host: str, port: int, parts: dict[str, Any]) -> Fault | None:
+    """Ask for TLS as libpq does, which tells nobody what it finds wrong with the certificate."""
+    authorities = str(parts.get("sslrootcert") or "")
+    checks_name = parts.get("sslmode") == "verify-full"
+    context = ssl.create_default_context(cafile=authorities if authorities not in ("", "system") else None)
+    context.check_hostname = checks_name
+    try:
+        with socket.create_connection((host, port), CONNECT_SECONDS) as link:
+            link.sendall(_SSL_REQUEST)
+            if link.recv(1) == b"S":
+                context.wrap_socket(link, server_hostname=host).close()
+    except ssl.SSLCertVerificationError as exc:
+        return certificate_fault(exc, host_in=URL, ca_in=f"{URL} (?sslrootcert=FILE)")
+    except OSError:
+        return None
+    return None

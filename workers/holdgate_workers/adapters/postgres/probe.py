@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 from holdgate_workers.app.faults import Fault
 
 from .connection import DatabaseError, DatabaseUnavailable
-from .diagnosis import explain
+from .diagnosis import explain, try_commit
 from .session import Session
 
 _COLUMN = """
@@ -35,7 +35,7 @@ class TryDatabase:
         self._session = Session(url, name=name)
 
     def fault(self) -> Fault | None:
-        """None if a row was written (and taken back) and each table may be read and changed."""
+        """None if a row was written (and taken back), each table may be read and changed, and a commit ends."""
 
         def work(connection: Connection[tuple[Any, ...]]) -> None:
             connection.execute(_ROW, [f"{self._name} {connection.info.backend_pid}"])
@@ -47,7 +47,7 @@ class TryDatabase:
                 connection.execute(update.format(Identifier(table), column, column))
             raise _TakeBack
 
-        return self._tried(work)
+        return self._tried(work) or self._tried_commit()
 
     def fault_of_queue(self) -> Fault | None:
         """The same for the queue in the database."""
@@ -61,6 +61,12 @@ class TryDatabase:
     def close(self) -> None:
         """Close the connection. Idempotent."""
         self._session.close()
+
+    def _tried_commit(self) -> Fault | None:
+        try:
+            return self._session.run_outside(try_commit)
+        except (DatabaseUnavailable, DatabaseError) as exc:
+            return explain(exc, self._url)
 
     def _tried(self, work: Any) -> Fault | None:
         try:

@@ -31,6 +31,7 @@ from .connection import (
     connection_parameters,
     explain,
 )
+from .diagnosis import fault_of
 from .stamp import mark_of
 
 _log = logging.getLogger(__name__)
@@ -185,8 +186,9 @@ class RabbitConsumer:
         line.attempts += 1
         line.timer = self._io.call_later(seconds, partial(self._start, line))
         _log.warning(
-            "partition %02d has no broker connection (%s); next try in %.2f s",
+            "partition %02d has no broker connection: %s (%s); next try in %.2f s",
             life.partition,
+            fault_of(life.reason or error),
             explain(life.reason or error),
             seconds,
         )

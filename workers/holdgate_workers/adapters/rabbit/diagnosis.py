@@ -8,21 +8,23 @@ import ssl
 from pika import exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorSocketConnectError, AMQPConnectorStackTimeout
 
+from holdgate_workers.adapters.tls import certificate_fault
 from holdgate_workers.app.faults import Fault
 
 URL = "HOLDGATE_AMQP_URL"
+CA_FILE = f"{URL} (?ssl_options={{'ca_certs':'FILE'}}, percent-encoded) or SSL_CERT_FILE"
 _RIGHTS = "give the login the rights of docs/contract.md, section 15 (rabbitmqctl set_permissions)"
 
 _SILENT = (AMQPConnectorStackTimeout, AMQPConnectorSocketConnectError, TimeoutError)
 
 
-def fault_of(error: BaseException) -> Fault:
+def fault_of(error: BaseException | None) -> Fault:
     """What an exception of the driver, or one that was raised from it, means to people."""
-    for item in _chain(error):
+    for item in [] if error is None else _chain(error):
         found = _fault(item)
         if found is not None:
             return found
-    return Fault("unknown", "the broker cannot be used", "look at its log")
+    return Fault("unknown", "the connection broke", "look at the broker's log")
 
 
 def _fault(error: BaseException) -> Fault | None:
@@ -44,9 +46,7 @@ def _fault(error: BaseException) -> Fault | None:
     if code == 320:
         return Fault("closed_by_operator", "the broker closed the connection on purpose", "look at its log")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Fault(
-            "certificate", "the broker's certificate is not one that is trusted here", "correct it, or its CA"
-        )
+        return certificate_fault(error, host_in=URL, ca_in=CA_FILE)
     if isinstance(error, ssl.SSLError):
         return Fault(
             "no_tls", "what listens there does not speak TLS", f"use amqp:// or the TLS port (5671) in {URL}"

@@ -7,6 +7,7 @@ import ssl
 
 import redis
 
+from holdgate_workers.adapters.tls import certificate_fault
 from holdgate_workers.app.faults import Fault
 
 URL = "HOLDGATE_REDIS_URL"
@@ -55,6 +56,8 @@ def _fault(error: BaseException) -> Fault | None:
         return Fault("full", "Redis has no memory left", "raise maxmemory, or let maxmemory-policy make room")
     if isinstance(error, redis.BusyLoadingError):
         return Fault("starting", "Redis is loading its data", "wait")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return certificate_fault(error, host_in=URL, ca_in=f"{URL} (?ssl_ca_certs=FILE) or SSL_CERT_FILE")
     if isinstance(error, ssl.SSLError):
         return Fault(
             "no_tls", "TLS could not be agreed on", f"rediss:// is with TLS, redis:// without: correct {URL}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from holdgate_workers.app.faults import Fault
+
 from .analytics import AnalyticsEvent
 from .delivery.mail import CalendarObject, Mail, MailText
 from .delivery.outcomes import Outcome
@@ -22,6 +24,9 @@ class MailSender(Protocol):
 
     def send(self, mail: Mail) -> Outcome:
         """Hand over one mail. A mail sent twice is recognised by its Message-ID, which comes from its key."""
+
+    def fault(self) -> Fault | None:
+        """Why no mail could be sent now, tried without sending one; None if one could."""
 
 
 class MailTexts(Protocol):

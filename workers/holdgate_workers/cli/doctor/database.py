@@ -91,7 +91,7 @@ def writing(url: str) -> Check:
 
     fault = try_writing(url)
     if fault is None:
-        return Check("database", "writing", "ok", "a row was written and taken back")
+        return Check("database", "writing", "ok", "a row was written and taken back, and a commit ended")
     return Check("database", "writing", "fail", fault.what, fault.mend)
 
 

@@ -53,6 +53,7 @@ def doctor(access: Access, probe: bool, out: Output) -> None:
 def _all(access: Access, *, probe: bool) -> Checks:
     from holdgate_workers.config.environment import ConfigError
 
+    from . import mail as checks_mail
     from . import this_process as checks_here
 
     yield from checks_here.here()
@@ -64,6 +65,7 @@ def _all(access: Access, *, probe: bool) -> Checks:
         return
     yield from checks_here.configuration(config)
     yield from _guarded("redis", checks_here.redis)
+    yield from _guarded("mail", lambda: checks_mail.mail(config))
     yield from _site(access, config, probe=probe)
 
 

@@ -15,6 +15,7 @@ from holdgate_workers.app.partitions.membership import News, Standing, View
 from holdgate_workers.app.ports import Consumer
 from holdgate_workers.domain.settings.settings import InvalidSettings, Settings
 from holdgate_workers.roles.metrics.metrics import Metrics
+from holdgate_workers.wiring.faults import told
 
 from .delivery_buffer import Intake
 from .engine import Engine
@@ -134,7 +135,7 @@ class MembershipThread:
             try:
                 self._beat()
             except self._unavailable as exc:
-                log.warning("heartbeat_failed", detail=str(exc))
+                log.warning("heartbeat_failed", detail=told(exc))
             self._intake.changed.wait(BEAT_SECONDS)
 
     def _beat(self) -> None:

@@ -15,6 +15,7 @@ from holdgate_workers.adapters.postgres.connection import DatabaseError, Databas
 from holdgate_workers.adapters.postgres.partitions.gaps import PartitionGaps
 from holdgate_workers.app.ports import TransportError
 from holdgate_workers.roles.metrics.metrics import Metrics
+from holdgate_workers.wiring.faults import told
 
 log = structlog.get_logger("holdgate.partitions")
 
@@ -77,7 +78,7 @@ class PartitionWatch:
         try:
             gaps = self._gaps.note(self._served(self._partitions), self._partitions)
         except (TransportError, DatabaseUnavailable, DatabaseError) as exc:
-            log.warning("partitions_not_seen", detail=str(exc))
+            log.warning("partitions_not_seen", detail=told(exc))
             self._tell(math.nan, math.nan)
             return
         without = frozenset(gap.partition for gap in gaps if gap.missing == "consumer")

@@ -21,6 +21,7 @@ from holdgate_workers.adapters.postgres.connection import DatabaseError, Databas
 from holdgate_workers.adapters.postgres.notifications.slots import SlotBook
 from holdgate_workers.app.notifications.facts import ProductSlots
 from holdgate_workers.roles.process.health import PageAnswer
+from holdgate_workers.wiring.faults import told
 
 log = structlog.get_logger("holdgate.calendar")
 
@@ -64,7 +65,7 @@ class CalendarPage:
                     path[1], lambda found: self._feed(found, environ), since=since, until=until, past=PAST
                 )
         except (DatabaseUnavailable, DatabaseError) as exc:
-            log.error("calendar_not_read", problem=str(exc))
+            log.error("calendar_not_read", problem=told(exc))
             return _said(HTTPStatus.SERVICE_UNAVAILABLE, "not now", **{"Retry-After": str(RETRY_SECONDS)})
         return answer or _said(HTTPStatus.NOT_FOUND, "there is no such product")
 

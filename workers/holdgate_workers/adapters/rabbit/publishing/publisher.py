@@ -19,6 +19,7 @@ from holdgate_workers.adapters.rabbit.connection import (
     connection_parameters,
     explain,
 )
+from holdgate_workers.adapters.rabbit.diagnosis import fault_of
 from holdgate_workers.adapters.rabbit.stamp import mark_of
 from holdgate_workers.app.installation import Installation
 from holdgate_workers.app.ports import Outgoing, Receipt
@@ -283,7 +284,12 @@ class RabbitPublisher:
         seconds = backoff_seconds(self._attempts, jitter())
         self._attempts += 1
         self._timer = self._io.call_later(seconds, self._dial)
-        _log.warning("no broker connection to publish on (%s); next try in %.2f s", explain(error), seconds)
+        _log.warning(
+            "no broker connection to publish on: %s (%s); next try in %.2f s",
+            fault_of(error),
+            explain(error),
+            seconds,
+        )
 
     def _hang_up(self) -> None:
         self._hanging_up = True

@@ -12,6 +12,7 @@ from msgspec import Struct
 from holdgate_workers.adapters.http.client import HttpClient
 from holdgate_workers.adapters.http.responses import Answer, Outcome, Verdict, detail, verdict
 from holdgate_workers.adapters.shops.reading import read
+from holdgate_workers.app.faults import Fault
 
 from .orders import ERROR, WooError
 
@@ -75,6 +76,22 @@ def examined(
         yield from _gateways(client, methods)
     if hears:
         yield from _webhooks(client)
+
+
+def let_in(client: HttpClient) -> Fault | None:
+    """One cheap read with the key; None if the shop answers. Kinds: `wrong_key`, `wrong_address`, and `no_answer` for
+    whatever passes by itself."""
+    outcome = client.send("GET", f"{_ROOT}/orders", query=(("per_page", "1"),))
+    seen = read(outcome, _ORDERS)
+    if isinstance(seen, list):
+        return None
+    found = _not_let_in(client, outcome)
+    if found.is_key or (isinstance(outcome, Answer) and outcome.status in (401, 403)):
+        mend = "compare HOLDGATE_ORDER_KEY and HOLDGATE_ORDER_SECRET with Settings > Advanced > REST API"
+        return Fault("wrong_key", found.detail, mend)
+    if verdict(outcome) is Verdict.MISCONFIGURED:
+        return Fault("wrong_address", found.detail, found.mend)
+    return Fault("no_answer", found.detail, found.mend)
 
 
 def _not_let_in(client: HttpClient, outcome: Outcome) -> Finding:
