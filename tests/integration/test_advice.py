@@ -26,7 +26,6 @@ from holdgate_workers.adapters.rabbit import diagnosis as broker
 from holdgate_workers.adapters.rabbit.topology import connected
 from holdgate_workers.adapters.redis import diagnosis as cache
 from holdgate_workers.app.ports import TransportError
-from holdgate_workers.cli import exits
 from holdgate_workers.config.environment import ConfigError, read_config
 
 SECRET = "hunter2"
@@ -222,13 +221,36 @@ def test_a_url_that_cannot_be_meant_names_its_variable(variable: str, url: str) 
     assert SECRET not in str(caught.value)
 
 
-def test_the_doctor_and_a_role_that_cannot_start_say_the_same(url: str, tmp_path: Path) -> None:
-    nowhere = changed(url, path="/there_is_none")
-    terminal = Terminal(tmp_path / "data")
-    doctor = terminal("doctor", "--output", "json", HOLDGATE_DATABASE_URL=nowhere)
-    worker = terminal("worker", "relay", HOLDGATE_DATABASE_URL=nowhere)
-    fault = database.diagnose(nowhere)
-    assert fault is not None
-    assert doctor.code == worker.code == exits.NOT_RUNNING
-    assert any((check["detail"], check["mend"]) == (fault.what, fault.mend) for check in doctor.json["checks"])
-    assert str(fault) in worker.err
+def said_by_both(folder: Path, url: str) -> tuple[str, str]:
+    """What the doctor fails for first, and what a worker says that cannot start."""
+    terminal = Terminal(folder / "data")
+    doctor = terminal("doctor", "--no-probe", "--output", "json", HOLDGATE_DATABASE_URL=url)
+    worker = terminal("worker", "relay", HOLDGATE_DATABASE_URL=url)
+    assert doctor.code == worker.code
+    failed = next(check for check in doctor.json["checks"] if check["status"] == "fail")
+    return f"{failed['detail']}; {failed['mend']}", worker.err
+
+
+@pytest.mark.parametrize("case", ["no database", "closed port", "unknown login", "no rights", "too many clients"])
+def test_the_doctor_and_a_role_that_cannot_start_say_the_same(
+    url: str, login: tuple[str, str], tmp_path: Path, case: str
+) -> None:
+    _, mine = login
+    cases = {
+        "no database": changed(url, path="/there_is_none"),
+        "closed port": changed(url, port=1),
+        "unknown login": changed(url, login=f"there_is_none:{SECRET}"),
+    }
+    with ExitStack() as holding:
+        if case == "too many clients":
+            holding.enter_context(psycopg.connect(mine))
+        doctor, worker = said_by_both(tmp_path, cases.get(case, mine))
+    assert " ".join(doctor.split()) in " ".join(worker.split())
+    assert SECRET not in doctor + worker
+
+
+def test_of_a_url_that_cannot_be_read_both_name_the_variable(tmp_path: Path) -> None:
+    doctor, worker = said_by_both(tmp_path, f"postgresql://u:{SECRET}/x@db:5432/y")
+    assert "HOLDGATE_DATABASE_URL" in doctor
+    assert "HOLDGATE_DATABASE_URL" in worker
+    assert SECRET not in doctor + worker
