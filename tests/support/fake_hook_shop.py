@@ -16,6 +16,7 @@ from tests.support.http_peer import HttpPeer, Reply, Request
 SECRET = "whsec_" + b64encode(b"a key of exactly thirty-two byte").decode()
 NOW = datetime(2026, 10, 6, 9, 30, tzinfo=UTC)
 PATH = "/hooks/orders"
+SIGNED_SECONDS = 300
 
 
 class FakeHookShop:
@@ -24,6 +25,7 @@ class FakeHookShop:
     def __init__(self) -> None:
         self.orders: dict[str, dict] = {}
         self.surcharge = 0
+        self.now = NOW
         self._asked: dict[str, dict] = {}
         self._refunds: dict[str, dict] = {}
         self._ids = itertools.count(1)
@@ -43,7 +45,7 @@ class FakeHookShop:
     def _work(self, request: Request) -> Reply:
         if request.path != PATH:
             return Reply(404, {"reason": "no such page"})
-        if not _is_signed(request):
+        if not _is_signed(request, self.now):
             return Reply(401, {"reason": "who are you?"})
         asked = request.json()
         with self._lock:
@@ -70,7 +72,7 @@ class FakeHookShop:
                 "currency": asked["currency"],
                 "total": asked["total"] + self.surcharge,
                 "refunded": 0,
-                "changed_at": NOW.isoformat(),
+                "changed_at": self.now.isoformat(),
             }
             self.orders[there["order_id"]] = there
             self._asked[asked["reference"]] = asked
@@ -102,13 +104,13 @@ class FakeHookShop:
         return Reply(200, {"refund": self._refunds[asked["reference"]]})
 
 
-def _is_signed(request: Request) -> bool:
+def _is_signed(request: Request, now: datetime) -> bool:
     """By the words of the specification, not by our own code."""
     names = ("webhook-id", "webhook-timestamp", "webhook-signature")
     message_id, timestamp, signature = (request.headers[name] for name in names)
     key = b64decode(SECRET.removeprefix("whsec_"))
     right = hmac.new(key, f"{message_id}.{timestamp}.".encode() + request.body, sha256).digest()
-    return signature == "v1," + b64encode(right).decode() and abs(int(timestamp) - NOW.timestamp()) <= 300
+    return signature == "v1," + b64encode(right).decode() and abs(int(timestamp) - now.timestamp()) <= SIGNED_SECONDS
 
 
 @contextmanager
