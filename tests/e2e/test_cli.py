@@ -318,9 +318,9 @@ def test_the_doctor_finds_everything_well(terminal: Terminal) -> None:
     assert found["ok"]
     checks = {(check["area"], check["name"]): check for check in found["checks"]}
     assert not [check for check in found["checks"] if check["status"] == "fail"]
-    for name in ("gate workers", "partitions", "round trip", "conservation", "settings", "expiry"):
+    for name in ("installation", "gate workers", "partitions", "round trip", "conservation", "settings", "expiry"):
         assert checks["house", name]["status"] == "ok"
-    assert "258 bindings" in checks["queue", "topology"]["detail"]
+    assert "257 bindings" in checks["queue", "topology"]["detail"]
     typo = terminal("doctor", "--no-probe", HOLDGATE_PARTITONS="4")
     assert typo.code == 0
     assert "HOLDGATE_PARTITONS" in typo.out

@@ -31,6 +31,12 @@ def test_two_seats_are_not_sold_four_times(kind: str, tmp_path: Path) -> None:
             assert ran.code == exits.NOT_OURS, (words, ran)
             for word in (ours.id, ours.name, theirs.id, theirs.name, "holdgate installation take-over"):
                 assert word in ran.err.replace("\n", " "), (words, ran)
+        told = holdgate(tmp_path, "doctor", "--no-probe", "--output", "json", **settings)
+        [check] = [check for check in told.json["checks"] if check["name"] == "installation"]
+        assert check["status"] == "fail"
+        assert ours.id in check["detail"]
+        assert theirs.id in check["detail"]
+        assert "take-over" in check["mend"]
         answers = [client.call(place_of("occ-2")) for _ in range(4)]
         assert [type(answer) for answer in answers] == [Held, Held, Refused, Refused]
         assert first.held("occ-2") == 2

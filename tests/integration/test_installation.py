@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from tests.conformance.transport_harness import RecordingSink, numbered
 from tests.support.postgres import fresh_database, migrated_database
-from tests.support.rabbit import channel, eventually, fresh_vhost, rabbitmqctl, vhost_of
+from tests.support.rabbit import admin_url, channel, eventually, fresh_vhost, rabbitmqctl, vhost_of
 from tests.support.redis import PrivateRedis, private_redis
 from tests.support.two_houses import installation_of, second_database, second_schema
 
@@ -26,7 +26,9 @@ from holdgate_workers.adapters.embedded.queue.publisher import EmbeddedPublisher
 from holdgate_workers.adapters.rabbit import topology
 from holdgate_workers.adapters.rabbit.consumer import RabbitConsumer
 from holdgate_workers.adapters.rabbit.publishing.publisher import RabbitPublisher
+from holdgate_workers.adapters.rabbit.stamp import VHOST_BYTES_MAX
 from holdgate_workers.app.installation import Installation, NotOurs, NotSetUp, StillServed
+from holdgate_workers.app.ports import TransportError
 from holdgate_workers.config.environment import read_config
 from holdgate_workers.roles.projection import ProjectionWorker
 from holdgate_workers.wiring.site import open_site
@@ -209,6 +211,38 @@ def _taken(url: str) -> bool:
     except StillServed:
         return False
     return True
+
+
+@contextmanager
+def named_vhost(name: str) -> Iterator[str]:
+    """A virtual host with this name."""
+    rabbitmqctl("add_vhost", name)
+    try:
+        parts = urlsplit(admin_url())
+        rabbitmqctl("set_permissions", "-p", name, parts.username or "guest", ".*", ".*", ".*")
+        yield urlunsplit(parts._replace(path=f"/{name}"))
+    finally:
+        rabbitmqctl("delete_vhost", name)
+
+
+def test_a_long_name_of_a_virtual_host_leaves_room_for_its_owner_s() -> None:
+    with named_vhost(f"holdgate-test-{secrets.token_hex(4)}-".ljust(VHOST_BYTES_MAX, "x")) as url:
+        topology.declare(url, 1, THEIRS)
+        with pytest.raises(NotOurs, match=THEIRS.id):
+            topology.verify(url, OURS)
+        before = topology.take_over(url, OURS)
+        assert before is not None
+        assert before.id == THEIRS.id
+        with pytest.raises(NotOurs, match=OURS.id):
+            topology.verify(url, THEIRS)
+
+
+def test_a_virtual_host_whose_owner_could_not_be_read_is_never_set_up() -> None:
+    with named_vhost(f"holdgate-test-{secrets.token_hex(4)}-".ljust(VHOST_BYTES_MAX + 1, "x")) as url:
+        for refused in (lambda: topology.declare(url, 1, OURS), lambda: topology.take_over(url, OURS)):
+            with pytest.raises(TransportError, match=f"58 bytes. At most {VHOST_BYTES_MAX} are possible"):
+                refused()
+        assert not any(item.exists for item in topology.inspect(url, 1))
 
 
 def test_a_database_that_moved_says_its_new_place(vhost: str) -> None:

@@ -110,7 +110,9 @@ def _is_signed(request: Request, now: datetime) -> bool:
     message_id, timestamp, signature = (request.headers[name] for name in names)
     key = b64decode(SECRET.removeprefix("whsec_"))
     right = hmac.new(key, f"{message_id}.{timestamp}.".encode() + request.body, sha256).digest()
-    return signature == "v1," + b64encode(right).decode() and abs(int(timestamp) - now.timestamp()) <= SIGNED_SECONDS
+    return (
+        signature == "v1," + b64encode(right).decode() and abs(int(timestamp) - now.timestamp()) <= SIGNED_SECONDS
+    )
 
 
 @contextmanager

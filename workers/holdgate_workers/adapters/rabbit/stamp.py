@@ -29,6 +29,8 @@ PRECONDITION_FAILED = 406
 ALTERNATE = "alternate-exchange"
 NAME_CHARS_MAX = 80
 """The broker cuts its refusals off at 255 bytes."""
+VHOST_BYTES_MAX = 57
+"""With a longer name in a refusal the owner's id would be cut off: the other words, id included, have 198 bytes."""
 QUESTION = "?"
 """An alternate exchange that no owner has and that no login may write to, so that asking cannot make anything."""
 
@@ -51,10 +53,12 @@ class Stamp:
 
     def __init__(self, connection: Any, vhost: str) -> None:
         self._connection = connection
+        self._vhost = vhost
         self.place = place_of(vhost)
 
     def claim(self, ours: Installation) -> None:
         """Make it ours if it is nobody's. Raises `NotOurs` if it is another installation's."""
+        self._check_name()
         if self._declare(OWNER, mark_of(ours)) is not None:
             # Asked again with a short question: the refusal of ours has no room for theirs.
             raise self._not_ours(ours, self.owner() or Installation("", ""))
@@ -102,6 +106,16 @@ class Stamp:
         return theirs
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _check_name(self) -> None:
+        """A place whose owner cannot be read whole could be taken over and go on serving both."""
+        size = len(self._vhost.encode())
+        if size > VHOST_BYTES_MAX:
+            raise TransportError(
+                f"{self.place} has a name of {size} bytes. At most {VHOST_BYTES_MAX} are possible: with more the "
+                "broker cuts off its answer to the question whose it is. Give HOLDGATE_AMQP_URL a virtual host with "
+                "a shorter name; nothing was changed."
+            )
 
     def _not_ours(self, ours: Installation, theirs: Installation) -> NotOurs:
         return NotOurs(

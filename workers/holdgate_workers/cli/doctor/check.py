@@ -25,7 +25,7 @@ class Check:
 
 
 Checks = Iterator[Check]
-ORDER_OF_CODES = (exits.NOT_RUNNING, exits.SCHEMA_MISMATCH, exits.USAGE, exits.REFUSED)
+ORDER_OF_CODES = (exits.NOT_RUNNING, exits.SCHEMA_MISMATCH, exits.NOT_OURS, exits.USAGE, exits.REFUSED)
 """A failure further up the chain explains those below it, so it wins."""
 
 

@@ -117,6 +117,8 @@ def _house(
     from . import shop as checks_shop
     from . import workers as checks_house
 
+    if reachable:
+        yield from _guarded("house", lambda: checks_house.installation(access))
     examination = Examination(url)
     try:
         staff = list(checks_house.workers(examination))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from holdgate_schema.commands.holds import GetAvailability
 from holdgate_schema.routing import SLOTS, slot_of
+from holdgate_workers.cli import exits
 from holdgate_workers.cli.access import Access
 from holdgate_workers.cli.failures import one_line
 from holdgate_workers.cli.output.formats import span
@@ -30,6 +31,35 @@ CURSORS = {"tasks": "feeder"}
 LAG_WARN_SECONDS = 30.0
 OVERDUE_WARN_SECONDS = 10.0
 PROBE_SECONDS = 5.0
+
+
+PLACES = {"queue": "the queues", "redis": "the read side"}
+
+
+def installation(access: Access) -> Checks:
+    """Whose the queues and the read side are: two databases behind the same queues would sell the same seats twice."""
+    from holdgate_workers.cli.running.installation import owners
+
+    ours, found = owners(access)
+    others = [
+        (PLACES[place], whose) for place, whose in found.items() if whose is not None and whose.id != ours.id
+    ]
+    if others:
+        yield Check(
+            "house",
+            "installation",
+            "fail",
+            f"this is {ours}; " + ", and ".join(f"{place} are of {whose}" for place, whose in others),
+            "give this one a virtual host (HOLDGATE_AMQP_URL) and a HOLDGATE_HOUSE of its own; if the other one is "
+            "gone for good, holdgate installation take-over",
+            exits.NOT_OURS,
+        )
+    elif found["queue"] is None:
+        detail = f"the queues bear no stamp of {ours}"
+        mend = "holdgate migrate; find out first where queues and messages went if it was set up before"
+        yield Check("house", "installation", "fail", detail, mend, exits.NOT_OURS)
+    else:
+        yield Check("house", "installation", "ok", f"{ours}, and so are {' and '.join(PLACES[p] for p in found)}")
 
 
 def workers(examination: Examination) -> Checks:

@@ -35,10 +35,7 @@ def installation() -> None:
 @pass_access
 def show(access: Access, out: Output) -> None:
     """Say which installation the database is, and whose the queues and the read side are. Changes nothing."""
-    ours, transport = _opened(access)
-    found = {"queue": transport.owner()}
-    if access.config().redis_url is not None:
-        found["redis"] = _redis_owner(access)
+    ours, found = owners(access)
     if out.is_json:
         out.json({"id": ours.id, "name": ours.name, **{place: _fields(whose) for place, whose in found.items()}})
         return
@@ -110,6 +107,18 @@ def transport_partitions(access: Access) -> int:
 
     with access.opened(House) as house:
         return house.partitions(access.config().partitions)
+
+
+def owners(access: Access) -> tuple[Installation, dict[str, Installation | None]]:
+    """Which installation the database is, and whose `queue` and, where there is one, `redis` are; None: nobody's.
+
+    Raises `TransportError`, and `Failure` if Redis cannot be used.
+    """
+    ours, transport = _opened(access)
+    found = {"queue": transport.owner()}
+    if access.config().redis_url is not None:
+        found["redis"] = _redis_owner(access)
+    return ours, found
 
 
 def _opened(access: Access) -> tuple[Installation, RabbitTransport | EmbeddedTransport]:
