@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import (
     ROUND_HALF_UP,
     Context,
@@ -35,6 +36,22 @@ def share(amount: Decimal | int, percent: float) -> Decimal:
 def half_up(amount: Decimal) -> int:
     """The nearest whole number; of two equally near the one farther from zero."""
     return int(amount.to_integral_value(ROUND_HALF_UP))
+
+
+def shared_out(amount: int, parts: Sequence[int]) -> list[int]:
+    """The amount divided by what the parts are, to the last unit and none of them more than its part.
+
+    Each gets its whole units, and the largest remainders one more; of two equally large the earlier one's. `amount` is
+    at most what the parts add up to, and none of these is negative.
+    """
+    whole = sum(parts)
+    assert 0 <= amount <= whole, "no more is shared out than there is"
+    if not whole:
+        return [0] * len(parts)
+    shares, remainders = zip(*(divmod(amount * part, whole) for part in parts), strict=True)
+    left = amount - sum(shares)
+    largest = set(sorted(range(len(parts)), key=lambda at: -remainders[at])[:left])
+    return [share + (at in largest) for at, share in enumerate(shares)]
 
 
 def written(amount: Decimal | int) -> ExactAmount:

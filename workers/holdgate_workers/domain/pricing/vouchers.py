@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from holdgate_schema.values.products import Product, Voucher
 from holdgate_schema.values.quotes import NoPrice, PriceProblem, QuoteLine
 
-from .money import half_up, percent_signed, share, shown
+from .money import half_up, percent_signed, share, shared_out, shown
 
 
 def voucher_problem(voucher: Voucher, product: Product, subtotal: int, booked_at: datetime) -> PriceProblem | None:
@@ -34,13 +35,29 @@ def voucher_problem(voucher: Voucher, product: Product, subtotal: int, booked_at
 
 def voucher_lines(voucher: Voucher, subtotal: int, currency: str) -> list[QuoteLine]:
     """What the voucher takes off: at most what there is."""
+    off = taken_off(voucher, subtotal)
+    return [QuoteLine(kind="voucher", label=_label(voucher, currency), amount=-off)] if off else []
+
+
+def taken_off(voucher: Voucher, subtotal: int) -> int:
+    """How much the voucher takes off, without a sign."""
     if voucher.amount is not None:
-        label = f"Voucher of {shown(voucher.amount, currency)} {currency}"
-        off = min(voucher.amount, subtotal)
-    else:
-        assert voucher.percent is not None
-        label, off = f"Voucher {percent_signed(-voucher.percent)}", half_up(share(subtotal, voucher.percent))
-    return [QuoteLine(kind="voucher", label=label, amount=-off)] if off else []
+        return min(voucher.amount, subtotal)
+    assert voucher.percent is not None
+    return half_up(share(subtotal, voucher.percent))
+
+
+def voucher_shares(voucher: Voucher, subtotals: Sequence[int]) -> list[int]:
+    """What the voucher takes off each of several baskets that are paid together: applied once to all of them, and
+    shared out to the last minor unit. Only those that it is good for are to be among them."""
+    return shared_out(taken_off(voucher, sum(subtotals)), subtotals)
+
+
+def _label(voucher: Voucher, currency: str) -> str:
+    if voucher.amount is not None:
+        return f"Voucher of {shown(voucher.amount, currency)} {currency}"
+    assert voucher.percent is not None
+    return f"Voucher {percent_signed(-voucher.percent)}"
 
 
 def _problem(voucher: Voucher, reason: NoPrice, message: str) -> PriceProblem:
