@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.support.cli import COMMAND, COMMAND_SECONDS, environment
+from tests.support.cli import COMMAND, COMMAND_SECONDS, environment, hear_ctrl_c
 from tests.support.fake_hook_shop import SECRET, fake_hook_shop
 from tests.support.fake_woocommerce import fake_woocommerce
 from tests.support.rabbit import eventually
@@ -84,6 +84,7 @@ class Office:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hear_ctrl_c,
         )
 
     def told(self) -> dict[str, Any]:

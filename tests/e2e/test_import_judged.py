@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from tests.support.cli import COMMAND, COMMAND_SECONDS, environment
+from tests.support.cli import COMMAND, COMMAND_SECONDS, environment, hear_ctrl_c
 from tests.support.rabbit import eventually
 from tests.support.site import PARTITIONS, TestSite
 
@@ -300,6 +300,7 @@ def test_ctrl_c_says_how_far_it_came_and_the_same_file_goes_on_from_there(office
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hear_ctrl_c,
         )
         eventually(lambda: office.journal() > before + 20)
         process.send_signal(signal.SIGINT)

@@ -63,6 +63,12 @@ class Terminal:
         return ran.json
 
 
+def hear_ctrl_c() -> None:
+    """For the child, before the command runs: a shell that starts the tests in the background has them, and so all
+    their children, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def environment(data: Path, **variables: str) -> dict[str, str]:
     """The environment without any Holdgate of the person who runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDGATE_", "COLUMNS"))}
@@ -81,6 +87,7 @@ class Up:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=hear_ctrl_c,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
