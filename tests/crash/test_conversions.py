@@ -89,8 +89,14 @@ class Weather:
 
     def choose(self, request: Request) -> Fault | None:
         resource = "/refunds" if request.path.endswith("/refunds") else "/orders"
+        # What the provider says of these is heard: if that were lost, too, nobody could know whether it has paid.
+        is_for_a_person = resource == "/refunds" and self._is_for_a_person(request)
         with self._lock:
-            if self._victim is not None and self._victim[0] == f"{request.method} {resource}":
+            if (
+                self._victim is not None
+                and self._victim[0] == f"{request.method} {resource}"
+                and not is_for_a_person
+            ):
                 _, victim = self._victim
                 self._victim = None
                 victim.process.kill()
@@ -100,8 +106,8 @@ class Weather:
             self._requests += 1
             place = self._requests % (CALM_REQUESTS + MAINTENANCE_REQUESTS)
         fault = None
-        if resource == "/refunds" and self._is_for_a_person(request):
-            pass  # what the provider says of these is heard: if that were lost, too, nobody could know of it
+        if is_for_a_person:
+            pass
         elif place >= CALM_REQUESTS:
             fault = Fault.MAINTENANCE
         elif drawn < LATE and request.method == "POST" and resource == "/orders":
